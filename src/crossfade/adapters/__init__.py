@@ -1,0 +1,1 @@
+"""Adapters: scan, validate, describe; PEFT folders and their GGUF twins."""

@@ -1,0 +1,178 @@
+"""Find and read corpora: `corpus.toml`, the documents, the ICL examples. Knows nothing of retrieval or models.
+
+A corpus is a folder:
+
+    corpus.toml        title, description, default task, settings of retrieval, the tasks
+    docs/*.md          the documents, UTF-8 Markdown
+    examples.jsonl     ICL examples: {"task": ..., "question": ..., "answer": ...}
+    train/*.jsonl      rows for adapters
+    eval*.jsonl        rows for judging, never trained on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crossfade.errors import CorpusError
+from crossfade.types import Example
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the model is asked to do with a question: the instructions that every mode is given alike.
+
+    `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that
+    the answer has to satisfy, or None.
+    """
+
+    name: str
+    title: str
+    instructions: str
+    adapter: str = ""
+    max_new_tokens: int = 200
+    examples: int = 3
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a corpus. `sha256` is of its UTF-8 bytes."""
+
+    name: str
+    title: str
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus, read from its folder; documents and examples are read when first asked for."""
+
+    name: str
+    title: str
+    description: str
+    folder: Path
+    default_task: str
+    tasks: dict[str, Task] = field(repr=False)
+    passages: int = 3
+
+    def task(self, name: str) -> Task:
+        """The task of that name; an empty name means the default. Raises CorpusError for an unknown one."""
+        try:
+            return self.tasks[name or self.default_task]
+        except KeyError:
+            raise CorpusError(f"Unknown task {name!r} of corpus {self.name!r}. Known: {', '.join(self.tasks)}.") from None
+
+    def task_of_adapter(self, adapter: str) -> Task:
+        """The task whose own adapter this is, otherwise the default task."""
+        return next((t for t in self.tasks.values() if t.adapter == adapter), self.tasks[self.default_task])
+
+    @cached_property
+    def documents(self) -> tuple[Document, ...]:
+        """The documents, sorted by name. Raises CorpusError where one is empty or is not UTF-8 text."""
+        paths = sorted((self.folder / "docs").glob("*.md"))
+        if not paths:
+            raise CorpusError(f"Corpus {self.name!r} has no documents: put Markdown files into {self.folder / 'docs'}.")
+        return tuple(_read_document(path) for path in paths)
+
+    @cached_property
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """The ICL examples by task. Raises CorpusError naming the line that is broken."""
+        path = self.folder / "examples.jsonl"
+        found: dict[str, list[Example]] = {}
+        for number, row in enumerate(read_rows(path) if path.is_file() else [], start=1):
+            if not all(isinstance(row.get(key), str) and row[key].strip() for key in ("task", "question", "answer")):
+                raise CorpusError(f"{path}, line {number}: an example needs the texts task, question and answer.")
+            found.setdefault(row["task"], []).append(Example(row["question"], row["answer"]))
+        return {task: tuple(examples) for task, examples in found.items()}
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a JSONL file, one for each line. Raises CorpusError naming the first broken line."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"Cannot read {path}: {error}. It must be a UTF-8 text file.") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CorpusError(f"{path}, line {number}, column {error.colno}: not JSON ({error.msg}).") from error
+        if not isinstance(row, dict):
+            raise CorpusError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
+        rows.append(row)
+    return rows
+
+
+def list_corpora(root: Path) -> list[str]:
+    """The names of the corpora under a folder, sorted."""
+    return sorted(path.parent.name for path in root.glob("*/corpus.toml"))
+
+
+def read_corpus(root: Path, name: str) -> Corpus:
+    """Read one corpus. Raises CorpusError for an unknown name and for a broken `corpus.toml`."""
+    if not _NAME.fullmatch(name) or not (root / name / "corpus.toml").is_file():
+        known = ", ".join(list_corpora(root)) or f"none; {root} holds no corpus"
+        raise CorpusError(f"Unknown corpus {name!r}. Known: {known}.")
+    path = root / name / "corpus.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        tasks = {key: _read_task(path.parent, key, value) for key, value in data["tasks"].items()}
+        corpus = Corpus(
+            name=name,
+            title=str(data["title"]),
+            description=str(data.get("description", "")),
+            folder=path.parent,
+            default_task=str(data["default_task"]),
+            tasks=tasks,
+            passages=int(data.get("retrieval", {}).get("passages", 3)),
+        )
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CorpusError(f"{path} cannot be read: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CorpusError(f"{path} is broken at {error}. It needs title, default_task and at least one [tasks.NAME].") from error
+    if corpus.default_task not in tasks:
+        raise CorpusError(f"{path}: default_task is {corpus.default_task!r}; its tasks are {', '.join(tasks) or 'none'}.")
+    return corpus
+
+
+def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
+    schema = None
+    if "schema" in data:
+        file = folder / str(data["schema"])
+        try:
+            schema = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{file}, the schema of task {name!r}, cannot be read: {error}") from error
+    return Task(
+        name=name,
+        title=str(data.get("title", name)),
+        instructions=str(data["instructions"]).strip(),
+        adapter=str(data.get("adapter", "")),
+        max_new_tokens=int(data.get("max_new_tokens", 200)),
+        examples=int(data.get("examples", 3)),
+        schema=schema,
+    )
+
+
+def _read_document(path: Path) -> Document:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 or remove it.") from error
+    if not text.strip():
+        raise CorpusError(f"{path} is empty. Write something into it or remove it.")
+    first = text.lstrip().splitlines()[0]
+    title = first.lstrip("#").strip() if first.startswith("#") else path.stem.replace("-", " ").capitalize()
+    return Document(name=path.stem, title=title, text=text, sha256=hashlib.sha256(data).hexdigest())

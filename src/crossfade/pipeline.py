@@ -1,0 +1,127 @@
+"""One question through one mode: retrieve, choose examples, build the prompt, generate. Nothing else may know how.
+
+Engine, indexes and examples are passed in. The answer grows while it streams, and is the whole trace.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from threading import Event
+from typing import Protocol
+
+from crossfade import prompts
+from crossfade.corpora.registry import Corpus, Task
+from crossfade.engines.protocol import Engine
+from crossfade.errors import AdapterError
+from crossfade.types import Answer, Example, Passage, Query, Turn
+
+EXAMPLE_TOKENS = 600
+"""The token budget of the ICL examples of one prompt."""
+
+
+class Retriever(Protocol):
+    """Finds passages of one corpus."""
+
+    def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
+        """The k passages that fit best, best first."""
+
+
+class Chooser(Protocol):
+    """Chooses ICL examples of one task."""
+
+    def choose(self, question: str, *, k: int, budget: int, count: Callable[[str], int]) -> tuple[Example, ...]:
+        """At most k examples within a budget of tokens, the one most alike last."""
+
+
+class Pipeline:
+    """Answers queries. `corpus`, `retriever` and `chooser` are looked up by name for each query."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        corpus: Callable[[str], Corpus],
+        retriever: Callable[[Corpus], Retriever],
+        chooser: Callable[[Corpus, Task], Chooser],
+    ) -> None:
+        self.engine = engine
+        self.corpus = corpus
+        self._retriever = retriever
+        self._chooser = chooser
+
+    def retrieve(self, query: Query) -> tuple[Passage, ...]:
+        """The passages for a query, whatever its mode. Raises CorpusError, QuestionError."""
+        corpus = self.corpus(query.corpus)
+        question, _ = prompts.clean_question(query.text)
+        return self._retriever(corpus).retrieve(question, history=query.history, k=corpus.passages)
+
+    def prepare(self, query: Query, *, passages: tuple[Passage, ...] | None = None) -> Answer:
+        """The answer before its first token: checked question, passages, examples, prompt.
+
+        `passages` are used instead of retrieving where given. Raises QuestionError, CorpusError, AdapterError.
+        """
+        corpus = self.corpus(query.corpus)
+        task = corpus.task(query.task)
+        question, notices = prompts.clean_question(query.text)
+        self._check_blend(query)
+        began = time.perf_counter()
+        found: tuple[Passage, ...] = ()
+        if query.rag:
+            found = self.retrieve(query) if passages is None else passages
+        chosen: tuple[Example, ...] = ()
+        if query.icl:
+            chooser = self._chooser(corpus, task)
+            chosen = chooser.choose(question, k=task.examples, budget=EXAMPLE_TOKENS, count=_rough_tokens)
+        seconds = time.perf_counter() - began
+        prompt = prompts.build(
+            question,
+            instructions=task.instructions,
+            history=query.history,
+            passages=found,
+            examples=chosen,
+            count=self.engine.count_tokens,
+            limit=self.engine.capabilities.context - query.sampling.max_new_tokens,
+        )
+        return Answer(
+            query=replace(query, text=question, task=task.name),
+            passages=found[: prompt.passages],
+            examples=chosen[len(chosen) - prompt.examples :],
+            prompt=prompt,
+            seconds_retrieving=seconds,
+            notices=notices,
+        )
+
+    def stream(
+        self, query: Query, *, stop: Event | None = None, passages: tuple[Passage, ...] | None = None
+    ) -> Iterator[Answer]:
+        """Growing answers to a query; the first has no text yet, the last has `generation.finish`.
+
+        Raises QuestionError, CorpusError, AdapterError and EngineError.
+        """
+        answer = self.prepare(query, passages=passages)
+        yield answer
+        assert answer.prompt is not None
+        schema = self.corpus(query.corpus).task(query.task).schema if query.enforce_schema else None
+        generations = self.engine.stream(
+            answer.prompt, blend=query.blend, sampling=query.sampling, stop=stop or Event(), schema=schema
+        )
+        for generation in generations:
+            yield replace(answer, generation=generation)
+
+    def ask(self, query: Query, *, passages: tuple[Passage, ...] | None = None) -> Answer:
+        """The whole answer to a query. Raises like `stream`."""
+        *_, answer = self.stream(query, passages=passages)
+        return answer
+
+    def _check_blend(self, query: Query) -> None:
+        known = self.engine.adapters
+        for name, _ in query.blend:
+            if name not in known:
+                raise AdapterError(f"Unknown adapter {name!r}. Known: {', '.join(sorted(known)) or 'none is loaded'}.")
+
+
+def _rough_tokens(text: str) -> int:
+    """Tokens of a text within some tens of per cent: English has about four characters a token."""
+    return len(text) // 4 + 1

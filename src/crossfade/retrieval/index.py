@@ -1,0 +1,115 @@
+"""Answer questions with passages from an index in memory. Knows nothing of files, corpora, prompts or generation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from crossfade.errors import QuestionError
+from crossfade.retrieval.embedding import Embedder
+from crossfade.retrieval.ranking import WordIndex, fuse
+from crossfade.types import Passage, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How passages are cut and ranked. The defaults were chosen by `benchmarks/retrieval_xquad.py` and on follow-ups.
+
+    `size` is in words and signs; `constant` is the k of reciprocal-rank fusion; `depth` is how many passages each
+    ranking names; the weight of BM25 is 1. With history, the rankings of the question alone weigh 1 and those of the
+    last `turns` questions with it `follow_up`.
+    """
+
+    size: int = 160
+    constant: float = 60.0
+    depth: int = 50
+    dense: float = 1.0
+    follow_up: float = 1.0
+    turns: int = 2
+
+
+def searchable(passage: Passage) -> str:
+    """What is embedded and indexed for a passage: its title and headings stand first, as they name the product."""
+    return "\n".join(part for part in (passage.title, passage.heading, passage.text) if part)
+
+
+class Index:
+    """The passages of one corpus with their vectors (exact inner product) and words (BM25); several threads may ask.
+
+    `rebuilt` says why the index had to be made when it was loaded: empty when it was not, `new`, `documents changed:
+    ...`, `embedder changed`, `settings changed`, `files damaged`. `embedded` is how many passages were embedded then.
+    """
+
+    def __init__(
+        self, passages: Sequence[Passage], faiss_index: Any, embedder: Embedder, *, ids: Sequence[int], recipe: Recipe
+    ) -> None:
+        self.passages = tuple(passages)
+        self.recipe = recipe
+        self.rebuilt = ""
+        self.embedded = 0
+        self._faiss = faiss_index
+        self._embedder = embedder
+        self._ids = list(ids)
+        self._row_of = {identifier: row for row, identifier in enumerate(ids)}
+        self._words = WordIndex([searchable(passage) for passage in passages])
+
+    def retrieve(
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        k: int = 3,
+        only: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> tuple[Passage, ...]:
+        """The k best passages for a question, scores falling from at most 1.
+
+        `only` and `without` are names of documents; what is not allowed takes no place among the k. Raises
+        QuestionError for an empty question and for a k below 1.
+        """
+        if not question.strip():
+            raise QuestionError("The question is empty. Type what you want to know.")
+        if k < 1:
+            raise QuestionError(f"{k} passages were asked for; it must be 1 or more. Switch RAG off to use none.")
+        allowed = self._allowed(only, without)
+        if not self.passages or (allowed is not None and not allowed.any()):
+            return ()
+        asked = [(1.0, question)]
+        if history:
+            before = [turn.question for turn in history[-self.recipe.turns :]]
+            asked.append((self.recipe.follow_up, "\n".join([*before, question])))
+        depth = max(self.recipe.depth, k)
+        vectors = self._embedder.embed([text for _, text in asked])
+        rankings = []
+        for (weight, text), vector in zip(asked, vectors, strict=True):
+            rankings.append((weight * self.recipe.dense, self._nearest(vector, depth, allowed)))
+            rankings.append((weight, self._words.rank(text, depth=depth, allowed=allowed)))
+        best = fuse(rankings, constant=self.recipe.constant)[:k]
+        return tuple(replace(self.passages[row], score=score) for row, score in best)
+
+    def _allowed(self, only: Collection[str] | None, without: Collection[str]) -> NDArray[np.bool_] | None:
+        """Which rows may be named, `(len(passages),)`, or None for all."""
+        import numpy as np
+
+        if only is None and not without:
+            return None
+        return np.array([(only is None or p.document in only) and p.document not in without for p in self.passages])
+
+    def _nearest(self, vector: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None) -> list[int]:
+        """Rows by falling inner product with a unit vector `(dimensions,)`."""
+        import faiss
+        import numpy as np
+
+        params = None
+        search_parameters: Any = faiss.SearchParameters  # its stubs leave out the keywords
+        if allowed is not None:
+            chosen = np.array(self._ids, dtype=np.int64)[allowed]
+            params = search_parameters(sel=faiss.IDSelectorBatch(chosen))
+        _, found = self._faiss.search(vector[None, :], min(depth, len(self._ids)), params=params)
+        # FAISS fills up with -1 where a filter leaves fewer than were asked for.
+        return [self._row_of[int(identifier)] for identifier in found[0] if identifier >= 0]

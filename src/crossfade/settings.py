@@ -1,0 +1,63 @@
+"""The settings of one process, frozen. The environment is read here and nowhere else, called by app.py and cli.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from crossfade.errors import SettingsError
+
+
+def _shipped(kind: str) -> Path:
+    """The folder of what comes with Crossfade: at the root of a checkout, inside the package when installed."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent.parent / kind
+    return checkout if (package.parent.parent / "pyproject.toml").is_file() else package / "data" / kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where things are and how much of the machine to use. `context` is in tokens and is what one slot has."""
+
+    home: Path
+    corpora: Path
+    adapters: Path
+    base: str = "smollm2-135m"
+    weights: str = "auto"
+    context: int = 4096
+    slots: int = 4
+    threads: int = 2
+    host: str = "127.0.0.1"
+    port: int = 7860
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Settings from `CROSSFADE_*` variables; every one has a default.
+
+        Raises SettingsError for a number that is none or is out of its range.
+        """
+        env = os.environ if environment is None else environment
+
+        def number(name: str, default: int, low: int, high: int) -> int:
+            text = env.get(f"CROSSFADE_{name}", str(default))
+            if not text.isdecimal() or not low <= int(text) <= high:
+                raise SettingsError(f"CROSSFADE_{name} is {text!r}; it must be a whole number from {low} to {high}.")
+            return int(text)
+
+        home = env.get("CROSSFADE_HOME")
+        return cls(
+            home=Path(home).expanduser() if home else platformdirs.user_cache_path("crossfade"),
+            corpora=Path(env.get("CROSSFADE_CORPORA") or _shipped("corpora")),
+            adapters=Path(env.get("CROSSFADE_ADAPTERS") or _shipped("adapters")),
+            base=env.get("CROSSFADE_BASE", "smollm2-135m"),
+            weights=env.get("CROSSFADE_WEIGHTS", "auto"),
+            context=number("CONTEXT", 4096, 256, 1_048_576),
+            slots=number("SLOTS", 4, 1, 64),
+            threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
+            host=env.get("CROSSFADE_HOST", "127.0.0.1"),
+            port=number("PORT", 7860, 0, 65535),
+        )
