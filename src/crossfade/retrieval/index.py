@@ -26,9 +26,9 @@ class Recipe:
     """
 
     size: int = 160
-    constant: float = 60.0
+    constant: float = 10.0
     depth: int = 50
-    dense: float = 1.0
+    dense: float = 0.8
     follow_up: float = 1.0
     turns: int = 2
 
@@ -56,7 +56,7 @@ class Index:
         self._embedder = embedder
         self._ids = list(ids)
         self._row_of = {identifier: row for row, identifier in enumerate(ids)}
-        self._words = WordIndex([searchable(passage) for passage in passages])
+        self.words = WordIndex([searchable(passage) for passage in passages])
 
     def retrieve(
         self,
@@ -76,6 +76,7 @@ class Index:
             raise QuestionError("The question is empty. Type what you want to know.")
         if k < 1:
             raise QuestionError(f"{k} passages were asked for; it must be 1 or more. Switch RAG off to use none.")
+        question = question.encode("utf-8", "replace").decode()
         allowed = self._allowed(only, without)
         if not self.passages or (allowed is not None and not allowed.any()):
             return ()
@@ -87,8 +88,8 @@ class Index:
         vectors = self._embedder.embed([text for _, text in asked])
         rankings = []
         for (weight, text), vector in zip(asked, vectors, strict=True):
-            rankings.append((weight * self.recipe.dense, self._nearest(vector, depth, allowed)))
-            rankings.append((weight, self._words.rank(text, depth=depth, allowed=allowed)))
+            rankings.append((weight * self.recipe.dense, self.nearest(vector, depth=depth, allowed=allowed)))
+            rankings.append((weight, self.words.rank(text, depth=depth, allowed=allowed)))
         best = fuse(rankings, constant=self.recipe.constant)[:k]
         return tuple(replace(self.passages[row], score=score) for row, score in best)
 
@@ -100,7 +101,9 @@ class Index:
             return None
         return np.array([(only is None or p.document in only) and p.document not in without for p in self.passages])
 
-    def _nearest(self, vector: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None) -> list[int]:
+    def nearest(
+        self, vector: NDArray[np.float32], *, depth: int, allowed: NDArray[np.bool_] | None = None
+    ) -> list[int]:
         """Rows by falling inner product with a unit vector `(dimensions,)`."""
         import faiss
         import numpy as np

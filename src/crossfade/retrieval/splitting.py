@@ -100,8 +100,7 @@ def _sentences(text: str) -> list[str]:
     sentences: list[str] = []
     for a, b in zip([0, *ends], [*ends, len(text)], strict=True):
         block = text[a:b]
-        # Punkt leaves out the space before the first sentence; without it positions would drift.
-        space = block[: len(block) - len(block.lstrip())]
-        first, *rest = punkt(block) or [""]
-        sentences += [space + first, *rest]
+        rest = punkt(block)[1:]
+        # Punkt may leave out the space before the first sentence; without it positions would drift.
+        sentences += [block[: len(block) - sum(map(len, rest))], *rest]
     return [sentence for sentence in sentences if sentence]

@@ -1,0 +1,284 @@
+"""The command line. Heavy libraries are imported inside the commands, so that `--help` answers at once.
+
+Answers go to standard output, progress and errors to standard error; the exit code is 0, 1 for an error that is told
+in one line, 2 for words that are no command.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossfade import __version__
+from crossfade.cli_train import train
+from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.settings import Settings
+from crossfade.types import MODES, Blend, Query, Sampling
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+app = typer.Typer(
+    name="crossfade",
+    help="Fine-tune, retrieve, or prompt? Ask one question in every mode, and train adapters from your own data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Corpus = Annotated[str, typer.Option("--corpus", help="The corpus to ask.")]
+Task = Annotated[str, typer.Option("--task", help="Which instructions; by default those of the adapter.")]
+Adapters = Annotated[list[str] | None, typer.Option("--adapter", help="An adapter's name; by default the task's own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Base = Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf path, or hub:owner/repo/file.gguf.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-new-tokens", min=1, max=100_000)]
+Temperature = Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
+
+
+def main() -> None:
+    """The entry point: an error of ours becomes one line and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except CrossfadeError as error:
+        sys.exit(f"crossfade: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    mode: Annotated[str, typer.Option("--mode", help="base, icl, rag, fine-tune, hybrid, hybrid+icl ...")] = "rag",
+    adapter: Adapters = None,
+    corpus: Corpus = "tidewell",
+    task: Task = "",
+    enforce_schema: Annotated[bool, typer.Option("--enforce-schema", help="Decode to the task's JSON schema.")] = False,
+    max_new_tokens: MaxTokens = None,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+    base: Base = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask one question in one mode."""
+    from crossfade.compare import query_in_mode
+    from crossfade.trace import answer_as_dict
+
+    with _started(base) as startup:
+        query, blend = _query(startup, question, corpus, task, adapter)
+        sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
+        query = replace(query_in_mode(query, mode, blend=blend), sampling=sampling, enforce_schema=enforce_schema)
+        pipeline = startup.run()
+        shown = 0
+        for answer in pipeline.stream(query):
+            if not as_json:
+                sys.stdout.write(answer.generation.text[shown:])
+                sys.stdout.flush()
+                shown = len(answer.generation.text)
+        if as_json:
+            _print_json(answer_as_dict(answer))
+            return
+        typer.echo()
+        for notice in (*answer.notices, *(f"Left out to fit: {x}." for x in answer.prompt.left_out if answer.prompt)):
+            _tell(notice)
+        for number, passage in enumerate(answer.passages, start=1):
+            _tell(f"[{number}] {passage.source} ({passage.document}.md)")
+
+
+@app.command()
+def compare(
+    question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    modes: Annotated[str, typer.Option("--modes", help="Two to six modes, separated by commas.")] = ",".join(MODES),
+    adapter: Adapters = None,
+    corpus: Corpus = "tidewell",
+    task: Task = "",
+    base: Base = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask one question in several modes, with one retrieval."""
+    from crossfade.compare import compare as run_compare
+    from crossfade.compare import query_in_mode
+    from crossfade.trace import answer_as_dict
+    from crossfade.types import Answer
+
+    with _started(base) as startup:
+        query, blend = _query(startup, question, corpus, task, adapter)
+        queries = [query_in_mode(query, mode, blend=blend) for mode in modes.split(",") if mode.strip()]
+        last: dict[int, Answer | CrossfadeError] = dict(run_compare(startup.run(), queries))
+        rows = [_column(queries[i].mode, last[i], answer_as_dict) for i in sorted(last)]
+        if as_json:
+            _print_json(rows)
+        for row in rows if not as_json else ():
+            typer.echo(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}")
+        if any("error" in row for row in rows):
+            raise typer.Exit(1)
+
+
+@app.command()
+def index(
+    corpus: Annotated[str, typer.Argument(help="The corpus.")] = "tidewell",
+    search: Annotated[str, typer.Option("--search", help="Show the passages found for this question.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Build or refresh the index of a corpus."""
+    with _started() as startup:
+        found = startup.index(startup.corpus(corpus))
+        passages = [
+            {"source": p.source, "document": p.document, "score": p.score, "text": p.text}
+            for p in (found.retrieve(search) if search else ())
+        ]
+        facts = {"corpus": corpus, "passages": len(found.passages), "rebuilt": found.rebuilt, "embedded": found.embedded}
+        if as_json:
+            _print_json({**facts, "found": passages})
+            return
+        typer.echo(f"{corpus}: {facts['passages']} passages, {found.rebuilt or 'nothing to do'}")
+        for row in passages:
+            typer.echo(f"\n{row['score']:.4f}  {row['source']}\n{row['text']}")
+
+
+@app.command()
+def models(
+    fetch: Annotated[str, typer.Option("--fetch", help="Fetch this model now.")] = "", as_json: AsJson = False
+) -> None:
+    """List the models that have names, or fetch one."""
+    from crossfade.models.catalogue import CATALOGUE
+    from crossfade.models.fetch import fetch as fetch_model
+
+    if fetch:
+        typer.echo(fetch_model(fetch, Settings.from_environment().home, progress=_Bar()))
+        return
+    rows = [
+        {"name": m.name, "kind": m.kind, "title": m.title, "licence": m.licence, "measured": m.measured, "note": m.note}
+        for m in CATALOGUE
+    ]
+    if as_json:
+        _print_json(rows)
+    for row in rows if not as_json else ():
+        typer.echo(f"{row['name']:<20} {row['kind']:<9} {row['title']} ({row['licence']}). {row['note']}")
+
+
+@app.command()
+def adapters(as_json: AsJson = False) -> None:
+    """List the adapters: purpose, hash, and why one is refused."""
+    from crossfade.adapters.registry import scan
+
+    settings = Settings.from_environment()
+    found = scan(settings.adapters, settings.my_adapters)
+    rows: list[dict[str, Any]] = [
+        {"name": a.name, "purpose": a.purpose, "task": a.card.get("task", ""), "sha256": a.sha256, "folder": str(a.folder)}
+        for a in found.adapters.values()
+    ]
+    refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
+    if as_json:
+        _print_json([*rows, *refused])
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
+    for row in refused:
+        typer.echo(f"{row['name']:<12} refused: {row['refused']}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "",
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    base: Base = "",
+) -> None:
+    """Start the app in the browser."""
+    from crossfade.ui.app import serve as serve_ui
+
+    settings = _settings(base)
+    serve_ui(replace(settings, host=host or settings.host, port=settings.port if port is None else port))
+
+
+def _settings(base: str = "") -> Settings:
+    settings = Settings.from_environment()
+    return replace(settings, base=base) if base else settings
+
+
+@contextmanager
+def _started(base: str = "") -> Iterator[Startup]:
+    """A startup that tells its progress on a terminal; its engine is closed on leaving."""
+    from crossfade.startup import Startup
+
+    startup = Startup(_settings(base), report=_tell if sys.stderr.isatty() else None)
+    try:
+        yield startup
+    finally:
+        if startup.pipeline is not None:
+            startup.pipeline.engine.close()
+
+
+def _query(
+    startup: Startup, question: str, corpus: str, task: str, adapters: list[str] | None
+) -> tuple[Query, Blend]:
+    """The question in base mode, and the blend to use where a mode has fine-tuning on."""
+    text = sys.stdin.read() if question == "-" else question
+    found = startup.corpus(corpus)
+    blend = tuple(_weight(a) for a in adapters or ())
+    cards = {card.name: card for card in startup.adapters}
+    own = cards[blend[0][0]].task if blend and blend[0][0] in cards else ""
+    chosen = found.task(task) if task else found.task(own) if own in found.tasks else found.task("")
+    if not blend and chosen.adapter:
+        blend = ((chosen.adapter, 1.0),)
+    sampling = Sampling(max_new_tokens=chosen.max_new_tokens)
+    return Query(text=text, corpus=found.name, task=chosen.name, sampling=sampling), blend
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """`style` or `style:0.6` as (name, weight)."""
+    name, _, weight = text.partition(":")
+    try:
+        return name, float(weight or 1)
+    except ValueError:
+        raise QuestionError(f"--adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6.") from None
+
+
+def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:
+    return {"mode": mode, "error": str(answer)} if isinstance(answer, CrossfadeError) else as_dict(answer)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+class _Bar:
+    """Progress of a download on standard error: one line that is written over."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        share = f"{done / total:4.0%} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        end = "\r" if sys.stderr.isatty() else "\n"
+        if sys.stderr.isatty() or done == total:
+            sys.stderr.write(f"{stage:<10} {share}{end}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crossfade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Fine-tune, retrieve, or prompt? Ask one question in every mode, and train adapters from your own data."""
+
+
+app.command()(train)

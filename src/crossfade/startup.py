@@ -1,0 +1,212 @@
+"""Bring everything up: models, engine, adapters, indexes; in the background for the page, or blocking for a command.
+
+Corpora and adapters are known at once, since reading them is cheap; what takes long reports its progress line by line.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from crossfade.adapters.registry import Registry, scan
+from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
+from crossfade.engines.llamacpp import LlamaCppEngine
+from crossfade.errors import AdapterError, CorpusError, CrossfadeError
+from crossfade.examples import ExampleStore
+from crossfade.models.embedder_gguf import embedder_gguf
+from crossfade.models.fetch import fetch
+from crossfade.models.gguf_file import base_identity, describe
+from crossfade.models.quantise import requantise
+from crossfade.pipeline import Pipeline
+from crossfade.retrieval import Index, LlamaCppEmbedder, load_index
+from crossfade.settings import Settings
+
+EMBEDDER = "minilm"
+SERVED_WEIGHTS = "Q8_0"
+"""What `weights = auto` means for the embedded default; chosen by measurement, see benchmarks/README.md."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterCard:
+    """What a person is told of an adapter. `refused` is the reason why it is not served, or empty."""
+
+    name: str
+    purpose: str
+    task: str
+    sha256: str
+    refused: str = ""
+
+
+class Startup:
+    """Everything of one process. `pipeline` is None until it is ready; `error` says why it never will be."""
+
+    def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None) -> None:
+        """Read corpora and adapters. `report` is called with each new line of the status."""
+        self.settings = settings
+        self.corpora, self.broken_corpora = _read_corpora(settings.corpora)
+        self.registry: Registry = scan(settings.adapters, settings.my_adapters)
+        self.pipeline: Pipeline | None = None
+        self.embedder: LlamaCppEmbedder | None = None
+        self.error = "".join(self.broken_corpora) if not self.corpora else ""
+        self._report = report or (lambda line: None)
+        self._status: dict[str, str] = {}
+        self._refused: dict[str, str] = dict(self.registry.refused)
+        self._indexes: dict[str, Index] = {}
+        self._stores: dict[tuple[str, str], ExampleStore] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def status(self) -> tuple[str, ...]:
+        """One line for each thing that is loading or loaded, newest last."""
+        return tuple(f"{what}: {state}" for what, state in list(self._status.items()))
+
+    @property
+    def adapters(self) -> tuple[AdapterCard, ...]:
+        """The adapters that were found, the refused ones included."""
+        cards = [
+            AdapterCard(a.name, a.purpose or "no purpose recorded", str(a.card.get("task", "")), a.sha256)
+            for a in self.registry.adapters.values()
+        ]
+        cards = [replace(card, refused=self._refused.get(card.name, "")) for card in cards]
+        known = {card.name for card in cards}
+        return (*cards, *(AdapterCard(n, "", "", "", why) for n, why in self._refused.items() if n not in known))
+
+    def start(self) -> None:
+        """Load in the background and return at once."""
+        threading.Thread(target=self._run_safely, daemon=True, name="startup").start()
+
+    def run(self) -> Pipeline:
+        """Load and wait. Raises CrossfadeError where something that is needed cannot be had."""
+        if not self.corpora:
+            raise CorpusError(self.error or f"There is no corpus in {self.settings.corpora}.")
+        self._note("Model", "getting it")
+        engine = self.open_engine()
+        self._note("Documents", "getting the embedder")
+        self.open_embedder()
+        for corpus in self.corpora:
+            self.index(corpus)
+        self.pipeline = Pipeline(engine, corpus=self.corpus, retriever=self.index, chooser=self._chooser)
+        self._note("Documents", "ready")
+        return self.pipeline
+
+    def open_engine(self) -> LlamaCppEngine:
+        """The engine with every adapter that fits. Raises ModelError, EngineError."""
+        settings = self.settings
+        path = served_model(settings, progress=partial(self._progress, "Model"))
+        self._note("Model", "starting")
+        identity = base_identity(path, settings.home)
+        engine = LlamaCppEngine(
+            path,
+            describe(path, settings.home),
+            identity=identity,
+            home=settings.home,
+            context=settings.context,
+            slots=settings.slots,
+            threads=settings.threads,
+        )
+        self._load_adapters(engine)
+        refused = f"; refused: {', '.join(sorted(self._refused))}" if self._refused else ""
+        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}")
+        return engine
+
+    def open_embedder(self) -> LlamaCppEmbedder:
+        """The embedder, opened once. Raises ModelError."""
+        with self._lock:
+            if self.embedder is None:
+                folder = fetch(EMBEDDER, self.settings.home, progress=partial(self._progress, "Embedder"))
+                gguf = embedder_gguf(folder, self.settings.home)
+                self.embedder = LlamaCppEmbedder(gguf, self.settings.threads)
+            return self.embedder
+
+    def corpus(self, name: str) -> Corpus:
+        """The corpus of that name. Raises CorpusError for an unknown or broken one."""
+        for corpus in self.corpora:
+            if corpus.name == name:
+                return corpus
+        return read_corpus(self.settings.corpora, name)
+
+    def index(self, corpus: Corpus) -> Index:
+        """The index of a corpus, opened or built on first use. Raises CorpusError, ModelError."""
+        embedder = self.open_embedder()
+        with self._lock:
+            if corpus.name not in self._indexes:
+                folder = self.settings.home / "indexes" / corpus.name
+
+                def progress(done: int, of: int) -> None:
+                    self._note(f"Index of {corpus.name}", f"{done} of {of} passages")
+
+                index = load_index(corpus, embedder, folder, progress)
+                self._note(f"Index of {corpus.name}", f"ready ({index.rebuilt})" if index.rebuilt else "ready")
+                self._indexes[corpus.name] = index
+            return self._indexes[corpus.name]
+
+    def _chooser(self, corpus: Corpus, task: Task) -> ExampleStore:
+        embedder = self.open_embedder()
+        with self._lock:
+            key = (corpus.name, task.name)
+            if key not in self._stores:
+                self._stores[key] = ExampleStore(corpus.examples.get(task.name, ()), embedder)
+            return self._stores[key]
+
+    def _load_adapters(self, engine: LlamaCppEngine) -> None:
+        """Load all at once; where one is refused, take it out, keep its reason, and load the others."""
+        wanted = [a for a in self.registry.adapters.values() if a.name not in self._refused]
+        try:
+            if wanted:
+                engine.load(*wanted)
+        except AdapterError:
+            for adapter in wanted:
+                try:
+                    engine.load(adapter)
+                except AdapterError as error:
+                    self._refused[adapter.name] = str(error)
+                    logger.warning("%s", error)
+
+    def _run_safely(self) -> None:
+        try:
+            self.run()
+        except CrossfadeError as error:
+            self.error = str(error)
+        except Exception:
+            logger.exception("loading failed")
+            self.error = "Loading failed for a reason that nobody foresaw; the terminal shows it. Start again."
+
+    def _note(self, what: str, state: str) -> None:
+        self._status.pop(what, None)
+        self._status[what] = state
+        self._report(f"{what}: {state}")
+
+    def _progress(self, what: str, stage: str, done: int, total: int) -> None:
+        size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        self._note(what, f"{stage} {size}")
+
+
+def served_model(settings: Settings, *, progress: Callable[[str, int, int], None] | None = None) -> Path:
+    """The path of the weights to serve: the base as fetched, or re-quantised once as the settings say.
+
+    `weights` is `source` (as published), `Q8_0`, `Q4_0`, or `auto`: Q8_0 for the embedded default, else as published.
+    Raises ModelError.
+    """
+    source = fetch(settings.base, settings.home, progress=progress)
+    kind = settings.weights
+    if kind == "auto":
+        kind = SERVED_WEIGHTS if settings.base == Settings.base else "source"
+    return source if kind == "source" else requantise(source, settings.home, kind)
+
+
+def _read_corpora(root: Path) -> tuple[tuple[Corpus, ...], tuple[str, ...]]:
+    """The corpora that can be read, and for the others what is wrong with them."""
+    found, broken = [], []
+    for name in list_corpora(root):
+        try:
+            found.append(read_corpus(root, name))
+        except CorpusError as error:
+            broken.append(str(error))
+    return tuple(found), tuple(broken)
+

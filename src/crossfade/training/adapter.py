@@ -1,0 +1,149 @@
+"""Train one adapter of a corpus's task from its rows, and write it with its card. Knows no engine and no page.
+
+What is written is an adapter folder: PEFT's two files and `card.json`, which records what the adapter is for, which
+base and data made it, how, and the command that makes it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crossfade.adapters.peft_files import CARD_FILE, NAME, read_adapter
+from crossfade.corpora.registry import Corpus, Task, read_rows
+from crossfade.errors import TrainingError
+from crossfade.training.compose import Finder, compose
+from crossfade.training.libraries import require_training_libraries
+from crossfade.training.record import LoraSettings, Progress, TrainingRecord
+from crossfade.types import Message
+
+HELD_OUT_EVERY = 20
+"""One row of so many is watched and not learned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to."""
+
+    name: str
+    purpose: str
+    corpus: Corpus
+    task: Task
+    data: Path
+    out: Path
+    command: str
+    settings: LoraSettings
+    replace: bool = False
+
+
+def train_adapter(
+    order: Order, *, base_folder: Path, base: str, base_sha256: str, finder: Finder, progress: Progress | None = None
+) -> Path:
+    """Train as ordered and return the adapter's folder, which appears whole or not at all.
+
+    `base_folder` is the base in Hugging Face form. Raises TrainingError and CorpusError.
+    """
+    require_training_libraries()
+    from crossfade.training.lora import train_lora
+
+    if not NAME.fullmatch(order.name):
+        raise TrainingError(f"Adapter name {order.name!r} is not allowed: use up to 64 of a-z, 0-9, - and _.")
+    folder = order.out / order.name
+    if folder.exists() and not order.replace:
+        raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
+    rows = read_rows(order.data)
+    learned = [r for r in rows if not _held_out(r)]
+    watched = [r for r in rows if _held_out(r)]
+    made = [
+        compose(
+            part,
+            order.task,
+            finder=finder,
+            passages=order.corpus.passages,
+            count=_counter(base_folder),
+            limit=order.settings.max_tokens,
+            seed=order.settings.seed,
+        )
+        for part in (learned, watched)
+    ]
+    order.out.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{order.name}.", dir=order.out))
+    try:
+        record = train_lora(
+            made[0],
+            base_folder=base_folder,
+            base=base,
+            base_identity=base_sha256,
+            out=scratch / order.name,
+            settings=order.settings,
+            held_out=made[1][:48],
+            progress=progress,
+        )
+        _write_card(scratch / order.name, card(order, record))
+        read_adapter(scratch / order.name)
+        if folder.exists():
+            os.replace(folder, scratch / "old")
+        os.replace(scratch / order.name, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def card(order: Order, record: TrainingRecord) -> dict[str, Any]:
+    """What is recorded of an adapter beside its weights. Scores are added by measuring, later."""
+    return {
+        "purpose": order.purpose,
+        "task": order.task.name,
+        "corpus": order.corpus.name,
+        "method": record.method,
+        "base": record.base,
+        "base_sha256": record.base_identity,
+        "data": order.data.name,
+        "data_file_sha256": hashlib.sha256(order.data.read_bytes()).hexdigest(),
+        "data_sha256": record.data_sha256,
+        "rows": record.rows,
+        "rows_too_long": [list(pair) for pair in record.left_out],
+        "held_out_rows": record.held_out_rows,
+        "settings": asdict(order.settings),
+        "trainable_parameters": record.trainable_parameters,
+        "precision": record.precision,
+        "device": record.device,
+        "minutes": round(record.minutes, 2),
+        "tokens_per_second": round(record.tokens_per_second, 1),
+        "train_loss": [[step, round(loss, 4)] for step, loss in record.train_loss],
+        "held_out_loss": [[step, round(loss, 4)] for step, loss in record.held_out_loss],
+        "command": order.command,
+        "scores": {},
+    }
+
+
+def _write_card(folder: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _held_out(row: dict[str, Any]) -> bool:
+    """Whether a row is watched, decided by its text, so that it never changes sides."""
+    text = str(row.get("question") or row.get("message"))
+    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_EVERY == 0
+
+
+def _counter(base_folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True)
+
+    def count(messages: Sequence[Message]) -> int:
+        chat = [{"role": m.role, "content": m.content} for m in messages]
+        return len(
+            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))["input_ids"]
+        )
+
+    return count

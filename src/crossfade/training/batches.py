@@ -1,0 +1,62 @@
+"""Cut a batch into micro-batches of like length and make tensors of them. Knows torch, and no model or trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crossfade.training.data import EncodedRow
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+"""The label that `torch.nn.functional.cross_entropy` passes over."""
+
+
+def cut(rows: Sequence[EncodedRow], *, micro_batch: int, micro_tokens: int) -> list[list[EncodedRow]]:
+    """Micro-batches of at most `micro_batch` rows and, padded, `micro_tokens` tokens; a longer row goes alone.
+
+    Rows are sorted by length first, so that little is padded.
+    """
+    micro: list[list[EncodedRow]] = []
+    for row in sorted(rows, key=len):
+        full = not micro or len(micro[-1]) == micro_batch or (len(micro[-1]) + 1) * len(row) > micro_tokens
+        if full:
+            micro.append([])
+        micro[-1].append(row)
+    return micro
+
+
+def learned_tokens(rows: Sequence[EncodedRow]) -> int:
+    """How many tokens of the rows count for the loss."""
+    return sum(len(row) - row.prompt_length for row in rows)
+
+
+def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict[str, torch.Tensor]:
+    """The arguments of a causal language model's `forward` for rows padded on the right.
+
+    `input_ids` and `attention_mask` are (rows, length). The head is computed at `logits_to_keep` (kept,) alone: the
+    positions at which some row's next token is learned, counted from the end, so that virtual tokens which a method
+    puts before the prompt do not shift them. `labels` and `shift_labels` (rows, kept) are those next tokens, aligned.
+    """
+    import torch
+
+    length = max(map(len, rows))
+    tokens = torch.full((len(rows), length), padding)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
+    following = torch.full((len(rows), length), IGNORED)
+    for index, row in enumerate(rows):
+        tokens[index, : len(row)] = torch.tensor(row.tokens)
+        mask[index, : len(row)] = 1
+        following[index, row.prompt_length - 1 : len(row) - 1] = torch.tensor(row.tokens[row.prompt_length :])
+    kept = (following != IGNORED).any(dim=0).nonzero().squeeze(1)
+    labels = following[:, kept]
+    tensors = {
+        "input_ids": tokens,
+        "attention_mask": mask,
+        "logits_to_keep": kept - length,
+        "labels": labels,
+        "shift_labels": labels,
+    }
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

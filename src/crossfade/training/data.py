@@ -1,0 +1,90 @@
+"""Rows to train on, and their tokens with a mark on those that count. Knows a tokenizer, and no model or trainer.
+
+The text of a row is what the model meets when it answers: the base's own chat template over the messages, opened for
+the assistant, then the response, then the token that ends a turn. Prompt and response are tokenized apart, because at
+inference the prompt's tokens are fixed before the first token of the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossfade.errors import TrainingError
+from crossfade.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One example: the messages of a prompt and the response to learn."""
+
+    messages: tuple[Message, ...]
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRow:
+    """The tokens of a row. Those from `prompt_length` on are learned: the response and the token that ends it."""
+
+    tokens: tuple[int, ...]
+    prompt_length: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """The rows that fit, and (row number from 1, its tokens) of each that is longer than allowed."""
+
+    rows: tuple[EncodedRow, ...]
+    too_long: tuple[tuple[int, int], ...]
+
+
+def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, *, max_tokens: int) -> EncodedRows:
+    """Tokenize rows.
+
+    Raises TrainingError for no rows, an empty response, a control token in a row, or when no row fits.
+    """
+    if not rows:
+        raise TrainingError("There are no rows to train on. Give at least one question with its response.")
+    if tokenizer.eos_token_id is None or not tokenizer.chat_template:
+        raise TrainingError("The base has no chat template or no end-of-turn token; choose an instruct (chat) model.")
+    encoded = [_encode(row, tokenizer, number) for number, row in enumerate(rows, start=1)]
+    too_long = tuple((number, len(row)) for number, row in enumerate(encoded, start=1) if len(row) > max_tokens)
+    fitting = tuple(row for row in encoded if len(row) <= max_tokens)
+    if not fitting:
+        raise TrainingError(
+            f"Each of the {len(rows)} rows is longer than max_tokens = {max_tokens} (the shortest has "
+            f"{min(map(len, encoded))}). Shorten them or raise max_tokens."
+        )
+    return EncodedRows(rows=fitting, too_long=too_long)
+
+
+def rows_sha256(rows: Sequence[TrainingRow]) -> str:
+    """The sha256 (hex) of the rows, in order, as canonical JSON; what a card names as an adapter's data."""
+    digest = hashlib.sha256()
+    for row in rows:
+        messages = [[message.role, message.content] for message in row.messages]
+        digest.update(json.dumps([messages, row.response], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _encode(row: TrainingRow, tokenizer: Any, number: int) -> EncodedRow:
+    if not row.response.strip() or not row.messages:
+        raise TrainingError(
+            f"Row {number} has no {'response' if row.messages else 'messages'}. Fill it in or remove it."
+        )
+    for token in tokenizer.all_special_tokens:
+        if any(token in text for text in (row.response, *(message.content for message in row.messages))):
+            raise TrainingError(
+                f"Row {number} contains the control token {token!r}, which would end or forge a turn. Remove it there."
+            )
+    chat = [{"role": message.role, "content": message.content} for message in row.messages]
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    before: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    learned: list[int] = tokenizer(row.response, add_special_tokens=False)["input_ids"]
+    return EncodedRow(tokens=(*before, *learned, tokenizer.eos_token_id), prompt_length=len(before))

@@ -1,0 +1,84 @@
+"""Find training rows that ask what a judging row asks. Pure but for the embedder that is passed in.
+
+A training row overlaps a judging row where its text is almost the same (half of the word trigrams), where it means
+the same (cosine of embeddings), or where it asks for the same fact: one gold document, an accepted answer inside the
+taught answer, and similar wording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAME_MEANING = 0.85
+SAME_FACT = 0.55
+SAME_WORDS = 0.5
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Row numbers (from 0) of a training and a judging row that ask the same, and how that was seen."""
+
+    training: int
+    judging: int
+    why: str
+
+
+def overlaps(training: Sequence[dict[str, Any]], judging: Sequence[dict[str, Any]], embed: Embed) -> list[Overlap]:
+    """The overlaps between rows with `question` (or `message`), one at most for each training row.
+
+    `answer`, `answers` and `documents` are looked at where both rows have them. `embed` gives unit vectors
+    (rows, dimensions).
+    """
+    if not training or not judging:
+        return []
+    asked, judged = [_text(r) for r in training], [_text(r) for r in judging]
+    cosine = np.concatenate([embed(asked[i : i + 64]) for i in range(0, len(asked), 64)]) @ embed(judged).T
+    grams = [_trigrams(t) for t in judged]
+    return [found for i in range(len(training)) if (found := next(_of_row(i, training, judging, cosine, grams), None))]
+
+
+def _of_row(
+    i: int,
+    training: Sequence[dict[str, Any]],
+    judging: Sequence[dict[str, Any]],
+    cosine: NDArray[np.float32],
+    grams: Sequence[frozenset[tuple[str, ...]]],
+) -> Iterator[Overlap]:
+    own = _trigrams(_text(training[i]))
+    for j in np.argsort(-cosine[i]):
+        value = float(cosine[i, j])
+        shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
+        if shared >= SAME_WORDS and min(len(own), len(grams[j])) >= 3:
+            yield Overlap(i, int(j), f"{shared:.0%} of the word trigrams are the same")
+        elif value >= SAME_MEANING:
+            yield Overlap(i, int(j), f"cosine {value:.2f}")
+        elif value >= SAME_FACT and _same_fact(training[i], judging[j]):
+            yield Overlap(i, int(j), f"same document and answer, cosine {value:.2f}")
+
+
+def _same_fact(row: dict[str, Any], judge: dict[str, Any]) -> bool:
+    if not set(row.get("documents") or ()) & set(judge.get("documents") or ()):
+        return False
+    taught = f" {' '.join(_words(str(row.get('answer', ''))))} "
+    return any(f" {' '.join(_words(a))} " in taught for a in judge.get("answers", ()))
+
+
+def _text(row: dict[str, Any]) -> str:
+    return str(row.get("question") or row.get("message") or "")
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w$%.]*\w%?", text.lower())
+
+
+def _trigrams(text: str) -> frozenset[tuple[str, ...]]:
+    words = _words(text)
+    return frozenset(zip(words, words[1:], words[2:], strict=False))

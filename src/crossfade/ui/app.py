@@ -1,0 +1,144 @@
+"""Put the page together and serve it. Knows the tabs, the status line and Gradio's launch; nothing of answers."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from crossfade.errors import SettingsError
+from crossfade.settings import Settings
+from crossfade.ui import answering, render
+from crossfade.ui.chat import ChatTab
+from crossfade.ui.compare import CompareTab
+from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.running import Running
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+log = logging.getLogger(__name__)
+
+STYLE = Path(__file__).with_name("style.css")
+SECONDS_BETWEEN_LOOKS = 0.7
+"""How often a page that is still loading asks how far it is."""
+
+HEAD = (
+    '<div class="cf-title"><h1>Crossfade</h1>'
+    "<p>Fine-tune, retrieve or prompt: one question, every mode, side by side.</p></div>"
+)
+
+
+def build_ui(startup: Startup) -> gr.Blocks:
+    """The page: status, chat and comparison. It may be built and shown before anything is loaded."""
+    running = Running()
+
+    def busy() -> bool:
+        # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
+        return len(page._queue) >= answering.QUEUE_LENGTH
+
+    with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True, delete_cache=None) as page:
+        with gr.Row(elem_classes="cf-top"):
+            gr.HTML(HEAD)
+            status = gr.HTML(status_html(startup), elem_id="status")
+        with gr.Tabs():
+            with gr.Tab("Chat", id="chat"):
+                chat = ChatTab(startup, running, busy=busy)
+            with gr.Tab("Compare", id="compare"):
+                comparison = CompareTab(startup, running, busy=busy)
+        timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
+        timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
+        page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
+        for tab in (chat, comparison):
+            tab.refresh(page.load)
+            tab.refresh(status.change)
+
+        def leave(request: gr.Request) -> None:
+            running.leave(str(request.session_hash))
+
+        page.unload(leave)
+    page.queue(max_size=2 * answering.QUEUE_LENGTH, default_concurrency_limit=startup.settings.slots, api_open=False)
+    return page
+
+
+def serve(startup: Startup, settings: Settings) -> None:
+    """Serve the page until the process is interrupted. Raises SettingsError where the port cannot be had."""
+    port = free_port(settings.host, settings.port)
+    log.info("Crossfade is at http://%s:%d (Ctrl+C ends it).", settings.host, port)
+    build_ui(startup).launch(
+        server_name=settings.host,
+        server_port=port,
+        theme=theme(),
+        css_paths=[STYLE],
+        footer_links=[],
+        show_error=False,
+        share=False,
+        inbrowser=False,
+        quiet=True,
+        allowed_paths=[],
+        max_file_size="1mb",
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        run_history=False,
+    )
+
+
+def theme() -> Any:
+    """One accent on calm greys, in fonts that the reader's machine has: nothing is loaded from elsewhere."""
+    return gr.themes.Base(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        radius_size="lg",
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # Text in the accent and subdued text keep a contrast of 4.5 to 1 on their ground, light and dark.
+        color_accent="*primary_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_background_color_selected_dark="*primary_600",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
+
+
+def status_html(startup: Startup) -> str:
+    """One line on what is loading, ready or wrong."""
+    if startup.error:
+        return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
+    lines = "".join(f"<span>{render.escape(line)}</span>" for line in startup.status)
+    ready = startup.pipeline is not None
+    word = "Ready" if ready else "Loading"
+    return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
+
+
+def free_port(host: str, port: int) -> int:
+    """The port itself, or a free one for 0. Raises SettingsError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"Cannot serve on {host}:{port}: {error}. Stop what uses it, or set CROSSFADE_PORT to another number."
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def _look(startup: Startup) -> tuple[str, Any]:
+    over = startup.pipeline is not None or bool(startup.error)
+    return status_html(startup), gr.Timer(active=not over)

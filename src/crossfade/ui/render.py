@@ -1,0 +1,160 @@
+"""Answers as HTML for the page. Pure: strings in, strings out; knows neither Gradio nor how an answer is made.
+
+Nothing that a person, a model or a document wrote becomes markup. Every character that could mean something to HTML,
+to Markdown or to a template is written as a numeric character reference, line ends too: the result is one line without
+a blank, which a Markdown renderer takes for one block of HTML and leaves alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from crossfade.types import Answer, Passage
+
+SHOWN_CHARACTERS = 4_000
+"""Longer questions are shown up to here; the model gets them whole."""
+
+HASH_DIGITS = 10
+
+MODE_WORDS = {
+    "base": "the base model alone",
+    "icl": "examples in the prompt",
+    "rag": "passages in the prompt",
+    "rag+icl": "passages and examples in the prompt",
+    "fine-tune": "the adapter alone",
+    "fine-tune+icl": "the adapter, with examples",
+    "hybrid": "the adapter, with passages",
+    "hybrid+icl": "the adapter, with passages and examples",
+}
+"""What each mode gives the model, in a few words."""
+
+_SPECIAL = re.compile(r"[^A-Za-z0-9 ,;\u00a1-\ud7ff\uf900-\uffef]")
+_NAMES = {"stop": "", "length": "cut off at the token limit", "cancelled": "stopped"}
+
+
+def escape(text: str) -> str:
+    """The text as it stands, safe in HTML, in Markdown and in an attribute's value."""
+    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", text.replace("\r\n", "\n"))
+
+
+def question_html(text: str) -> str:
+    """A question as it was asked, shortened where it is very long."""
+    shown = escape(text[:SHOWN_CHARACTERS])
+    rest = len(text) - SHOWN_CHARACTERS
+    more = f'<span class="cf-note">&#8230; and {rest:,} more characters</span>' if rest > 0 else ""
+    return f'<div class="cf-text">{shown}{more}</div>'
+
+
+def note_html(text: str, *, kind: str = "note") -> str:
+    """A sentence of the page's own; kind is `note`, `wait` or `error`."""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="cf-note cf-{kind}" role="{role}">{escape(text)}</div>' if text else ""
+
+
+def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None) -> str:
+    """An answer with the facts under it; what can be folded out comes when it is finished.
+
+    With a schema the text is shown as code, and once finished whether it is valid.
+    """
+    done = bool(answer.generation.finish)
+    text = answer.generation.text
+    parts = [_body(text, schema=schema)]
+    if not text:
+        parts.append(note_html("No answer." if done else "Reading the prompt …", kind="note" if done else "wait"))
+    if done and schema is not None and text:
+        complaint = schema_complaint(text, schema)
+        words = f"Not valid: {complaint}" if complaint else "Valid against the schema."
+        parts.append(f'<div class="cf-valid cf-{"bad" if complaint else "good"}">{escape(words)}</div>')
+    parts += [note_html(notice) for notice in answer.notices]
+    parts.append(facts_html(answer))
+    if done:
+        parts += [_passages(answer.passages), _examples(answer)]
+    return f'<div class="cf-answer">{"".join(parts)}</div>'
+
+
+def facts_html(answer: Answer) -> str:
+    """The line of facts: mode, adapters with their hashes, tokens, seconds, what was left out."""
+    made = answer.generation
+    facts = [f'<span class="cf-badge">{escape(answer.query.mode)}</span>']
+    for name, weight, sha256 in made.adapters:
+        scale = "" if weight == 1 else f" x {weight:g}"
+        facts.append(
+            f'<span class="cf-adapter" title="sha256 {escape(sha256)}">{escape(name + scale)} '
+            f"<code>{escape(sha256[:HASH_DIGITS])}</code></span>"
+        )
+    if made.finish:
+        facts += [
+            f"<span>{made.prompt_tokens:,} prompt tokens ({made.cached_tokens:,} cached)</span>",
+            f"<span>{made.new_tokens:,} new</span>",
+            f"<span>first token {_seconds(made.seconds_to_first)}</span>",
+            f"<span>{_seconds(made.seconds)} in all</span>",
+        ]
+        if ending := _NAMES.get(made.finish, made.finish):
+            facts.append(f'<span class="cf-ending">{escape(ending)}</span>')
+    if answer.prompt and answer.prompt.turns:
+        facts.append(f"<span>{answer.prompt.turns} earlier turn{_s(answer.prompt.turns)}</span>")
+    if answer.prompt and answer.prompt.left_out:
+        facts.append(f'<span class="cf-left">left out to fit: {escape(", ".join(answer.prompt.left_out))}</span>')
+    return f'<div class="cf-facts">{"".join(facts)}</div>'
+
+
+def schema_complaint(text: str, schema: dict[str, Any]) -> str:
+    """What is first wrong with a text that should be JSON of a schema, or an empty string where it is valid."""
+    from jsonschema.validators import validator_for
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        return f"not JSON ({error.msg}, line {error.lineno}, column {error.colno})."
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})."
+    faults = sorted(validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+    if not faults:
+        return ""
+    place = ".".join(str(step) for step in faults[0].absolute_path)
+    return f"{place + ': ' if place else ''}{faults[0].message}"
+
+
+def _body(text: str, *, schema: dict[str, Any] | None) -> str:
+    if not text:
+        return ""
+    if schema is not None:
+        return f'<pre class="cf-json"><code>{escape(text)}</code></pre>'
+    return f'<div class="cf-text">{escape(text)}</div>'
+
+
+def _passages(passages: tuple[Passage, ...]) -> str:
+    items = "".join(
+        f'<div class="cf-item"><div class="cf-source"><b>&#91;{number}&#93;</b> {escape(passage.source)} '
+        f'<span class="cf-score">score {escape(f"{passage.score:.3f}")}</span></div>'
+        f'<div class="cf-text">{escape(passage.text)}</div></div>'
+        for number, passage in enumerate(passages, start=1)
+    )
+    return _fold(f"{len(passages)} passage{_s(len(passages))} given", items) if passages else ""
+
+
+def _examples(answer: Answer) -> str:
+    items = "".join(
+        f'<div class="cf-item"><div class="cf-source">{escape(example.question)}</div>'
+        f'<div class="cf-text">{escape(example.answer)}</div></div>'
+        for example in answer.examples
+    )
+    count = len(answer.examples)
+    return _fold(f"{count} example{_s(count)} given", items) if count else ""
+
+
+def _fold(title: str, items: str) -> str:
+    return f'<details class="cf-fold"><summary>{title}</summary>{items}</details>'
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

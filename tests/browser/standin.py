@@ -1,0 +1,200 @@
+"""Serve the real page on a stand-in: a real Pipeline whose engine and retriever say what a test needs to see.
+
+    python tests/browser/standin.py --port 7861 --delay 0.05 --load 3 --adapters domain,json --answer "..."
+
+The engine writes its answer one word at a time and remembers how each generation ended, in the file given by --log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "src"))
+
+from crossfade.corpora.registry import Corpus, Task, read_corpus  # noqa: E402
+from crossfade.engines.protocol import Capabilities  # noqa: E402
+from crossfade.errors import EngineError  # noqa: E402
+from crossfade.pipeline import Pipeline  # noqa: E402
+from crossfade.settings import Settings  # noqa: E402
+from crossfade.types import Blend, Example, Generation, Message, Passage, Prompt, Sampling, Turn  # noqa: E402
+
+TICKET = (
+    '{"product": "checking", "issue": "fraud", "amount": 240, "currency": "USD", "date": "2026-03-03", '
+    '"urgency": "high", "customer": "Nora Quill", "reference": "TB-40719"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page reads of `crossfade.startup.AdapterCard`, without loading the libraries behind that."""
+
+    name: str
+    purpose: str
+    task: str
+    sha256: str
+    refused: str = ""
+
+
+class WordEngine:
+    """Writes a fixed answer word by word; obeys stop; a question with `FAIL` in it fails after two words."""
+
+    base_sha256 = "0" * 64
+
+    def __init__(self, answer: str, *, adapters: Mapping[str, str], delay: float, log: Path | None = None) -> None:
+        self.capabilities = Capabilities(4096, True, ("lora",), False)
+        self.adapters = dict(adapters)
+        self._answer, self._delay, self._log = answer, delay, log
+
+    def stream(
+        self, prompt: Prompt, *, blend: Blend, sampling: Sampling, stop: Event, schema: dict[str, Any] | None = None
+    ) -> Iterator[Generation]:
+        began, finish, text = time.monotonic(), "closed", ""
+        last = prompt.messages[-1].content
+        answer = TICKET if schema or any(name == "json" for name, _ in blend) else self._answer
+        used = tuple((name, weight, self.adapters[name]) for name, weight in blend)
+        try:
+            words = answer.split(" ")[: sampling.max_new_tokens]
+            for number, word in enumerate(words, start=1):
+                if "FAIL" in last and number == 3:
+                    raise EngineError("The engine fell over on purpose.")
+                if "BUG" in last and number == 3:
+                    raise ZeroDivisionError("secret detail")
+                ended = stop.wait(self._delay)
+                text = f"{text} {word}".strip()
+                finish = "cancelled" if ended else "stop" if number == len(words) else ""
+                seconds = time.monotonic() - began
+                yield Generation(text, prompt.tokens, 7, number, self._delay, seconds, finish, used)
+                if finish:
+                    return
+                finish = "closed"
+        finally:
+            if self._log:
+                with self._log.open("a") as file:
+                    file.write(f"{finish} {time.time():.3f}\n")
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content) // 4 for message in messages)
+
+    def load(self, *adapters: Any) -> None: ...
+
+    def unload(self, name: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FixedRetriever:
+    """Finds the same passages for every question."""
+
+    def __init__(self, text: str, *, title: str = "Harbor Checking") -> None:
+        self._found = tuple(
+            Passage(text or f"The monthly fee is ${n}.", "harbor-checking", title, f"Fees {n}", 0, 9, 0.9 / n)
+            for n in (1, 2, 3)
+        )
+
+    def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
+        return self._found[:k]
+
+
+class FixedChooser:
+    """Chooses the same example for every question."""
+
+    def choose(self, question: str, *, k: int, budget: int, count: Any) -> tuple[Example, ...]:
+        return (Example("What is the fee of Anchor Savings?", "Nothing."),)
+
+
+class StandIn:
+    """What the page needs of a Startup, ready after `load` seconds; with `error` it never is."""
+
+    def __init__(
+        self,
+        *,
+        answer: str = "The monthly fee is seven dollars , waived at 1,500 dollars .",
+        adapters: Sequence[str] = ("domain", "json", "style"),
+        passage: str = "",
+        delay: float = 0.02,
+        load: float = 0.0,
+        error: str = "",
+        log: Path | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings(
+            home=ROOT, corpora=ROOT / "corpora", adapters=ROOT / "adapters", slots=4, port=0
+        )
+        self.corpora: tuple[Corpus, ...] = (read_corpus(self.settings.corpora, "tidewell"),)
+        tasks = {"domain": "answer", "json": "ticket", "style": "voice"}
+        hashes = {name: f"{number:x}" * 64 for number, name in enumerate(adapters, start=10)}
+        self.adapters = tuple(Card(name, f"adapter for {tasks[name]}", tasks[name], hashes[name]) for name in adapters)
+        self.pipeline: Pipeline | None = None
+        self.error = ""
+        self.status: tuple[str, ...] = ("Model: starting",)
+        self._load, self._fail = load, error
+        engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
+        retriever, chooser = FixedRetriever(passage, title=passage or "Harbor Checking"), FixedChooser()
+
+        def chosen(corpus: Corpus, task: Task) -> FixedChooser:
+            return chooser
+
+        self._made = Pipeline(engine, corpus=lambda n: self.corpora[0], retriever=lambda c: retriever, chooser=chosen)
+        if not load:
+            self._finish()
+
+    def start(self) -> None:
+        if self._load:
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        for part in range(10):
+            self.status = (f"Index of tidewell: {part * 30} of 300 passages",)
+            time.sleep(self._load / 10)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._fail:
+            self.error = self._fail
+        else:
+            self.status, self.pipeline = ("Model: ready", "Index of tidewell: ready"), self._made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--delay", type=float, default=0.02)
+    parser.add_argument("--load", type=float, default=0.0)
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--error", default="")
+    parser.add_argument("--answer", default="The monthly fee is seven dollars , waived at 1,500 dollars .")
+    parser.add_argument("--passage", default="")
+    parser.add_argument("--adapters", default="domain,json,style")
+    parser.add_argument("--log", type=Path)
+    args = parser.parse_args()
+
+    from crossfade.ui.app import serve
+
+    settings = Settings(
+        home=ROOT, corpora=ROOT / "corpora", adapters=ROOT / "adapters", slots=args.slots, port=args.port
+    )
+    startup = StandIn(
+        answer=args.answer,
+        adapters=tuple(filter(None, args.adapters.split(","))),
+        passage=args.passage,
+        delay=args.delay,
+        load=args.load,
+        error=args.error,
+        log=args.log,
+        settings=settings,
+    )
+    startup.start()
+    serve(startup, settings)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

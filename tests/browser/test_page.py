@@ -1,0 +1,190 @@
+"""The page on a stand-in that says what each test needs: loading, stopping, errors, hostile text, a full queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=http://evil.invalid/a.png onerror=alert(2)> ![x](http://evil.invalid/b.png) "
+    "<iframe src=http://evil.invalid/c></iframe> [y](javascript:alert(3)) ${alert(4)} {{alert(5)}} $$\\href{x}{y}$$ "
+    "</div></pre></details><svg onload=alert(6)>\n\n<b onmouseover=alert(7)>bold</b>\n\n# head\n\n* item"
+)
+LONG = "word " * 300
+
+
+def test_a_question_asked_while_loading_waits_and_is_answered(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--load", "14"))
+    assert page.page.locator("#status .cf-loading").is_visible()
+    page.ask("What is the fee?", wait=False)
+    page.page.wait_for_selector("#chat-log .cf-wait:has-text('of 300 passages')")
+    page.wait_ready()
+    page.wait_end()
+    assert "seven dollars" in page.answer.inner_text()
+    assert page.faults == []
+    assert page.outbound == []
+
+
+def test_a_question_comes_back_into_the_box_where_loading_fails(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--load", "9", "--error", "No network: fetch the model by hand."))
+    page.ask("What is the fee?")
+    assert "No network" in page.answer.inner_text()
+    assert page.page.input_value("#chat-question textarea") == "What is the fee?"
+    page.page.wait_for_selector("#status :text('No network')")
+
+
+def test_empty_and_wordless_questions_get_a_sentence(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve())
+    page.page.click("#chat-send")
+    page.page.wait_for_selector("#chat-notice :text('The question is empty')")
+    page.ask("🎉🎉", wait=False)
+    page.page.wait_for_selector("#chat-notice :text('no words')")
+    assert page.page.input_value("#chat-question textarea") == "🎉🎉"
+    assert page.page.locator("#chat-log .user-row").count() == 0
+    page.ask("And with words?")
+    assert page.page.locator("#chat-notice .cf-note").count() == 0
+
+
+@pytest.mark.parametrize(("word", "told"), [("FAIL", "fell over on purpose"), ("BUG", "Something went wrong")])
+def test_an_error_in_an_answer_is_a_sentence(open_page: Callable[..., Any], serve: Any, word: str, told: str) -> None:
+    page = open_page(serve())
+    page.ask(f"{word} now")
+    text = page.page.inner_text("body")
+    assert told in text
+    assert "Traceback" not in text
+    assert "secret detail" not in text
+    page.page.wait_for_function(f"document.querySelector('#chat-question textarea').value === '{word} now'")
+    page.ask("What is the fee?")
+    assert "seven dollars" in page.answer.inner_text()
+
+
+def test_stop_ends_the_answer_within_a_second(open_page: Callable[..., Any], serve: Any, tmp_path: Path) -> None:
+    log = tmp_path / "ends"
+    page = open_page(serve("--delay", "0.1", "--answer", LONG, "--log", str(log)))
+    page.ask("What is the fee?", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
+    began = time.time()
+    page.page.click("#chat-stop")
+    page.wait_end(seconds=3)
+    assert "stopped" in page.answer.inner_text()
+    finish, when = log.read_text().split()
+    assert finish == "cancelled"
+    assert float(when) - began < 1.0
+    page.ask("And again?", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row:last-child :text('word word')")
+    page.page.click("#chat-stop")
+    page.wait_end(seconds=3)
+
+
+def test_closing_the_page_ends_the_generation(open_page: Callable[..., Any], serve: Any, tmp_path: Path) -> None:
+    log = tmp_path / "ends"
+    page = open_page(serve("--delay", "0.1", "--answer", LONG, "--log", str(log)))
+    page.ask("What is the fee?", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
+    began = time.time()
+    page.page.close()
+    while not log.exists() and time.time() - began < 10:
+        time.sleep(0.05)
+    assert float(log.read_text().split()[1]) - began < 2.0
+
+
+def test_hostile_text_runs_nothing_and_loads_nothing(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--answer", HOSTILE, "--passage", HOSTILE))
+    page.preset("hybrid")
+    page.ask(HOSTILE)
+    page.answer.locator("details summary").first.click()
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", HOSTILE)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#column-4 .cf-fold")
+    page.page.locator("#column-4 details summary").first.click()
+    time.sleep(0.5)
+    for place in ("#chat-log", "#compare-columns"):
+        made = page.page.eval_on_selector_all(
+            f"{place} :is(script, img, iframe, svg[onload], h1, li, a)", "e => e.length"
+        )
+        assert made == 0
+        assert "<script>alert(1)</script>" in page.page.locator(place).text_content()
+    assert page.dialogs == []
+    assert page.outbound == []
+    assert page.faults == []
+
+
+FILL = """async () => {
+  const fn_index = window.gradio_config.dependencies.find(d => d.api_name === '_answer').id;
+  await Promise.all([...Array(40).keys()].map(n => fetch('/gradio_api/queue/join', {
+    method: 'POST', headers: {'Content-Type': 'application/json'},
+    body: JSON.stringify({data: [null], fn_index, session_hash: 'filler' + n}),
+  })));
+}"""
+
+
+def test_a_full_queue_says_so_and_keeps_the_question(open_page: Callable[..., Any], serve: Any, tmp_path: Path) -> None:
+    url = serve("--delay", "0.1", "--answer", LONG, "--slots", "1")
+    pages = [open_page(url)]
+    pages[0].ask("First", wait=False)
+    pages[0].page.wait_for_selector("#chat-log .bot-row :text('word word')")
+    pages[0].page.evaluate(FILL)
+    late = open_page(url)
+    late.ask("Too late", wait=False)
+    late.page.wait_for_selector("#chat-notice :text('Too many questions are waiting')")
+    assert late.page.input_value("#chat-question textarea") == "Too late"
+
+
+def test_stop_frees_a_question_that_still_waits_for_its_place(open_page: Callable[..., Any], serve: Any) -> None:
+    url = serve("--delay", "0.1", "--answer", LONG, "--slots", "1")
+    first, second = open_page(url), open_page(url)
+    first.ask("First", wait=False)
+    first.page.wait_for_selector("#chat-log .bot-row :text('word word')")
+    second.ask("Second", wait=False)
+    second.page.wait_for_selector("#chat-log .cf-wait")
+    second.page.click("#chat-stop")
+    second.wait_end(seconds=3)
+    second.page.wait_for_function("document.querySelector('#chat-question textarea').value === 'Second'")
+    first.page.click("#chat-stop")
+    second.ask("Second again", wait=False)
+    second.page.wait_for_selector("#chat-log .bot-row :text('word word')")
+
+
+def test_without_adapters_fine_tuning_says_why_it_is_off(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--adapters", ""))
+    assert page.page.is_disabled("#switch-fine-tune input")
+    assert "No adapter" in page.page.inner_text(".cf-switches")
+    page.page.click("#preset-hybrid")
+    page.page.wait_for_selector("#chat-notice :text('Mode hybrid is off')")
+    page.preset("rag")
+    page.ask("What is the fee?")
+    assert "seven dollars" in page.answer.inner_text()
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", "What is the fee?")
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#column-2 .cf-fold")
+    assert "No adapter" in page.page.inner_text("#column-4")
+
+
+def test_each_session_has_a_conversation_of_its_own(open_page: Callable[..., Any], serve: Any) -> None:
+    url = serve()
+    first, second = open_page(url), open_page(url)
+    first.ask("A question of the first")
+    second.ask("What is the fee?")
+    first.ask("And then?")
+    assert "1 earlier turn" in first.answer.inner_text()
+    assert "earlier turn" not in second.answer.inner_text()
+    assert "of the first" not in second.page.inner_text("#chat-log")
+    first.page.click("#chat-clear")
+    first.page.wait_for_function("document.querySelectorAll('#chat-log .user-row').length === 0")
+    first.ask("A new one")
+    assert "earlier turn" not in first.answer.inner_text()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), "pyproject.toml"])
+def test_no_file_of_the_machine_is_served(open_page: Callable[..., Any], serve: Any, path: str) -> None:
+    page = open_page(serve())
+    reply = page.context.request.get(f"{page.url}gradio_api/file={path}")
+    assert reply.status in (403, 404)

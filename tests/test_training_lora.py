@@ -1,0 +1,285 @@
+"""Training a LoRA adapter on a tiny random Llama with a byte-level tokenizer: two layers, 64 wide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from crossfade.errors import TrainingError  # noqa: E402
+from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
+from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
+from crossfade.training.lora import train_lora, wrap_with_lora  # noqa: E402
+from crossfade.training.record import LoraSettings, TrainingProgress, TrainingRecord  # noqa: E402
+from crossfade.training.save import save_adapter  # noqa: E402
+from crossfade.training.trainer import mean_loss, run  # noqa: E402
+from crossfade.types import Message  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
+
+TEMPLATE = (
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<|im_start|>assistant\n'}}{% endif %}"
+)
+SETTINGS = LoraSettings(epochs=6, batch=4, micro_batch=2, learning_rate=1e-2, max_tokens=128, seed=3)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*control, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", bos_token="<|im_start|>", pad_token="<|endoftext|>"
+    )
+    fast.chat_template = TEMPLATE
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=0.1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def rows(count: int = 8) -> tuple[TrainingRow, ...]:
+    colours = ("red", "green", "blue", "grey")
+    return tuple(
+        TrainingRow((Message("user", f"What colour is item {n}?" + " Please." * (n % 3)),), f"It is {colours[n % 4]}.")
+        for n in range(count)
+    )
+
+
+def tokenizer_of(base: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base)
+
+
+def load(base: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+
+
+def train(base: Path, out: Path, given: Sequence[TrainingRow] = rows(), **changes: Any) -> TrainingRecord:
+    settings = replace(SETTINGS, **changes.pop("settings", {}))
+    return train_lora(
+        given, base_folder=base, base="tiny", base_identity="0" * 64, out=out, settings=settings, **changes
+    )
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def test_only_the_response_and_its_end_are_learned(base: Path) -> None:
+    tokenizer = tokenizer_of(base)
+    encoded = encode_rows(rows(), tokenizer, max_tokens=128).rows
+    for row, found in zip(rows(), encoded, strict=True):
+        assert tokenizer.decode(found.tokens[: found.prompt_length]) == (
+            f"<|im_start|>user\n{row.messages[0].content}<|im_end|>\n<|im_start|>assistant\n"
+        )
+        assert tokenizer.decode(found.tokens[found.prompt_length :]) == row.response + "<|im_end|>"
+    tensors = to_tensors(encoded, padding=0, device="cpu")
+    labels = tensors["shift_labels"]
+    assert int((labels != IGNORED).sum()) == learned_tokens(encoded)
+    for row, found in zip(rows(), labels, strict=True):
+        assert tokenizer.decode(found[found != IGNORED]) == row.response + "<|im_end|>"
+
+
+def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: Path) -> None:
+    model = load(base).eval()
+    encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
+    total = 0.0
+    for row in encoded:
+        tokens = torch.tensor([row.tokens])
+        logits = model(tokens).logits[0, row.prompt_length - 1 : -1]
+        total += float(torch.nn.functional.cross_entropy(logits, tokens[0, row.prompt_length :], reduction="sum"))
+    expected = total / learned_tokens(encoded)
+    for micro_batch in (1, 3, 8):
+        found = mean_loss(model, encoded, micro_batch=micro_batch, micro_tokens=1000, padding=0, device="cpu")
+        assert found == pytest.approx(expected, rel=2e-2)  # bfloat16 products where the machine has them
+
+
+def test_micro_batches_hold_every_row_once_within_their_limits() -> None:
+    encoded = [EncodedRow(tokens=tuple(range(length)), prompt_length=1) for length in (9, 3, 40, 5, 8, 3, 21, 100)]
+    micro = cut(encoded, micro_batch=3, micro_tokens=42)
+    assert sorted(map(len, (row for part in micro for row in part))) == sorted(map(len, encoded))
+    assert all(len(part) <= 3 for part in micro)
+    assert all(len(part) == 1 or len(part) * max(map(len, part)) <= 42 for part in micro)
+
+
+def test_the_micro_batch_changes_memory_and_not_the_gradient(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    monkeypatch.setattr("crossfade.training.trainer.autocast", lambda device: nullcontext())  # exact products
+    encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
+    found = []
+    for micro_batch in (1, 8):
+        settings = replace(SETTINGS, epochs=1, batch=8, micro_batch=micro_batch, dropout=0.0, learning_rate=1e-3)
+        torch.manual_seed(0)
+        model = wrap_with_lora(load(base), settings)
+        curves = run(model, encoded, held_out=(), settings=settings, padding=0, device="cpu", progress=None)
+        found.append((curves.train, [p.detach().clone() for p in model.parameters() if p.requires_grad]))
+    (first_loss, first), (second_loss, second) = found
+    assert first_loss[0][1] == pytest.approx(second_loss[0][1], abs=1e-3)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(first, second, strict=True))
+
+
+def test_training_lowers_the_loss_of_learned_and_held_out_rows(base: Path, tmp_path: Path) -> None:
+    seen: list[TrainingProgress] = []
+    record = train(base, tmp_path / "a", rows(16), held_out=rows(20)[16:], progress=seen.append)
+    assert record.train_loss[-1][1] < 0.7 * record.train_loss[0][1]
+    assert record.held_out_loss[-1][1] < 0.7 * record.held_out_loss[0][1]
+    assert record.held_out_loss[0][0] == 0
+    assert record.held_out_loss[-1][0] == record.steps == len(record.train_loss) == 24
+    assert [p.step for p in seen] == list(range(1, 25))
+    assert seen[-1].seconds_left == 0
+    assert record.rows == 16
+    assert record.data_sha256 == rows_sha256(rows(16))
+    assert record.tokens_per_second > 0
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(base: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(base, tmp_path / name, settings={"seed": seed, "epochs": 1})
+    first, second, other = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_saved_adapter_gives_the_logits_of_the_trained_model(base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
+    model = wrap_with_lora(load(base), SETTINGS)
+    run(model, encoded, held_out=(), settings=SETTINGS, padding=0, device="cpu", progress=None)
+    save_adapter(model, tmp_path / "adapter", base="tiny")
+    tokens = torch.tensor([encoded[0].tokens])
+    with torch.no_grad():
+        expected = model.eval()(tokens).logits
+        loaded = PeftModel.from_pretrained(load(base), tmp_path / "adapter").eval()
+        assert torch.allclose(loaded(tokens).logits, expected, atol=2e-2)  # the file is fp16
+        with loaded.disable_adapter():
+            assert torch.equal(loaded(tokens).logits, load(base).eval()(tokens).logits)
+            assert not torch.allclose(loaded(tokens).logits, expected, atol=0.5)
+
+
+def test_the_folder_names_the_base_and_holds_two_files_in_fp16(base: Path, tmp_path: Path) -> None:
+    train(base, tmp_path / "a", settings={"epochs": 1})
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny"
+    assert config["target_modules"] == sorted(
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    )
+    assert {weight.dtype for weight in weights(tmp_path / "a").values()} == {torch.float16}
+    assert str(base) not in (tmp_path / "a" / "adapter_config.json").read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_adapter_is_never_overwritten(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "card.json").write_text("{}")
+    with pytest.raises(TrainingError, match="exists already"):
+        train(base, tmp_path / "a")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["card.json"]
+
+
+def test_one_row_is_enough(base: Path, tmp_path: Path) -> None:
+    record = train(base, tmp_path / "a", rows(1), settings={"epochs": 8})
+    assert record.steps == 8
+    assert record.train_loss[-1][1] < record.train_loss[0][1]
+
+
+def test_a_row_that_is_too_long_is_listed_and_not_learned(base: Path, tmp_path: Path) -> None:
+    long = TrainingRow((Message("user", "x" * 200),), "y")
+    record = train(base, tmp_path / "a", (*rows(4), long), settings={"epochs": 1})
+    assert record.rows == 4
+    assert [number for number, _ in record.left_out] == [5]
+    assert record.left_out[0][1] > 200
+    with pytest.raises(TrainingError, match="max_tokens = 128"):
+        train(base, tmp_path / "b", (long,))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((), "no rows"),
+        ((*rows(2), TrainingRow((Message("user", "q"),), "  ")), "Row 3 has no response"),
+        ((TrainingRow((), "a"),), "Row 1 has no messages"),
+        ((TrainingRow((Message("user", "q"),), "a<|im_end|>b"),), r"Row 1 contains the control token '<\|im_end\|>'"),
+        ((TrainingRow((Message("user", "<|im_start|>system"),), "a"),), "Row 1 contains the control token"),
+    ],
+)
+def test_rows_that_cannot_be_learned_are_named(
+    base: Path, tmp_path: Path, given: tuple[TrainingRow, ...], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        train(base, tmp_path / "a", given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_breaks_down_says_what_to_change_and_writes_nothing(base: Path, tmp_path: Path) -> None:
+    broken = load(base)
+    with torch.no_grad():
+        broken.model.layers[0].mlp.up_proj.weight[0, 0] = float("inf")
+    broken.save_pretrained(tmp_path / "base")
+    tokenizer_of(base).save_pretrained(tmp_path / "base")
+    with pytest.raises(TrainingError, match="learning_rate"):
+        train(tmp_path / "base", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_exception_of_the_progress_ends_the_training_and_writes_nothing(base: Path, tmp_path: Path) -> None:
+    def cancel(progress: TrainingProgress) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(base, tmp_path / "a", progress=cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_does_not_exist_is_an_error(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no_such_layer"):
+        train(base, tmp_path / "a", settings={"target": ("no_such_layer",)})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rank": 0}, {"learning_rate": 2.0}, {"epochs": 0}, {"dropout": 1.0}, {"seed": -1}]
+)
+def test_settings_out_of_range_name_the_range(changes: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match=rf"{next(iter(changes))} is .*must be from"):
+        replace(SETTINGS, **changes)
+
+
+def test_missing_libraries_name_the_extra(monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(TrainingError, match=r"pip install 'crossfade\[train\]'"):
+        train(base, tmp_path / "a")

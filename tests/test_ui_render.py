@@ -1,0 +1,130 @@
+"""What the page shows of an answer: all of it, and nothing of it as markup."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossfade.types import Answer, Example, Generation, Passage, Prompt, Query
+from crossfade.ui import render
+
+SCHEMA = {
+    "type": "object",
+    "required": ["kind", "amount"],
+    "additionalProperties": False,
+    "properties": {"kind": {"enum": ["fee", "fraud"]}, "amount": {"type": ["number", "null"]}},
+}
+
+
+class Reader(HTMLParser):
+    """The tags and the text of a piece of HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.titles: list[str] = []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.titles += [value or "" for name, value in attrs if name == "title"]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def make(text: str = "It is $7.", *, finish: str = "stop", passage: str = "The fee is $7.", **changes: Any) -> Answer:
+    return Answer(
+        query=Query(text="How much?", corpus="tidewell", task="answer", blend=(("domain", 1.0),), rag=True),
+        passages=(Passage(passage, "harbor", passage, "Fees", 0, 9, 0.512),),
+        examples=(Example("Q?", "A."),),
+        prompt=Prompt(messages=(), tokens=300, passages=1, turns=2, left_out=("2 of 3 passages",)),
+        generation=Generation(text, 300, 120, 5, 0.25, 0.75, finish, (("domain", 1.0, "ab" * 32),)),
+        notices=("A notice.",),
+        **changes,
+    )
+
+
+@given(st.text())
+def test_escaping_loses_nothing_and_leaves_no_markup(text: str) -> None:
+    escaped = render.escape(text)
+    assert not set(escaped) & set("<>\"'`$*_[]{}()!\\\n\r\t|~")
+    assert re.sub(r"&#[0-9]+;", "", escaped).count("&") == 0
+    numbers = re.sub(r"&#([0-9]+);", lambda match: chr(int(match[1])), escaped)
+    assert numbers == text.replace("\r\n", "\n")
+
+
+@given(st.text(min_size=1))
+def test_no_text_changes_the_tags_of_an_answer(text: str) -> None:
+    for schema in (None, SCHEMA):
+        plain = Reader(render.answer_html(make("x", passage="x"), schema=schema)).tags
+        assert Reader(render.answer_html(make(text, passage=text), schema=schema)).tags == plain
+    assert Reader(render.question_html(text)).tags == ["div"]
+    assert "\n" not in render.answer_html(make(text, passage=text))
+
+
+def test_an_answer_shows_its_facts() -> None:
+    read = Reader(render.answer_html(make()))
+    for fact in (
+        "It is $7.", "hybrid", "domain", "ab" * 5, "300 prompt tokens (120 cached)", "5 new", "first token 0.25 s",
+        "0.75 s in all", "left out to fit: 2 of 3 passages", "2 earlier turns", "1 passage given", "[1]",
+        "The fee is $7. > Fees", "0.512", "1 example given", "A notice.",
+    ):  # fmt: skip
+        assert fact in read.text
+    assert "ab" * 6 not in read.text
+    assert read.titles == ["sha256 " + "ab" * 32]
+
+
+def test_what_folds_out_comes_with_the_end() -> None:
+    assert "details" not in Reader(render.answer_html(make(finish=""))).tags
+    assert Reader(render.answer_html(make())).tags.count("details") == 2
+
+
+@pytest.mark.parametrize(("finish", "told"), [("length", "cut off"), ("cancelled", "stopped")])
+def test_an_answer_that_did_not_end_by_itself_says_so(finish: str, told: str) -> None:
+    assert told in Reader(render.answer_html(make(finish=finish))).text
+    assert told not in Reader(render.answer_html(make())).text
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"kind": "fee", "amount": 7}', ""),
+        ('{"kind": "fee", "amount": null}', ""),
+        ('{"kind": "loan", "amount": 7}', "kind: 'loan' is not one of"),
+        ('{"kind": "fee"}', "'amount' is a required property"),
+        ('{"kind": "fee", "amount": NaN}', "not JSON (NaN)"),
+        ("The fee is 7.", "not JSON"),
+        ('{"kind": "fee", "amount": 7} and more', "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("7", "7 is not of type 'object'"),
+    ],
+)
+def test_the_first_complaint_about_a_text(text: str, complaint: str) -> None:
+    found = render.schema_complaint(text, SCHEMA)
+    assert found.startswith(complaint) if complaint else found == ""
+    shown = html.unescape(render.answer_html(make(text), schema=SCHEMA))
+    assert ("Not valid: " in shown) == bool(complaint)
+    assert ("Valid against the schema" in shown) != bool(complaint)
+
+
+def test_a_schema_shows_the_text_as_code_unchanged() -> None:
+    text = json.dumps({"kind": "fee", "amount": 7}, indent=1)
+    read = Reader(render.answer_html(make(text), schema=SCHEMA))
+    assert "pre" in read.tags
+    assert text in read.text
+
+
+def test_a_very_long_question_is_shown_in_part() -> None:
+    shown = Reader(render.question_html("a" * 10_000)).text
+    assert len(shown) < render.SHOWN_CHARACTERS + 100
+    assert "6,000 more characters" in shown

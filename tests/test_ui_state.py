@@ -1,0 +1,154 @@
+"""The page's own bookkeeping: choices, conversation, columns, answers under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from crossfade.corpora.registry import Corpus, Task
+from crossfade.errors import EngineError, QuestionError
+from crossfade.types import Answer, Generation, Query
+from crossfade.ui.answering import thinned
+from crossfade.ui.choices import find_choice, list_choices
+from crossfade.ui.columns import end_open, make_columns
+from crossfade.ui.conversation import Shown, all_messages, history
+from crossfade.ui.running import Running
+
+ANSWER = Task("answer", "Answer from the documents", "Answer.", adapter="domain")
+TICKET = Task("ticket", "Turn a message into a ticket", "JSON.", adapter="json", schema={"type": "object"})
+CORPUS = Corpus("bank", "Bank", "", Path(), "ticket", {"answer": ANSWER, "ticket": TICKET})
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    task: str = ""
+    purpose: str = ""
+    sha256: str = "a" * 64
+    refused: str = ""
+
+
+def shown(text: str, *, task: str = "answer", answer: str = "Yes.", finish: str = "stop") -> Shown:
+    query = Query(text=text, corpus="bank", task=task)
+    return Shown(query, answer=Answer(query, generation=Generation(answer, finish=finish)))
+
+
+def test_each_task_is_offered_the_default_first_with_or_without_adapters() -> None:
+    choices = list_choices(CORPUS, [Card("mine", "answer"), Card("domain")])
+    assert [(c.task.name, c.adapter) for c in choices] == [("ticket", ""), ("answer", "domain"), ("answer", "mine")]
+    assert "No adapter" in choices[0].why_off
+    assert [c.why_off for c in choices[1:]] == ["", ""]
+    assert len({c.key for c in choices}) == 3
+    assert find_choice(choices, "gone") == choices[0]
+    assert find_choice(choices, choices[2].key) == choices[2]
+
+
+def test_a_refused_adapter_is_not_offered_and_its_reason_is_told() -> None:
+    first, *_ = list_choices(CORPUS, [Card("json", refused="Rank 9999 is not allowed.")])
+    assert first.adapter == ""
+    assert "Rank 9999" in first.why_off
+
+
+def test_history_holds_answered_turns_of_the_same_task_as_plain_text() -> None:
+    turns = (
+        shown("one", answer="1 < 2"),
+        shown("two", task="ticket", answer="{}"),
+        shown("three", answer=""),
+        shown("four").failed("The engine fell over."),
+        shown("five", answer="half an", finish="cancelled"),
+    )
+    told = history(turns, corpus="bank", task="answer")
+    assert [(t.question, t.answer) for t in told] == [("one", "1 < 2"), ("five", "half an")]
+    assert history(turns, corpus="other", task="answer") == ()
+
+
+def test_messages_alternate_and_an_error_keeps_what_was_answered() -> None:
+    failed = shown("q", answer="half", finish="").failed("It fell over.")
+    messages = all_messages((shown("a"), failed))
+    assert [m["role"] for m in messages] == ["user", "assistant"] * 2
+    assert "half" in messages[-1]["content"]
+    assert "It fell over" in messages[-1]["content"]
+    assert not failed.open
+    assert shown("q", finish="").open
+
+
+def test_columns_that_need_a_missing_adapter_say_so_and_the_others_are_asked() -> None:
+    query = Query(text="q", corpus="bank", task="answer")
+    without = find_choice(list_choices(CORPUS, []), "answer/")
+    columns = make_columns(query, ["base", "rag", "hybrid"], without)
+    assert [c.query.mode if c.query else None for c in columns] == ["base", "rag", None]
+    assert "No adapter" in columns[2].error
+    with_adapter = make_columns(query, ["base", "hybrid"], replace(without, adapter="domain"))
+    assert [c.query.blend for c in with_adapter if c.query] == [(), (("domain", 1.0),)]
+    with pytest.raises(QuestionError, match="Fewer than 2"):
+        make_columns(query, ["base", "hybrid"], without)
+    with pytest.raises(QuestionError, match="1 modes"):
+        make_columns(query, ["base"], without)
+
+
+def test_a_column_grows_fails_and_ends() -> None:
+    query = Query(text="q", corpus="bank", task="answer")
+    first, second = make_columns(query, ["base", "rag"], find_choice(list_choices(CORPUS, []), "answer/"))
+    assert first.open
+    grown = first.grown(Answer(query, generation=Generation("text", finish="stop")))
+    assert not grown.open
+    assert second.grown(EngineError("busy")).error == "busy"
+    assert [c.error for c in end_open((grown, second), "Stopped.")] == ["", "Stopped."]
+
+
+def test_an_answer_begins_once_is_taken_once_and_is_forgotten_at_its_end() -> None:
+    running = Running()
+    assert running.begin("s", "chat")
+    assert not running.begin("s", "chat")
+    assert running.begin("s", "compare")
+    stop = running.take("s", "chat")
+    assert stop is not None
+    assert running.take("s", "chat") is None
+    assert not running.forget("s", "chat")
+    running.stop("s", "chat")
+    assert stop.is_set()
+    running.close("s", "chat")
+    assert running.forget("s", "chat")
+    assert not running.forget("s", "chat")
+    assert running.begin("s", "chat")
+
+
+def test_a_browser_that_leaves_stops_its_own_answers_only() -> None:
+    running = Running()
+    events: dict[str, Event | None] = {}
+    for session in ("a", "b"):
+        running.begin(session, "chat")
+        events[session] = running.take(session, "chat")
+    running.leave("a")
+    assert [event is not None and event.is_set() for event in events.values()] == [True, False]
+    assert len(running) == 1
+
+
+def test_a_waiting_answer_can_be_forgotten_before_it_is_taken() -> None:
+    running = Running()
+    running.begin("s", "chat")
+    running.stop("s", "chat")
+    assert running.forget("s", "chat")
+    assert running.take("s", "chat") is None
+
+
+def test_thinning_keeps_the_first_and_the_important_and_closes_the_stream() -> None:
+    closed = []
+
+    def numbers():  # type: ignore[no-untyped-def]
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    kept = list(thinned(numbers(), important=lambda n: n == 999))
+    assert kept[0] == 0
+    assert kept[-1] == 999
+    assert len(kept) < 100
+    stream = thinned(numbers(), important=bool)
+    next(stream)
+    stream.close()
+    assert closed == [True, True]
