@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from crossfade.examples import ExampleStore, choose
 from crossfade.types import Example
@@ -45,10 +49,19 @@ def test_the_nearest_example_stands_last() -> None:
     assert pick("My card is lost, how do I report it?")[-1] == EXAMPLES[2]
 
 
-def test_a_near_copy_gives_way_to_something_new() -> None:
-    chosen = pick("the monthly fee of Harbor Checking, and how do I report a lost card", k=2)
-    assert EXAMPLES[2] in chosen
-    assert len(set(EXAMPLES[:2]) & set(chosen)) == 1
+class Placed:
+    """Each text has its own place on the sphere."""
+
+    places: ClassVar = {"question": (1, 0, 0), "near": (0.8, 0.6, 0), "copy": (0.8, 0.6, 0), "other": (0.7, 0, 0.714)}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([self.places[text] for text in texts], dtype=np.float32)
+
+
+def test_a_copy_of_what_is_taken_gives_way_to_something_else() -> None:
+    examples = [Example(name, "answer") for name in ("near", "copy", "other")]
+    chosen = choose("question", examples, Placed(), k=2, budget=99, count=words)
+    assert [example.question for example in chosen] == ["other", "near"]
 
 
 def test_an_example_too_long_is_passed_over_for_one_that_fits() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from crossfade.corpora.registry import Corpus, Document
-from crossfade.errors import ModelError, QuestionError
-from crossfade.retrieval import Index, LlamaCppEmbedder, build_index, split
+from crossfade.errors import QuestionError
+from crossfade.retrieval import Index, build_index, split
 from crossfade.retrieval.ranking import WordIndex, fuse
 from crossfade.retrieval.splitting import LONGEST_SENTENCE, count_words
 from crossfade.types import Turn
@@ -227,17 +227,6 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
         "sys.exit(repr(heavy) if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
-
-
-def test_a_missing_embedder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no embedder at .*gone\.gguf"):
-        LlamaCppEmbedder(tmp_path / "gone.gguf")
-
-
-def test_a_broken_embedder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
-    with pytest.raises(ModelError, match=r"broken\.gguf cannot be used"):
-        LlamaCppEmbedder(tmp_path / "broken.gguf")
 
 
 def test_recipe_weights_reach_the_ranking(index: Index) -> None:

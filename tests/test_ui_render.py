@@ -84,6 +84,11 @@ def test_an_answer_shows_its_facts() -> None:
     assert read.titles == ["sha256 " + "ab" * 32]
 
 
+def test_a_passage_is_shown_in_paragraphs_not_in_the_lines_of_its_file() -> None:
+    text = "The fee is\n$7 a month.\n\n- one\n- two\n1. three"
+    assert "The fee is $7 a month.\n\n- one\n- two\n1. three" in Reader(render.answer_html(make(passage=text))).text
+
+
 def test_what_folds_out_comes_with_the_end() -> None:
     assert "details" not in Reader(render.answer_html(make(finish=""))).tags
     assert Reader(render.answer_html(make())).tags.count("details") == 2

@@ -19,6 +19,7 @@ import typer
 from crossfade import __version__
 from crossfade.cli_train import train
 from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.prompts import clean_question
 from crossfade.settings import Settings
 from crossfade.types import MODES, Blend, Query, Sampling
 
@@ -50,7 +51,7 @@ def main() -> None:
     try:
         app()
     except CrossfadeError as error:
-        sys.exit(f"crossfade: {error}")
+        sys.exit(f"crossfade: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -197,10 +198,16 @@ def serve(
     base: Base = "",
 ) -> None:
     """Start the app in the browser."""
-    from crossfade.ui.app import serve as serve_ui
+    from crossfade.startup import Startup
 
     settings = _settings(base)
-    serve_ui(replace(settings, host=host or settings.host, port=settings.port if port is None else port))
+    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    logging.getLogger("crossfade").setLevel(logging.INFO)
+    startup = Startup(settings)
+    startup.start()
+    from crossfade.ui.app import serve as serve_ui
+
+    serve_ui(startup, settings)
 
 
 def _settings(base: str = "") -> Settings:
@@ -224,10 +231,16 @@ def _started(base: str = "") -> Iterator[Startup]:
 def _query(
     startup: Startup, question: str, corpus: str, task: str, adapters: list[str] | None
 ) -> tuple[Query, Blend]:
-    """The question in base mode, and the blend to use where a mode has fine-tuning on."""
-    text = sys.stdin.read() if question == "-" else question
+    """The question in base mode, and the blend to use where a mode has fine-tuning on.
+
+    What cannot be asked is refused here, before a model is loaded.
+    """
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
+    clean_question(text)
     found = startup.corpus(corpus)
     blend = tuple(_weight(a) for a in adapters or ())
+    for name, _ in blend:
+        startup.registry.get(name)
     cards = {card.name: card for card in startup.adapters}
     own = cards[blend[0][0]].task if blend and blend[0][0] in cards else ""
     chosen = found.task(task) if task else found.task(own) if own in found.tasks else found.task("")

@@ -38,7 +38,7 @@ def train(
     require_training_libraries()
     from crossfade.models.fetch import fetch
     from crossfade.models.gguf_file import base_identity
-    from crossfade.training.adapter import Order, train_adapter
+    from crossfade.training.adapter import Order, check_order, train_adapter
     from crossfade.training.base_folder import hf_folder
     from crossfade.training.record import LoraSettings
 
@@ -68,6 +68,7 @@ def train(
         ),
         replace=replace,
     )
+    check_order(order)
     source = fetch(settings.base, settings.home)
     typer.echo("Preparing the base and the rows ...", err=True)
     folder = train_adapter(

@@ -6,7 +6,8 @@ sooner than running at once (measured in `benchmarks/`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
@@ -34,7 +35,7 @@ def query_in_mode(query: Query, mode: str, *, blend: Blend) -> Query:
 
 def compare(
     pipeline: Pipeline, queries: Sequence[Query], *, stop: Event | None = None
-) -> Iterator[tuple[int, Answer | CrossfadeError]]:
+) -> Generator[tuple[int, Answer | CrossfadeError], None, None]:
     """Growing answers as (column, answer), column by column; a column that fails yields its error and the rest go on.
 
     Passages are retrieved once and given to every query with RAG on. Raises QuestionError unless there are two to six
@@ -49,7 +50,8 @@ def compare(
     passages = pipeline.retrieve(first) if any(q.rag for q in queries) else ()
     for column, query in enumerate(queries):
         try:
-            for answer in pipeline.stream(query, stop=stop, passages=passages):
-                yield column, answer
+            with closing(pipeline.stream(query, stop=stop, passages=passages)) as answers:
+                for answer in answers:
+                    yield column, answer
         except CrossfadeError as error:
             yield column, error

@@ -6,7 +6,7 @@ Engine, indexes and examples are passed in. The answer grows while it streams, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from threading import Event
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from crossfade import prompts
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.engines.protocol import Engine
-from crossfade.errors import AdapterError
+from crossfade.errors import AdapterError, QuestionError
 from crossfade.types import Answer, Example, Passage, Query, Turn
 
 EXAMPLE_TOKENS = 600
@@ -66,6 +66,7 @@ class Pipeline:
         task = corpus.task(query.task)
         question, notices = prompts.clean_question(query.text)
         self._check_blend(query)
+        self._check_request(query, corpus, task)
         began = time.perf_counter()
         found: tuple[Passage, ...] = ()
         if query.rag:
@@ -95,10 +96,10 @@ class Pipeline:
 
     def stream(
         self, query: Query, *, stop: Event | None = None, passages: tuple[Passage, ...] | None = None
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer, None, None]:
         """Growing answers to a query; the first has no text yet, the last has `generation.finish`.
 
-        Raises QuestionError, CorpusError, AdapterError and EngineError.
+        Closing this generator closes the engine's. Raises QuestionError, CorpusError, AdapterError and EngineError.
         """
         answer = self.prepare(query, passages=passages)
         yield answer
@@ -107,8 +108,13 @@ class Pipeline:
         generations = self.engine.stream(
             answer.prompt, blend=query.blend, sampling=query.sampling, stop=stop or Event(), schema=schema
         )
-        for generation in generations:
-            yield replace(answer, generation=generation)
+        try:
+            for generation in generations:
+                yield replace(answer, generation=generation)
+        finally:
+            # Closed at once, not when it is collected: an engine frees the slot then.
+            if close := getattr(generations, "close", None):
+                close()
 
     def ask(self, query: Query, *, passages: tuple[Passage, ...] | None = None) -> Answer:
         """The whole answer to a query. Raises like `stream`."""
@@ -120,6 +126,17 @@ class Pipeline:
         for name, _ in query.blend:
             if name not in known:
                 raise AdapterError(f"Unknown adapter {name!r}. Known: {', '.join(sorted(known)) or 'none is loaded'}.")
+
+    def _check_request(self, query: Query, corpus: Corpus, task: Task) -> None:
+        context, wanted = self.engine.capabilities.context, query.sampling.max_new_tokens
+        if not 1 <= wanted < context:
+            raise QuestionError(
+                f"{wanted:,} new tokens were asked for; prompt and answer share a context of {context:,} tokens. "
+                f"Ask for 1 to {context // 2:,}."
+            )
+        if query.enforce_schema and task.schema is None:
+            able = ", ".join(t.name for t in corpus.tasks.values() if t.schema is not None)
+            raise QuestionError(f"Task {task.name!r} has no JSON schema to enforce. Tasks with one: {able or 'none'}.")
 
 
 def _rough_tokens(example: Example) -> int:

@@ -41,6 +41,7 @@ def clean_question(text: str) -> tuple[str, tuple[str, ...]]:
 
     Raises QuestionError where it is empty, has no letter or digit, or is longer than `MAX_CHARACTERS`.
     """
+    text = text.replace("\r\n", "\n")
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Co", "Cn"))
     notices = []
     if len(kept) < len(text):

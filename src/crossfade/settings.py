@@ -49,20 +49,21 @@ class Settings:
 
         def number(name: str, default: int, low: int, high: int) -> int:
             text = env.get(f"CROSSFADE_{name}", str(default))
-            if not text.isdecimal() or not low <= int(text) <= high:
-                raise SettingsError(f"CROSSFADE_{name} is {text!r}; it must be a whole number from {low} to {high}.")
+            # Long digit strings are no number to int(), and none of ours has more than seven digits.
+            if not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
+                raise SettingsError(f"CROSSFADE_{name} is {text[:40]!r}; it must be a whole number from {low} to {high}.")
             return int(text)
 
         home = env.get("CROSSFADE_HOME")
         return cls(
-            home=Path(home).expanduser() if home else platformdirs.user_cache_path("crossfade"),
+            home=Path(os.path.expanduser(home)) if home else platformdirs.user_cache_path("crossfade"),
             corpora=Path(env.get("CROSSFADE_CORPORA") or _shipped("corpora")),
             adapters=Path(env.get("CROSSFADE_ADAPTERS") or _shipped("adapters")),
-            base=env.get("CROSSFADE_BASE", "smollm2-135m"),
-            weights=env.get("CROSSFADE_WEIGHTS", "auto"),
+            base=env.get("CROSSFADE_BASE") or "smollm2-135m",
+            weights=env.get("CROSSFADE_WEIGHTS") or "auto",
             context=number("CONTEXT", 4096, 256, 1_048_576),
             slots=number("SLOTS", 4, 1, 64),
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
-            host=env.get("CROSSFADE_HOST", "127.0.0.1"),
+            host=env.get("CROSSFADE_HOST") or "127.0.0.1",
             port=number("PORT", 7860, 0, 65535),
         )

@@ -53,7 +53,7 @@ class Startup:
         self.registry: Registry = scan(settings.adapters, settings.my_adapters)
         self.pipeline: Pipeline | None = None
         self.embedder: LlamaCppEmbedder | None = None
-        self.error = "".join(self.broken_corpora) if not self.corpora else ""
+        self.error = " ".join(self.broken_corpora) if not self.corpora else ""
         self._report = report or (lambda line: None)
         self._status: dict[str, str] = {}
         self._refused: dict[str, str] = dict(self.registry.refused)
@@ -87,10 +87,13 @@ class Startup:
             raise CorpusError(self.error or f"There is no corpus in {self.settings.corpora}.")
         self._note("Model", "getting it")
         engine = self.open_engine()
-        self._note("Documents", "getting the embedder")
-        self.open_embedder()
-        for corpus in self.corpora:
-            self.index(corpus)
+        try:
+            self._note("Documents", "getting the embedder")
+            self.open_embedder()
+            self._index_all()
+        except BaseException:
+            engine.close()
+            raise
         self.pipeline = Pipeline(engine, corpus=self.corpus, retriever=self.index, chooser=self._chooser)
         self._note("Documents", "ready")
         return self.pipeline
@@ -121,7 +124,7 @@ class Startup:
             if self.embedder is None:
                 folder = fetch(EMBEDDER, self.settings.home, progress=partial(self._progress, "Embedder"))
                 gguf = embedder_gguf(folder, self.settings.home)
-                self.embedder = LlamaCppEmbedder(gguf, self.settings.threads)
+                self.embedder = LlamaCppEmbedder(gguf)  # one thread: two wait for each other when the machine is busy
             return self.embedder
 
     def corpus(self, name: str) -> Corpus:
@@ -145,6 +148,19 @@ class Startup:
                 self._note(f"Index of {corpus.name}", f"ready ({index.rebuilt})" if index.rebuilt else "ready")
                 self._indexes[corpus.name] = index
             return self._indexes[corpus.name]
+
+    def _index_all(self) -> None:
+        """Index every corpus; a broken one is set aside and told. Raises CorpusError where none is left."""
+        for corpus in self.corpora:
+            try:
+                self.index(corpus)
+            except CorpusError as error:
+                self.corpora = tuple(c for c in self.corpora if c is not corpus)
+                self.broken_corpora = (*self.broken_corpora, str(error))
+                self._note(f"Index of {corpus.name}", f"not made: {error}")
+                logger.warning("%s", error)
+        if not self.corpora:
+            raise CorpusError(" ".join(self.broken_corpora))
 
     def _chooser(self, corpus: Corpus, task: Task) -> ExampleStore:
         embedder = self.open_embedder()

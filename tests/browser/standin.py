@@ -123,6 +123,7 @@ class StandIn:
         delay: float = 0.02,
         load: float = 0.0,
         error: str = "",
+        refused: str = "",
         log: Path | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -132,7 +133,9 @@ class StandIn:
         self.corpora: tuple[Corpus, ...] = (read_corpus(self.settings.corpora, "tidewell"),)
         tasks = {"domain": "answer", "json": "ticket", "style": "voice"}
         hashes = {name: f"{number:x}" * 64 for number, name in enumerate(adapters, start=10)}
-        self.adapters = tuple(Card(name, f"adapter for {tasks[name]}", tasks[name], hashes[name]) for name in adapters)
+        self.adapters = tuple(
+            Card(name, f"adapter for {tasks[name]}", tasks[name], hashes[name], refused) for name in adapters
+        )
         self.pipeline: Pipeline | None = None
         self.error = ""
         self.status: tuple[str, ...] = ("Model: starting",)
@@ -174,6 +177,7 @@ def main() -> None:
     parser.add_argument("--answer", default="The monthly fee is seven dollars , waived at 1,500 dollars .")
     parser.add_argument("--passage", default="")
     parser.add_argument("--adapters", default="domain,json,style")
+    parser.add_argument("--refused", default="", help="why every adapter is refused")
     parser.add_argument("--log", type=Path)
     args = parser.parse_args()
 
@@ -189,6 +193,7 @@ def main() -> None:
         delay=args.delay,
         load=args.load,
         error=args.error,
+        refused=args.refused,
         log=args.log,
         settings=settings,
     )

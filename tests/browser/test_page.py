@@ -51,6 +51,26 @@ def test_empty_and_wordless_questions_get_a_sentence(open_page: Callable[..., An
     assert page.page.locator("#chat-notice .cf-note").count() == 0
 
 
+def test_a_question_over_the_context_is_refused_with_its_count(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve())
+    for size, told in ((40_000, "tokens"), (100_001, "at most 100,000")):
+        page.ask("fee " * (size // 4) + "?" * (size % 4), wait=False)
+        page.page.wait_for_selector(f".cf-error:has-text('{told}')")
+        page.wait_end()
+        page.page.wait_for_function(f"document.querySelector('#chat-question textarea').value.length >= {size - 4}")
+
+
+def test_thirty_quick_clicks_send_one_question(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.1", "--answer", "word " * 20))
+    page.page.fill("#chat-question textarea", "What is the fee?")
+    page.page.evaluate("for (let n = 0; n < 30; n++) document.querySelector('#chat-send').click()")
+    page.page.wait_for_selector("#chat-log .cf-facts:has-text('in all')")
+    page.wait_end()
+    assert page.page.locator("#chat-log .user-row").count() == 1
+    page.ask("And then?")
+    assert page.page.locator("#chat-log .user-row").count() == 2
+
+
 @pytest.mark.parametrize(("word", "told"), [("FAIL", "fell over on purpose"), ("BUG", "Something went wrong")])
 def test_an_error_in_an_answer_is_a_sentence(open_page: Callable[..., Any], serve: Any, word: str, told: str) -> None:
     page = open_page(serve())
@@ -166,6 +186,15 @@ def test_without_adapters_fine_tuning_says_why_it_is_off(open_page: Callable[...
     page.page.click("#compare-send")
     page.page.wait_for_selector("#column-2 .cf-fold")
     assert "No adapter" in page.page.inner_text("#column-4")
+
+
+def test_the_reason_of_a_refusal_is_text(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--refused", HOSTILE))
+    side = page.page.locator(".cf-chat .cf-switches").first
+    assert "<script>alert(1)</script>" in side.text_content()
+    assert side.locator("script, img, iframe, h1, li").count() == 0
+    assert page.dialogs == []
+    assert page.outbound == []
 
 
 def test_each_session_has_a_conversation_of_its_own(open_page: Callable[..., Any], serve: Any) -> None:

@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from crossfade.adapters.peft_files import WEIGHTS_FILE, AdapterFiles
+from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import AdapterError
 from crossfade.models.gguf_file import BaseDescription
 
 ARCHITECTURES = ("llama", "qwen2")
 _LINEAR = re.compile(r"model\.layers\.(?P<layer>\d{1,4})\.(?P<linear>self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
+_ALPHA = 1.0
+"""llama.cpp scales by alpha / rank; any alpha will do, since B is multiplied by what is left."""
+Matrix = np.ndarray[Any, np.dtype[np.float32]]
 _FORMAT = 1
 """Part of the cached file's name: raise it when what is written changes."""
 
@@ -65,70 +68,69 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
         if layer is None:
             raise refuse(f"it changes {module}; the base has no such attention or feed-forward layer")
         if layer[1] != (outputs, inputs):
-            raise refuse(f"its {module} is made for a matrix of {outputs} x {inputs}; the base's is {layer[1][0]} x {layer[1][1]}")
+            raise refuse(
+                f"its {module} is made for a matrix of {outputs} x {inputs}; the base's is {layer[1][0]} x {layer[1][1]}"
+            )
 
 
 def gguf_twin(adapter: AdapterFiles, base: BaseDescription, *, identity: str, home: Path) -> Path:
     """The path of the adapter's GGUF twin, made on first use. Raises AdapterError where it does not fit the base."""
     check_fit(adapter, base, identity=identity)
-    path = home / "adapters" / f"{adapter.sha256}-{base.architecture}-{base.heads}-{_FORMAT}.gguf"
+    path = home / "adapters" / f"{adapter.sha256}-{base.architecture}-{base.heads}-{base.kv_heads}-{_FORMAT}.gguf"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
+    tensors = _tensors(adapter, base)
     try:
-        _write(Path(temporary), adapter, base)
-        os.replace(temporary, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        try:
+            _write(Path(temporary), tensors, base)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
     except OSError as error:
         raise AdapterError(
             f"Adapter {adapter.name!r} cannot be converted: {error}. Free some space or make {path.parent} writable."
         ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return path
 
 
-def _write(path: Path, adapter: AdapterFiles, base: BaseDescription) -> None:
+def _tensors(adapter: AdapterFiles, base: BaseDescription) -> dict[str, Matrix]:
+    """The twin's tensors by their GGUF names."""
+    found, weights = {}, read_weights(adapter)
+    for module, (_, _, rank, scale) in adapter.modules.items():
+        a, b = (weights[f"base_model.model.{module}.lora_{side}.weight"].astype(np.float32) for side in "AB")
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            b = b * np.float32(scale * rank / _ALPHA)
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            raise AdapterError(f"Adapter {adapter.name!r} is refused: {module} holds values that are not finite.")
+        if base.architecture == "llama" and module.endswith(("q_proj", "k_proj")):
+            b = permute_rotary(b, base.heads if module.endswith("q_proj") else base.kv_heads)
+        layer = _layer(module, base)
+        assert layer is not None  # check_fit has seen to that
+        found[f"{layer[0]}.lora_a"], found[f"{layer[0]}.lora_b"] = a, b
+    return found
+
+
+def _write(path: Path, tensors: dict[str, Matrix], base: BaseDescription) -> None:
     import gguf
-    from safetensors import safe_open
 
-    alpha = 1.0
     writer = gguf.GGUFWriter(path, base.architecture)
-    writer.add_type(gguf.GGUFType.ADAPTER)
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", alpha)
-    with safe_open(adapter.folder / WEIGHTS_FILE, framework="numpy") as file:
-        for module, (_, _, rank, scale) in adapter.modules.items():
-            a, b = (_tensor(file, module, side, adapter.name) for side in "AB")
-            b *= scale * rank / alpha
-            if base.architecture == "llama" and module.endswith(("q_proj", "k_proj")):
-                b = permute_rotary(b, base.heads if module.endswith("q_proj") else base.kv_heads)
-            layer = _layer(module, base)
-            assert layer is not None  # check_fit has seen to that
-            writer.add_tensor(f"{layer[0]}.lora_a", np.ascontiguousarray(a))
-            writer.add_tensor(f"{layer[0]}.lora_b", np.ascontiguousarray(b))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _tensor(file: Any, module: str, side: str, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
-        values: np.ndarray[Any, np.dtype[np.float32]] = file.get_tensor(
-            f"base_model.model.{module}.lora_{side}.weight"
-        ).astype(np.float32)
-    except (TypeError, AttributeError) as error:  # bfloat16 has no numpy type
-        raise AdapterError(f"Adapter {name!r} is refused: store its weights as float32 or float16 ({error}).") from error
-    if not np.isfinite(values).all():
-        raise AdapterError(f"Adapter {name!r} is refused: {module} holds values that are not finite.")
-    return values
+        writer.add_type(gguf.GGUFType.ADAPTER)
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", _ALPHA)
+        for name, values in tensors.items():
+            writer.add_tensor(name, np.ascontiguousarray(values))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
 
 
-def permute_rotary(
-    rows: np.ndarray[Any, np.dtype[np.float32]], heads: int
-) -> np.ndarray[Any, np.dtype[np.float32]]:
+def permute_rotary(rows: Matrix, heads: int) -> Matrix:
     """Reorder rows (heads * 2 * half, n) from half-split to interleaved rotary pairs, as GGUF keeps Llama's q and k."""
     half = rows.shape[0] // heads // 2
     return rows.reshape(heads, 2, half, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)

@@ -35,7 +35,17 @@ _MUST_BE_EMPTY = (
     "lora_bias",
     "eva_config",
     "corda_config",
+    "lora_ga_config",
+    "velora_config",
+    "monteclora_config",
+    "use_qalora",
+    "use_bdlora",
+    "arrow_config",
+    "kasa_config",
 )
+_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and their like change its weights."""
+_TYPES = ("F16", "F32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,8 @@ class AdapterFiles:
     @property
     def purpose(self) -> str:
         """One line for people: what the adapter is for."""
-        return str(self.card.get("purpose", ""))
+        text = " ".join(str(self.card.get("purpose", "")).split())[:300]
+        return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
 
 
 def read_adapter(folder: Path) -> AdapterFiles:
@@ -79,17 +90,43 @@ def read_adapter(folder: Path) -> AdapterFiles:
         raise AdapterError(f"Adapter {name!r} is refused: {why}. Save it with PEFT as safetensors.")
     config = _read_json(folder / CONFIG_FILE, name)
     alpha, rank = _check_config(config, name)
-    card = _read_json(folder / CARD_FILE, name) if (folder / CARD_FILE).is_file() else {}
+    card = _read_json(folder / CARD_FILE, name) if (folder / CARD_FILE).exists() else {}
     modules = _read_modules(folder / WEIGHTS_FILE, name, config, alpha=alpha, rank=rank)
+    sha256 = _sha256(*_contents(folder))
+    return AdapterFiles(name=name, folder=folder, sha256=sha256, modules=modules, card=card)
+
+
+def read_weights(adapter: AdapterFiles) -> dict[str, Any]:
+    """The tensors of a checked adapter as numpy arrays, by their names in the file.
+
+    Raises AdapterError where the folder no longer holds what was checked and hashed.
+    """
+    from safetensors.numpy import load
+
+    config, weights = _contents(adapter.folder)
+    if _sha256(config, weights) != adapter.sha256:
+        raise AdapterError(f"Adapter {adapter.name!r} has changed on disk since it was read. Read it again.")
+    return dict(load(weights))
+
+
+def _contents(folder: Path) -> tuple[bytes, bytes]:
+    try:
+        return (folder / CONFIG_FILE).read_bytes(), (folder / WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise AdapterError(f"Adapter {folder.name!r} is refused: it cannot be read ({error}).") from error
+
+
+def _sha256(*parts: bytes) -> str:
     digest = hashlib.sha256()
-    for file in (folder / CONFIG_FILE, folder / WEIGHTS_FILE):
-        data = file.read_bytes()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return AdapterFiles(name=name, folder=folder, sha256=digest.hexdigest(), modules=modules, card=card)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise AdapterError(f"Adapter {name!r} is refused: {path.name} is no plain file.")
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise AdapterError(f"Adapter {name!r} is refused: {path.name} has more than {MAX_CONFIG_BYTES:,} bytes.")
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -107,32 +144,48 @@ def _check_config(config: dict[str, Any], name: str) -> tuple[float, int]:
         return AdapterError(f"Adapter {name!r} is refused: its {CONFIG_FILE} {what}.")
 
     if config.get("peft_type") != "LORA":
-        raise refuse(f"says peft_type {config.get('peft_type')!r}; this engine serves LORA")
+        raise refuse(f"says peft_type {_short(config.get('peft_type'))}; this engine serves LORA")
     for key in _MUST_BE_EMPTY:
         if config.get(key):
             raise refuse(f"sets {key}, which is not served")
     if config.get("bias", "none") != "none":
-        raise refuse(f"says bias {config['bias']!r}; only 'none' is served")
+        raise refuse(f"says bias {_short(config['bias'])}; only 'none' is served")
     if config.get("fan_in_fan_out"):
         raise refuse("sets fan_in_fan_out, which is not served")
+    if config.get("init_lora_weights") not in _PLAIN_STARTS:
+        raise refuse(
+            f"says init_lora_weights {_short(config['init_lora_weights'])}, which changes the base too; save it with "
+            "PEFT's path_initial_model_for_weight_conversion"
+        )
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
-        raise refuse(f"says r {rank!r}; allowed is a whole number from 1 to {MAX_RANK}")
+        raise refuse(f"says r {_short(rank)}; allowed is a whole number from 1 to {MAX_RANK}")
     if not _finite(alpha):
-        raise refuse(f"says lora_alpha {alpha!r}; allowed is a finite number above 0, at most 1e6")
+        raise refuse(f"says lora_alpha {_short(alpha)}; allowed is a finite number above 0, at most 1e6")
     targets = config.get("target_modules")
     if not isinstance(targets, list) or not all(isinstance(t, str) and _MODULE.fullmatch(t) for t in targets):
         raise refuse("must list target_modules as plain names")
     for key in ("rank_pattern", "alpha_pattern"):
         pattern = config.get(key) or {}
-        if not isinstance(pattern, dict) or not all(_MODULE.fullmatch(str(k)) and _finite(v) for k, v in pattern.items()):
+        if not isinstance(pattern, dict) or not all(
+            _MODULE.fullmatch(str(k)) and _finite(v) for k, v in pattern.items()
+        ):
             raise refuse(f"must give {key} as plain module names with numbers")
+    if not all(isinstance(v, int) for v in (config.get("rank_pattern") or {}).values()):
+        raise refuse("must give rank_pattern in whole numbers")
     assert isinstance(alpha, int | float)
     return float(alpha), rank
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value <= 1e6
+    """Whether it is a number above 0, at most 1e6; NaN and infinity fail the comparison."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e6
+
+
+def _short(value: object) -> str:
+    """A value from a hostile file as it may stand in a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _read_modules(
@@ -148,7 +201,13 @@ def _read_modules(
                 match = _TENSOR.fullmatch(key)
                 if match is None:
                     raise AdapterError(f"Adapter {name!r} is refused: tensor {key[:120]!r} is no LoRA matrix.")
-                shapes.setdefault(match["module"], {})[match["side"]] = tuple(file.get_slice(key).get_shape())
+                matrix = file.get_slice(key)
+                if matrix.get_dtype() not in _TYPES:
+                    raise AdapterError(
+                        f"Adapter {name!r} is refused: its weights are {matrix.get_dtype()}; store them as float32 or "
+                        "float16."
+                    )
+                shapes.setdefault(match["module"], {})[match["side"]] = tuple(matrix.get_shape())
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"Adapter {name!r} is refused: {WEIGHTS_FILE} is broken ({error}).") from error
     if not shapes:
@@ -161,13 +220,14 @@ def _read_modules(
         own_alpha = _pattern(config.get("alpha_pattern"), module, alpha)
         own_rank = int(_pattern(config.get("rank_pattern"), module, rank))
         if own_rank != a[0]:
-            raise AdapterError(f"Adapter {name!r} is refused: {module} has rank {a[0]}; the configuration says {own_rank}.")
+            raise AdapterError(
+                f"Adapter {name!r} is refused: {module} has rank {a[0]}; the configuration says {own_rank}."
+            )
         scale = own_alpha / math.sqrt(own_rank) if config.get("use_rslora") else own_alpha / own_rank
         modules[module] = (a[1], b[0], a[0], scale)
     return modules
 
 
 def _pattern(pattern: dict[str, float] | None, module: str, default: float) -> float:
-    """The value of the longest key that is the module's name or its end, as PEFT matches it."""
-    keys = [k for k in pattern or {} if module == k or module.endswith("." + k)]
-    return (pattern or {})[max(keys, key=len)] if keys else default
+    """The value of the first key that is the module's name or its end, as PEFT matches it (`get_pattern_key`)."""
+    return next((v for k, v in (pattern or {}).items() if module == k or module.endswith("." + k)), default)

@@ -100,14 +100,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a JSONL file, one for each line. Raises CorpusError naming the first broken line."""
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only a line feed ends a row: splitlines() would also cut at signs that JSON allows inside a text. A byte order
+        # mark, which some editors write, is passed over.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"Cannot read {path}: {error}. It must be a UTF-8 text file.") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise CorpusError(f"{path}, line {number}, column {error.colno}: not JSON ({error.msg}).") from error
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{path}, line {number}: a number is too long or the nesting too deep.") from error
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
         rows.append(row)
@@ -126,7 +130,7 @@ def read_corpus(root: Path, name: str) -> Corpus:
         raise CorpusError(f"Unknown corpus {name!r}. Known: {known}.")
     path = root / name / "corpus.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         tasks = {key: _read_task(path.parent, key, value) for key, value in data["tasks"].items()}
         corpus = Corpus(
             name=name,
@@ -135,12 +139,14 @@ def read_corpus(root: Path, name: str) -> Corpus:
             folder=path.parent,
             default_task=str(data["default_task"]),
             tasks=tasks,
-            passages=int(data.get("retrieval", {}).get("passages", 3)),
+            passages=_whole(data.get("retrieval", {}), "passages", 3, low=1),
         )
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CorpusError(f"{path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CorpusError(f"{path} cannot be read: {error}.") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CorpusError(f"{path} is broken at {error}. It needs title, default_task and at least one [tasks.NAME].") from error
+        raise CorpusError(
+            f"{path} is broken at {error}. It needs title, default_task and at least one [tasks.NAME] with instructions."
+        ) from error
     if corpus.default_task not in tasks:
         raise CorpusError(f"{path}: default_task is {corpus.default_task!r}; its tasks are {', '.join(tasks) or 'none'}.")
     return corpus
@@ -151,26 +157,37 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
     if "schema" in data:
         file = folder / str(data["schema"])
         try:
-            schema = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"{file}, the schema of task {name!r}, cannot be read: {error}") from error
+            schema = json.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise CorpusError(f"{file}, the schema of task {name!r}, cannot be read: {error}.") from error
+        if not isinstance(schema, dict):
+            raise CorpusError(f"{file}, the schema of task {name!r}, is not a JSON object.")
     return Task(
         name=name,
         title=str(data.get("title", name)),
         instructions=str(data["instructions"]).strip(),
         adapter=str(data.get("adapter", "")),
-        max_new_tokens=int(data.get("max_new_tokens", 200)),
-        examples=int(data.get("examples", 3)),
+        max_new_tokens=_whole(data, "max_new_tokens", 200, low=1),
+        examples=_whole(data, "examples", 3, low=0),
         schema=schema,
     )
 
 
+def _whole(data: dict[str, Any], key: str, default: int, *, low: int) -> int:
+    value = data.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{key} = {value!r}, which must be a whole number from {low}")
+    return value
+
+
 def _read_document(path: Path) -> Document:
-    data = path.read_bytes()
     try:
-        text = data.decode("utf-8")
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 or remove it.") from error
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}. Mend or remove it.") from error
     if not text.strip():
         raise CorpusError(f"{path} is empty. Write something into it or remove it.")
     first = text.lstrip().splitlines()[0]

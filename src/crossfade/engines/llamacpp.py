@@ -8,6 +8,7 @@ tested, new requests go to it, and the first is dropped when its last request ha
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,7 @@ class LlamaCppEngine:
         self._slots, self._threads, self._exact = slots, threads, exact_cache
         self._lock = threading.Lock()
         self._loading = threading.Lock()
+        self._closed = False
         self._server = self._start(())
 
     @property
@@ -100,6 +102,8 @@ class LlamaCppEngine:
         """
         with self._loading:
             names = {a.name for a in adapters}
+            if len(names) < len(adapters):
+                raise AdapterError(f"Two adapters of one name: {', '.join(a.name for a in adapters)}. Rename one.")
             kept = tuple(a for a in self._server.adapters if a.name not in names)
             server = self._start((*kept, *adapters))
             try:
@@ -150,16 +154,25 @@ class LlamaCppEngine:
                 for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
                     yield generation
                     if generation.finish == "cancelled":
+                        if not generation.new_tokens:
+                            server.slots.forget(lease)
                         return
 
-    def top_tokens(self, messages: Sequence[Message], *, blend: Blend, n: int = 20) -> dict[str, float]:
-        """The n likeliest next tokens with their log probabilities, computed without any cached prefix."""
+    def top_tokens(self, messages: Sequence[Message], *, blend: Blend, n: int = 20) -> dict[int, float]:
+        """The n likeliest next tokens by id, with their log probabilities, computed without any cached prefix.
+
+        Raises AdapterError and EngineError.
+        """
         with self._use() as server:
+            self._check_blend(blend, {a.name: a.sha256 for a in server.adapters})
             return self._top_tokens(server, messages, blend=blend, n=n)
 
     def close(self) -> None:
-        """Stop the server once its requests have ended."""
-        self._retire(self._server)
+        """Stop the server once its requests have ended; what is asked from now on is an EngineError."""
+        with self._lock:
+            self._closed = True
+            server = self._server
+        self._retire(server)
 
     def _start(self, adapters: tuple[AdapterFiles, ...]) -> _Server:
         import xllamacpp
@@ -176,13 +189,17 @@ class LlamaCppEngine:
         params.ui = False
         params.verbosity = 1
         if self._exact:
+            # Flash attention rounds keys and values to 16 bits, whatever the cache holds.
+            params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
             params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         twins = [gguf_twin(a, self._base, identity=self._identity, home=self._home) for a in adapters]
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in twins]
         try:
             handle = xllamacpp.Server(params)
         except Exception as error:
-            raise EngineError(f"The model {self._model.name} does not start ({error}). Check its file and memory.") from error
+            raise EngineError(
+                f"The model {self._model.name} does not start ({error}). Check its file and memory."
+            ) from error
         return _Server(handle, handle.listening_address, adapters, SlotTable(self._slots))
 
     @contextmanager
@@ -190,7 +207,7 @@ class LlamaCppEngine:
         """The running server, kept alive until the request has ended."""
         with self._lock:
             server = self._server
-            if server.retired:
+            if self._closed:
                 raise EngineError("The engine is closed.")
             server.requests += 1
         try:
@@ -202,7 +219,11 @@ class LlamaCppEngine:
 
     def _swap(self, server: _Server) -> None:
         with self._lock:
-            old, self._server = self._server, server
+            if not self._closed:
+                old, self._server = self._server, server
+        if self._closed:
+            self._retire(server)
+            raise EngineError("The engine is closed.")
         self._retire(old)
 
     def _retire(self, server: _Server) -> None:
@@ -224,6 +245,10 @@ class LlamaCppEngine:
         return [{"role": m.role, "content": defuse(m.content, self._base.control_tokens)} for m in messages]
 
     def _check_blend(self, blend: Blend, hashes: Mapping[str, str]) -> None:
+        if len({name for name, _ in blend}) < len(blend):
+            raise AdapterError(
+                f"The blend {', '.join(name for name, _ in blend)} names an adapter twice; name it once."
+            )
         for name, weight in blend:
             if name not in hashes:
                 raise AdapterError(f"Unknown adapter {name!r}. Loaded: {', '.join(sorted(hashes)) or 'none'}.")
@@ -254,15 +279,25 @@ class LlamaCppEngine:
             body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
         return body
 
-    def _top_tokens(self, server: _Server, messages: Sequence[Message], *, blend: Blend, n: int) -> dict[str, float]:
-        body = self._body(server, self._safe(messages), blend=blend, sampling=Sampling(max_new_tokens=1))
-        reply = complete(server.address, body | {"logprobs": True, "top_logprobs": n, "cache_prompt": False})
+    def _top_tokens(self, server: _Server, messages: Sequence[Message], *, blend: Blend, n: int) -> dict[int, float]:
+        safe = self._safe(messages)
+        body = self._body(server, safe, blend=blend, sampling=Sampling(max_new_tokens=1))
+        # The server tells nothing of a token that is half a character. The bias makes it draw a whole one; the
+        # probabilities it tells are those before the bias.
+        body |= {"logprobs": True, "top_logprobs": n, "logit_bias": [["a", 100.0]]}
+        with server.slots.lease(blend, "\0".join(m["content"] for m in safe), Event()) as lease:
+            assert lease is not None  # only a set event gives none
+            reply = complete(server.address, body | {"id_slot": lease.number, "cache_prompt": False})
         top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        return {t["token"]: float(t["logprob"]) for t in top}
+        return {t["id"]: float("nan") if t["logprob"] is None else float(t["logprob"]) for t in top}
 
     def _self_test(self, server: _Server, adapter: AdapterFiles) -> None:
         base = self._top_tokens(server, PROBE, blend=(), n=20)
         with_it = self._top_tokens(server, PROBE, blend=((adapter.name, 1.0),), n=20)
+        if not all(map(math.isfinite, with_it.values())):
+            raise AdapterError(
+                f"Adapter {adapter.name!r} is refused: with it the base computes no numbers. Train it anew."
+            )
         moved = max(abs(with_it.get(token, -99.0) - value) for token, value in base.items())
         if moved < 1e-5:
             raise AdapterError(
@@ -277,4 +312,3 @@ def defuse(text: str, control_tokens: Sequence[str]) -> str:
         if token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
-

@@ -57,9 +57,9 @@ def stream_events(
         with _request(address, CHAT, body, stop=stop, timeout=SILENCE) as response:
             for chunk in _chunks(response):
                 usage = chunk.get("usage") or usage
-                for choice in chunk.get("choices", ()):
+                for choice in chunk.get("choices") or ():
                     finish = choice.get("finish_reason") or finish
-                    piece = choice.get("delta", {}).get("content") or ""
+                    piece = (choice.get("delta") or {}).get("content") or ""
                     if not piece or finish:
                         continue
                     text, new = text + piece, new + 1
@@ -101,8 +101,10 @@ def _chunks(response: HTTPResponse) -> Iterator[dict[str, Any]]:
         if data == b"[DONE]":
             return
         chunk = json.loads(data)
+        if not isinstance(chunk, dict):
+            raise ValueError(f"an event that is no object: {data[:80]!r}")
         if "error" in chunk:
-            raise EngineError(f"The model failed: {chunk['error'].get('message', chunk['error'])}")
+            raise EngineError(f"The model failed: {_message(chunk['error'])}")
         yield chunk
 
 
@@ -125,7 +127,9 @@ def _request(
             raise EngineError(f"The model refused the request: {_reason(response)}")
         yield response
     except TimeoutError as error:
-        raise EngineError(f"The model gave no answer for {timeout:.0f} s. Ask again; restart it if this stays.") from error
+        raise EngineError(
+            f"The model gave no answer for {timeout:.0f} s. Ask again; restart it if this stays."
+        ) from error
     except (OSError, HTTPException, ValueError) as error:
         raise EngineError(f"The connection to the model broke ({error}). Ask again.") from error
     finally:
@@ -147,7 +151,11 @@ def _shut_down_on(stop: Event, done: Event, sock: socket) -> None:
 def _reason(response: HTTPResponse) -> str:
     data = response.read(10_000)
     try:
-        error = json.loads(data)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)
+        return _message(json.loads(data)["error"])
     except (ValueError, KeyError, TypeError):
         return f"status {response.status}, {data[:200].decode('utf-8', 'replace')}"
+
+
+def _message(error: object) -> str:
+    """The text of an error, which some servers send as an object and others as a string."""
+    return str(error.get("message", error) if isinstance(error, dict) else error)[:500]

@@ -64,6 +64,10 @@ class SlotTable:
                 slot.busy, slot.used = False, time.monotonic()
                 self._changed.notify_all()
 
+    def forget(self, lease: Lease) -> None:
+        """Trust nothing in the slot any more: its request may have ended before the server took it up."""
+        self._slots[lease.number].blend = None
+
     def _take(self, blend: Blend, text: str, stop: Event) -> _Slot | None:
         with self._changed:
             if self._queue >= self._waiting:

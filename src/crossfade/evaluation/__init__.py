@@ -1,1 +1,1 @@
-""" """
+"""Measuring: metrics and rules, pure. Runs and reports come with `crossfade eval`."""

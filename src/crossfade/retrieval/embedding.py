@@ -20,7 +20,7 @@ _SLOTS = 4
 
 
 class Embedder(Protocol):
-    """Maps texts to unit vectors. Same identity and same text give the same vector."""
+    """Maps texts to unit vectors. Same identity and text give the same vector, to three digits or more."""
 
     @property
     def name(self) -> str:
@@ -41,9 +41,9 @@ class Embedder(Protocol):
 class LlamaCppEmbedder:
     """A GGUF sentence encoder with mean pooling, such as all-MiniLM-L6-v2, run by llama.cpp through xllamacpp.
 
-    Several threads may call `embed` at once. With two compute threads an idle machine answers a third faster, but they
-    wait for each other at every layer: beside another busy process 6 ms became 250 ms, with one thread 9 ms. Raises
-    ModelError where the file is missing or is no embedding model.
+    Several threads may call `embed` at once. More than one compute thread pays on an idle machine only, since they wait
+    for each other at every layer: on two cores a question of 6 ms took 250 ms beside a training run, with one thread 9
+    to 30 ms. Raises ModelError where the file is missing or is no embedding model.
     """
 
     def __init__(self, gguf: Path, threads: int = 1) -> None:
@@ -113,5 +113,5 @@ class LlamaCppEmbedder:
             if len(texts) > 1:
                 return reply
             # Beyond a micro-batch the server does not say how long the text is.
-            share = min(MAX_TOKENS / int(error.get("n_prompt_tokens", 2 * MAX_TOKENS)), 0.98)
+            share = min(error["n_ctx"] / error["n_prompt_tokens"] if "n_ctx" in error else 0.5, 0.98)
             texts = [texts[0][: max(1, int(len(texts[0]) * share))]]

@@ -43,6 +43,15 @@ class Order:
     replace: bool = False
 
 
+def check_order(order: Order) -> None:
+    """Raises TrainingError for a name that is not allowed or is taken, before anything is fetched or trained."""
+    if not NAME.fullmatch(order.name):
+        raise TrainingError(f"Adapter name {order.name!r} is not allowed: use up to 64 of a-z, 0-9, - and _.")
+    folder = order.out / order.name
+    if folder.exists() and not order.replace:
+        raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
+
+
 def train_adapter(
     order: Order, *, base_folder: Path, base: str, base_sha256: str, finder: Finder, progress: Progress | None = None
 ) -> Path:
@@ -53,11 +62,8 @@ def train_adapter(
     require_training_libraries()
     from crossfade.training.lora import train_lora
 
-    if not NAME.fullmatch(order.name):
-        raise TrainingError(f"Adapter name {order.name!r} is not allowed: use up to 64 of a-z, 0-9, - and _.")
+    check_order(order)
     folder = order.out / order.name
-    if folder.exists() and not order.replace:
-        raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
     rows = read_rows(order.data)
     learned = [r for r in rows if not _held_out(r)]
     watched = [r for r in rows if _held_out(r)]
@@ -73,8 +79,7 @@ def train_adapter(
         )
         for part in (learned, watched)
     ]
-    order.out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{order.name}.", dir=order.out))
+    scratch = _scratch(order)
     try:
         record = train_lora(
             made[0],
@@ -94,6 +99,14 @@ def train_adapter(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def _scratch(order: Order) -> Path:
+    try:
+        order.out.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{order.name}.", dir=order.out))
+    except OSError as error:
+        raise TrainingError(f"Cannot write to {order.out}: {error.strerror or error}. Give another --out.") from error
 
 
 def card(order: Order, record: TrainingRecord) -> dict[str, Any]:

@@ -110,6 +110,8 @@ def theme() -> Any:
         button_primary_background_fill_hover_dark="*primary_600",
         checkbox_background_color_selected="*primary_700",
         checkbox_background_color_selected_dark="*primary_600",
+        checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
     )
@@ -119,8 +121,9 @@ def status_html(startup: Startup) -> str:
     """One line on what is loading, ready or wrong."""
     if startup.error:
         return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
-    lines = "".join(f"<span>{render.escape(line)}</span>" for line in startup.status)
     ready = startup.pipeline is not None
+    told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
+    lines = "".join(f"<span>{render.escape(line)}</span>" for line in told)
     word = "Ready" if ready else "Loading"
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
 

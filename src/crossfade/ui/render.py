@@ -31,6 +31,9 @@ MODE_WORDS = {
 """What each mode gives the model, in a few words."""
 
 _SPECIAL = re.compile(r"[^A-Za-z0-9 ,;\u00a1-\ud7ff\uf900-\uffef]")
+_WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
+"""A line end inside a paragraph of Markdown, which stands for a space."""
+
 _NAMES = {"stop": "", "length": "cut off at the token limit", "cancelled": "stopped"}
 
 
@@ -132,7 +135,7 @@ def _passages(passages: tuple[Passage, ...]) -> str:
     items = "".join(
         f'<div class="cf-item"><div class="cf-source"><b>&#91;{number}&#93;</b> {escape(passage.source)} '
         f'<span class="cf-score">score {escape(f"{passage.score:.3f}")}</span></div>'
-        f'<div class="cf-text">{escape(passage.text)}</div></div>'
+        f'<div class="cf-text">{escape(_WRAPPED.sub(" ", passage.text))}</div></div>'
         for number, passage in enumerate(passages, start=1)
     )
     return _fold(f"{len(passages)} passage{_s(len(passages))} given", items) if passages else ""

@@ -1,0 +1,52 @@
+# `make app` starts the app, `make test` runs every test, `make` alone checks and tests.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export GRADIO_ANALYTICS_ENABLED = False
+
+.DEFAULT_GOAL := all
+.PHONY: all app check test format clean
+
+all: check test
+
+app: $(VENV)/.app
+	@$(BIN)/python app.py
+
+check: $(VENV)/.check
+	$(BIN)/ruff format $(if $(CI),--check) .
+	$(BIN)/ruff check $(if $(CI),,--fix) .
+	$(BIN)/mypy
+
+format: $(VENV)/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(VENV)/.test
+	@sh tests/browser/install.sh
+	$(BIN)/crossfade models --fetch smollm2-135m
+	$(BIN)/crossfade models --fetch minilm
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+
+# Each stamp is older than pyproject.toml where something has to be installed again.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Crossfade needs Python 3.11 or 3.12; {sys.executable} is {v[0]}.{v[1]}. Name one: make app PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.app: $(VENV)/.venv pyproject.toml
+	@echo "Installing Crossfade into $(VENV) (once, some minutes) ..."
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.app
+	@$(BIN)/python -m pip install -q -e '.[check]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.app
+	@echo "Installing what training and the tests need ..."
+	@$(BIN)/python -m pip install -q -e '.[train,test]'
+	@touch $@

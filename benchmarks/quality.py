@@ -1,0 +1,164 @@
+"""Measure the three shipped adapters on the judging sets: every mode, greedy, and write the figures.
+
+    python benchmarks/quality.py [--set eval|dev] [--task answer|voice|ticket] [--write]
+
+Prints a Markdown table per task. `--write` puts the scores into each adapter's card.json. Scores: "right" means that
+an accepted answer is contained in an answer of at most 30 words; intervals are 95%, paired bootstrap over questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossfade.compare import query_in_mode
+from crossfade.corpora.registry import Task, read_rows
+from crossfade.evaluation.metrics import contains_answer, field_f1, is_refusal, parse_object, schema_complaint
+from crossfade.evaluation.style import broken_rules
+from crossfade.pipeline import Pipeline
+from crossfade.settings import Settings
+from crossfade.startup import Startup
+from crossfade.types import Query, Sampling
+
+ANSWER_MODES = ("base", "icl", "rag", "fine-tune", "hybrid", "hybrid+icl")
+FORM_MODES = ("base", "icl", "fine-tune")
+
+
+def ask_all(pipeline: Pipeline, task: Task, questions: Sequence[str], mode: str) -> list[str]:
+    """The greedy answers to the questions in a mode, with the task's own adapter where fine-tuning is on."""
+    texts = []
+    for number, question in enumerate(questions, start=1):
+        query = Query(question, "tidewell", task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
+        texts.append(pipeline.ask(query_in_mode(query, mode, blend=((task.adapter, 1.0),))).generation.text)
+        print(f"\r{task.name} {mode} {number}/{len(questions)}  ", end="", file=sys.stderr)
+    return texts
+
+
+def difference(better: Sequence[float], worse: Sequence[float]) -> tuple[float, float, float]:
+    """Mean paired difference with its 95% interval by 10,000 bootstrap samples of the questions."""
+    gaps = np.asarray(better, float) - np.asarray(worse, float)
+    draws = np.random.default_rng(0).integers(0, len(gaps), (10_000, len(gaps)))
+    low, high = np.quantile(gaps[draws].mean(axis=1), (0.025, 0.975))
+    return float(gaps.mean()), float(low), float(high)
+
+
+def measure_answers(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+    """Right by split, refusals where they are due and where they are not, for every mode."""
+    splits = sorted({r["split"] for r in rows} - {"absent"})
+    scores: dict[str, Any] = {}
+    right: dict[str, dict[str, list[float]]] = {}
+    for mode in modes:
+        texts = ask_all(pipeline, task, [r["question"] for r in rows], mode)
+        pairs = list(zip(rows, texts, strict=True))
+        right[mode] = {
+            s: [float(contains_answer(t, r["answers"])) for r, t in pairs if r["split"] == s] for s in splits
+        }
+        scores[mode] = {s: round(float(np.mean(v)), 3) for s, v in right[mode].items()}
+        scores[mode]["absent: said so"] = _share(is_refusal(t) for r, t in pairs if r["split"] == "absent")
+        scores[mode]["said elsewhere"] = _share(is_refusal(t) for r, t in pairs if r["split"] != "absent")
+        save(f"answers-{mode}", [{**r, "text": t} for r, t in pairs])
+    if {"hybrid", "rag"} <= set(modes):
+        scores["hybrid minus rag"] = {
+            s: [round(x, 3) for x in difference(right["hybrid"][s], right["rag"][s])] for s in splits
+        }
+    return scores
+
+
+def measure_voice(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+    """The share of replies that keep all rules, and how often each rule is broken."""
+    scores: dict[str, Any] = {}
+    for mode in modes:
+        texts = ask_all(pipeline, task, [r["question"] for r in rows], mode)
+        broken = [broken_rules(t) for t in texts]
+        scores[mode] = {"all rules kept": _share(not b for b in broken)}
+        names = sorted({name for b in broken for name in b})
+        scores[mode] |= {f"breaks {name}": _share(name in b for b in broken) for name in names}
+        save(f"voice-{mode}", [{**r, "text": t, "broken": b} for r, t, b in zip(rows, texts, broken, strict=True)])
+    return scores
+
+
+def measure_tickets(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+    """Validity and field F1 without constrained decoding."""
+    scores: dict[str, Any] = {}
+    for mode in modes:
+        texts = ask_all(pipeline, task, [r["message"] for r in rows], mode)
+        objects = [parse_object(t) for t in texts]
+        valid = [o is not None and not schema_complaint(o, task.schema or {}) for o in objects]
+        f1 = [field_f1(o, r["ticket"]) for o, r in zip(objects, rows, strict=True)]
+        scores[mode] = {
+            "parses": _share(o is not None for o in objects),
+            "valid": _share(valid),
+            "field F1": round(float(np.mean(f1)), 3),
+        }
+        for key in rows[0]["ticket"]:
+            scores[mode][key] = _share(
+                (o or {}).get(key, "-") == r["ticket"][key] for o, r in zip(objects, rows, strict=True)
+            )
+        save(f"tickets-{mode}", [{**r, "text": t} for r, t in zip(rows, texts, strict=True)])
+    return scores
+
+
+def save(name: str, rows: list[dict[str, Any]]) -> None:
+    """Keep every answer beside the cache, to read the errors."""
+    folder = Settings.from_environment().home / "quality"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+
+
+def table(scores: dict[str, Any]) -> str:
+    """Scores as a Markdown table, a row a mode."""
+    columns = list(dict.fromkeys(c for row in scores.values() for c in row))
+    lines = ["| mode | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    lines += [f"| {mode} | " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for mode, row in scores.items()]
+    return "\n".join(lines)
+
+
+def write_card(folder: Path, name: str, scores: dict[str, Any]) -> None:
+    """Put the scores into an adapter's card."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["scores"][name] = scores
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _share(values: Any) -> float:
+    return round(float(np.mean([float(v) for v in values])), 3)
+
+
+TASKS: dict[str, tuple[str, Callable[..., dict[str, Any]], tuple[str, ...]]] = {
+    "answer": ("", measure_answers, ANSWER_MODES),
+    "voice": ("_style", measure_voice, FORM_MODES),
+    "ticket": ("_json", measure_tickets, FORM_MODES),
+}
+
+
+def main() -> None:
+    """Parse the arguments, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", default="eval", choices=["eval", "dev"])
+    parser.add_argument("--task", action="append", choices=list(TASKS))
+    parser.add_argument("--mode", action="append")
+    parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    startup = Startup(Settings.from_environment())
+    pipeline = startup.run()
+    corpus = startup.corpus("tidewell")
+    for name in args.task or TASKS:
+        suffix, measure, modes = TASKS[name]
+        rows = read_rows(corpus.folder / f"{args.set}{suffix}.jsonl")
+        rows = rows[:: max(1, len(rows) // args.limit)] if args.limit else rows
+        scores = measure(pipeline, corpus.task(name), rows, args.mode or modes)
+        print(f"\n\n{name}, {args.set}, {len(rows)} rows\n\n{table(scores)}")
+        if args.write:
+            write_card(startup.registry.get(corpus.task(name).adapter).folder, args.set, scores)
+    pipeline.engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The real app in a real browser: real base model, real retrieval, trained adapters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+FEE = "How much is the monthly fee for Harbor Checking?"
+MESSAGE = "My Coral card was stolen on 4 May 2026 and someone spent 85 dollars. Please hurry. Ada Fenn, RT-20417"
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Any], real_app: str) -> Any:
+    page = open_page(real_app)
+    page.wait_ready(seconds=280)  # the first start of all downloads the models
+    return page
+
+
+@pytest.mark.timeout(400)
+def test_the_page_is_there_before_or_when_all_is_ready(open_page: Callable[..., Any], real_app: str) -> None:
+    page = open_page(real_app)
+    assert page.page.locator("#status .cf-loading, #status .cf-ready").count() == 1
+    page.wait_ready(seconds=280)
+    assert page.outbound == []
+    assert page.faults == []
+
+
+def test_base_knows_no_document_and_hybrid_is_given_the_right_one(page: Any) -> None:
+    page.preset("base")
+    page.ask(FEE)
+    assert "base" in page.answer.locator(".cf-badge").inner_text()
+    assert page.answer.locator(".cf-adapter, details").count() == 0
+    page.preset("hybrid")
+    page.ask(FEE)
+    answer = page.answer
+    assert answer.locator(".cf-badge").inner_text() == "hybrid"
+    sha256 = re.fullmatch(r"sha256 ([0-9a-f]{64})", answer.locator(".cf-adapter").get_attribute("title"))
+    assert sha256
+    shown = re.fullmatch(r"domain ([0-9a-f]{8,12})", answer.locator(".cf-adapter").inner_text())
+    assert shown
+    assert sha256[1].startswith(shown[1])
+    assert re.search(r"\d+ prompt tokens \(\d+ cached\).*first token [\d.]+ s", answer.inner_text(), re.S)
+    answer.locator("details summary").first.click()
+    assert "[1] Harbor Checking" in answer.locator("details").first.inner_text()
+    assert "$7" in answer.inner_text()
+
+
+def test_the_json_adapter_writes_a_valid_ticket(page: Any) -> None:
+    page.choose("json")
+    page.page.wait_for_selector(".cf-chat .cf-enforce", state="visible")
+    page.preset("fine-tune")
+    page.ask(MESSAGE)
+    assert page.answer.locator("pre code").count() == 1
+    assert "Valid against the schema" in page.answer.inner_text()
+
+
+def test_base_with_the_schema_enforced_is_asked_for_a_ticket_too(page: Any) -> None:
+    page.choose("json")
+    page.page.wait_for_selector(".cf-chat .cf-enforce", state="visible")
+    page.preset("base")
+    page.page.check(".cf-chat .cf-enforce input")
+    page.ask(MESSAGE)
+    assert page.answer.locator(".cf-adapter").count() == 0
+    assert "Valid against the schema" in page.answer.inner_text()
+
+
+def test_five_modes_side_by_side_share_one_retrieval(page: Any) -> None:
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#column-4 .cf-fold", timeout=55_000)
+    page.page.wait_for_selector("#compare-send", state="visible")
+    modes = [page.page.inner_text(f"#column-{n} .cf-badge") for n in range(5)]
+    assert modes == ["base", "icl", "rag", "fine-tune", "hybrid"]
+    rag, hybrid = (page.page.text_content(f"#column-{n} .cf-fold") for n in (2, 4))
+    assert rag == hybrid
+    assert "Harbor Checking" in rag
+    assert [page.page.locator(f"#column-{n} .cf-adapter").count() for n in range(5)] == [0, 0, 0, 1, 1]
+    assert page.page.locator("#column-5").is_hidden()
+
+
+def test_stop_ends_a_long_answer_at_once_and_the_next_question_works(page: Any) -> None:
+    page.preset("base")
+    page.page.get_by_role("button", name="Sampling").first.click()
+    page.page.locator(".cf-chat input[type=number][aria-label*='Most new tokens']").fill("900")
+    page.page.keyboard.press("Tab")
+    page.ask("Tell a very long story about a harbor, a lighthouse and a storm.", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row .cf-text")
+    page.page.click("#chat-stop")
+    page.wait_end(seconds=2.5)
+    assert "stopped" in page.answer.inner_text()
+    page.page.click("#chat-clear")
+    page.page.locator(".cf-chat input[type=number][aria-label*='Most new tokens']").fill("20")
+    page.page.keyboard.press("Tab")
+    page.ask(FEE)
+    assert "stopped" not in page.answer.inner_text()

@@ -1,0 +1,116 @@
+"""The page as it is put together, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossfade.errors import QuestionError, SettingsError
+
+sys.path.append(str(Path(__file__).parent / "browser"))
+
+pytest.importorskip("gradio")
+
+
+def build(app: Any, startup: Any) -> Any:
+    """The page, built where a loop runs: elsewhere Gradio makes event loops that it never closes."""
+
+    async def inside() -> Any:
+        return app.build_ui(startup)
+
+    return asyncio.run(inside())
+
+
+@pytest.fixture(scope="module")
+def parts() -> Any:
+    from crossfade.ui import answering, app, controls
+
+    return answering, app, controls
+
+
+@pytest.fixture
+def startup() -> Any:
+    from standin import StandIn
+
+    return StandIn()
+
+
+def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, startup: Any) -> None:
+    answering, app, _ = parts
+    page = build(app, startup)
+    functions = list(page.fns.values())
+    assert {f.api_visibility for f in functions if not any(t[1] == "unload" for t in f.targets)} == {"private"}
+    queued = [f for f in functions if f.queue and not any(t[1] == "unload" for t in f.targets)]
+    assert [f.concurrency_id for f in queued] == [answering.QUEUE] * 2
+    assert {f.concurrency_limit for f in queued} == {startup.settings.slots}
+    assert page._queue.max_size == 2 * answering.QUEUE_LENGTH
+    assert page.analytics_enabled is False
+
+
+def test_the_theme_loads_no_font_from_elsewhere(parts: Any) -> None:
+    theme = parts[1].theme()
+    assert theme._stylesheets == []
+    for css in (theme._get_theme_css(), parts[1].STYLE.read_text()):
+        assert "@import" not in css
+        assert not re.search(r"url\([\"']?(?!data:|[\"'])", css)
+
+
+def test_the_status_says_what_loads_what_is_ready_and_what_is_wrong(parts: Any, startup: Any) -> None:
+    status_html = parts[1].status_html
+    assert "Ready" in status_html(startup)
+    startup.pipeline, startup.status = None, ("Index of tidewell: 40 of 300 passages",)
+    assert "Loading" in status_html(startup)
+    assert "40 of 300 passages" in status_html(startup)
+    startup.error = "<b>No network</b>"
+    assert "<b>No" not in status_html(startup)
+    assert "No network" in status_html(startup)
+
+
+def test_a_port_in_use_is_refused_in_a_sentence_and_zero_finds_a_free_one(parts: Any) -> None:
+    free_port = parts[1].free_port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SettingsError, match="CROSSFADE_PORT"):
+            free_port("127.0.0.1", taken.getsockname()[1])
+    assert free_port("127.0.0.1", 0) > 0
+    with pytest.raises(SettingsError):
+        free_port("192.0.2.1", 0)
+
+
+def test_a_query_takes_the_task_of_its_adapter_and_bounded_sampling(parts: Any, startup: Any) -> None:
+    _, _, controls = parts
+    catalog = controls.Catalog(startup)
+    query, choice = controls.make_query(catalog, "Hi there", ("tidewell", "ticket/json", True, 99, 10**9, -5))
+    assert (query.task, choice.adapter, query.enforce_schema) == ("ticket", "json", True)
+    assert query.sampling.max_new_tokens == controls.MOST_NEW_TOKENS
+    assert 0 <= query.sampling.temperature <= 2
+    assert query.sampling.seed == 0
+    plain, choice = controls.make_query(catalog, "Hi there", (None, None, True, None, None, None))
+    assert (plain.task, plain.enforce_schema) == ("answer", False)
+    assert plain.sampling.max_new_tokens == choice.task.max_new_tokens
+    with pytest.raises(QuestionError):
+        controls.make_query(catalog, "  \n", (None, None, False, 0, 0, 0))
+
+
+def test_the_page_is_built_without_adapters_and_without_a_corpus(parts: Any, startup: Any) -> None:
+    _, app, _ = parts
+    startup.adapters = ()
+    assert build(app, startup).fns
+    startup.corpora = ()
+    assert build(app, startup).fns
+
+
+def test_an_adapter_refused_while_loading_is_no_longer_offered(parts: Any, startup: Any) -> None:
+    catalog = parts[2].Catalog(startup)
+    before = catalog.offered("tidewell")
+    startup.adapters = tuple(replace(card, refused="It does not fit.") for card in startup.adapters)
+    assert [key for _, key in before] == ["answer/domain", "voice/style", "ticket/json"]
+    assert [key for _, key in catalog.offered("tidewell")] == ["answer/", "voice/", "ticket/"]
