@@ -10,7 +10,7 @@ export GRADIO_ANALYTICS_ENABLED = False
 
 all: check test
 
-app: $(VENV)/.app
+app: $(VENV)/.models
 	@$(BIN)/python app.py
 
 check: $(VENV)/.check
@@ -22,10 +22,8 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.models
 	@sh tests/browser/install.sh
-	$(BIN)/crossfade models --fetch smollm2-135m
-	$(BIN)/crossfade models --fetch minilm
 	$(BIN)/python -m pytest
 
 clean:
@@ -40,6 +38,14 @@ $(VENV)/.venv:
 $(VENV)/.app: $(VENV)/.venv pyproject.toml
 	@echo "Installing Crossfade into $(VENV) (once, some minutes) ..."
 	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+# The page would fetch and index too; here it is seen on the terminal.
+$(VENV)/.models: $(VENV)/.app
+	@$(BIN)/crossfade models --fetch smollm2-135m >/dev/null
+	@$(BIN)/crossfade models --fetch minilm >/dev/null
+	@echo "Indexing the default corpus ..."
+	@$(BIN)/crossfade index tidewell
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.app

@@ -34,7 +34,7 @@ from crossfade.startup import Startup, served_model
 from crossfade.types import MODES, Blend, Message, Prompt, Query, Sampling
 
 QUESTION = "How much is the monthly fee for Harbor Checking, and how can I avoid it?"
-WORDS = "harbor lantern anchor tide ledger copper meadow granite willow ember".split()
+WORDS = ["harbor", "lantern", "anchor", "tide", "ledger", "copper", "meadow", "granite", "willow", "ember"]
 
 
 def bare_server(settings: Settings) -> Any:
@@ -49,7 +49,7 @@ def bare_server(settings: Settings) -> Any:
 
 
 def bare_stream(address: str, messages: tuple[Message, ...], tokens: int) -> tuple[float, float]:
-    """Seconds to the first token and tokens a second after it, streamed from the bare engine without a cached prefix."""
+    """Seconds to the first token and tokens a second after it, from the bare engine, no prefix cached."""
     host, port = address.removeprefix("http://").split(":")
     connection = HTTPConnection(host, int(port))
     body = {
@@ -186,7 +186,9 @@ def second_start(port: int = 7913) -> dict[str, float]:
     root = Path(__file__).resolve().parent.parent
     env = {**os.environ, "CROSSFADE_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     began = time.perf_counter()
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    app = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     try:
         page = _until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).status == 200) - began
         memory = 0.0

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.types import Answer, Example, Generation, Passage, Prompt, Query
@@ -54,6 +54,7 @@ def make(text: str = "It is $7.", *, finish: str = "stop", passage: str = "The f
     )
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_escaping_loses_nothing_and_leaves_no_markup(text: str) -> None:
     escaped = render.escape(text)
@@ -63,6 +64,7 @@ def test_escaping_loses_nothing_and_leaves_no_markup(text: str) -> None:
     assert numbers == text.replace("\r\n", "\n")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(min_size=1))
 def test_no_text_changes_the_tags_of_an_answer(text: str) -> None:
     for schema in (None, SCHEMA):

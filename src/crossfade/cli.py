@@ -140,7 +140,12 @@ def index(
             {"source": p.source, "document": p.document, "score": p.score, "text": p.text}
             for p in (found.retrieve(search) if search else ())
         ]
-        facts = {"corpus": corpus, "passages": len(found.passages), "rebuilt": found.rebuilt, "embedded": found.embedded}
+        facts = {
+            "corpus": corpus,
+            "passages": len(found.passages),
+            "rebuilt": found.rebuilt,
+            "embedded": found.embedded,
+        }
         if as_json:
             _print_json({**facts, "found": passages})
             return
@@ -178,7 +183,13 @@ def adapters(as_json: AsJson = False) -> None:
     settings = Settings.from_environment()
     found = scan(settings.adapters, settings.my_adapters)
     rows: list[dict[str, Any]] = [
-        {"name": a.name, "purpose": a.purpose, "task": a.card.get("task", ""), "sha256": a.sha256, "folder": str(a.folder)}
+        {
+            "name": a.name,
+            "purpose": a.purpose,
+            "task": a.card.get("task", ""),
+            "sha256": a.sha256,
+            "folder": str(a.folder),
+        }
         for a in found.adapters.values()
     ]
     refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
@@ -205,6 +216,12 @@ def serve(
     logging.getLogger("crossfade").setLevel(logging.INFO)
     startup = Startup(settings)
     startup.start()
+    from crossfade.startup import Startup
+
+    settings = _settings(base)
+    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    startup = Startup(settings)
+    startup.start()
     from crossfade.ui.app import serve as serve_ui
 
     serve_ui(startup, settings)
@@ -228,9 +245,7 @@ def _started(base: str = "") -> Iterator[Startup]:
             startup.pipeline.engine.close()
 
 
-def _query(
-    startup: Startup, question: str, corpus: str, task: str, adapters: list[str] | None
-) -> tuple[Query, Blend]:
+def _query(startup: Startup, question: str, corpus: str, task: str, adapters: list[str] | None) -> tuple[Query, Blend]:
     """The question in base mode, and the blend to use where a mode has fine-tuning on.
 
     What cannot be asked is refused here, before a model is loaded.
@@ -256,7 +271,9 @@ def _weight(text: str) -> tuple[str, float]:
     try:
         return name, float(weight or 1)
     except ValueError:
-        raise QuestionError(f"--adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6.") from None
+        raise QuestionError(
+            f"--adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6."
+        ) from None
 
 
 def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:
@@ -289,7 +306,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Fine-tune, retrieve, or prompt? Ask one question in every mode, and train adapters from your own data."""
 

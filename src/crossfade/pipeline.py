@@ -6,7 +6,7 @@ Engine, indexes and examples are passed in. The answer grows while it streams, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from threading import Event
 from typing import Protocol

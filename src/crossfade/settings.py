@@ -51,7 +51,9 @@ class Settings:
             text = env.get(f"CROSSFADE_{name}", str(default))
             # Long digit strings are no number to int(), and none of ours has more than seven digits.
             if not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
-                raise SettingsError(f"CROSSFADE_{name} is {text[:40]!r}; it must be a whole number from {low} to {high}.")
+                raise SettingsError(
+                    f"CROSSFADE_{name} is {text[:40]!r}; it must be a whole number from {low} to {high}."
+                )
             return int(text)
 
         home = env.get("CROSSFADE_HOME")

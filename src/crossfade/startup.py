@@ -225,4 +225,3 @@ def _read_corpora(root: Path) -> tuple[tuple[Corpus, ...], tuple[str, ...]]:
         except CorpusError as error:
             broken.append(str(error))
     return tuple(found), tuple(broken)
-

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 HOSTILE = (
     "<script>alert(1)</script><img src=http://evil.invalid/a.png onerror=alert(2)> ![x](http://evil.invalid/b.png) "

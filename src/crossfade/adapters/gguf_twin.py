@@ -69,7 +69,7 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
             raise refuse(f"it changes {module}; the base has no such attention or feed-forward layer")
         if layer[1] != (outputs, inputs):
             raise refuse(
-                f"its {module} is made for a matrix of {outputs} x {inputs}; the base's is {layer[1][0]} x {layer[1][1]}"
+                f"its {module} is made for {outputs} x {inputs} weights; the base has {layer[1][0]} x {layer[1][1]}"
             )
 
 

@@ -70,7 +70,9 @@ class Corpus:
         try:
             return self.tasks[name or self.default_task]
         except KeyError:
-            raise CorpusError(f"Unknown task {name!r} of corpus {self.name!r}. Known: {', '.join(self.tasks)}.") from None
+            raise CorpusError(
+                f"Unknown task {name!r} of corpus {self.name!r}. Known: {', '.join(self.tasks)}."
+            ) from None
 
     def task_of_adapter(self, adapter: str) -> Task:
         """The task whose own adapter this is, otherwise the default task."""
@@ -145,10 +147,12 @@ def read_corpus(root: Path, name: str) -> Corpus:
         raise CorpusError(f"{path} cannot be read: {error}.") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorpusError(
-            f"{path} is broken at {error}. It needs title, default_task and at least one [tasks.NAME] with instructions."
+            f"{path} is broken at {error}. It needs title, default_task and a [tasks.NAME] with instructions."
         ) from error
     if corpus.default_task not in tasks:
-        raise CorpusError(f"{path}: default_task is {corpus.default_task!r}; its tasks are {', '.join(tasks) or 'none'}.")
+        raise CorpusError(
+            f"{path}: default_task is {corpus.default_task!r}; its tasks are {', '.join(tasks) or 'none'}."
+        )
     return corpus
 
 

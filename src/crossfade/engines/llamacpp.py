@@ -219,12 +219,13 @@ class LlamaCppEngine:
 
     def _swap(self, server: _Server) -> None:
         with self._lock:
-            if not self._closed:
-                old, self._server = self._server, server
-        if self._closed:
-            self._retire(server)
+            closed = self._closed
+            retired = server if closed else self._server
+            if not closed:
+                self._server = server
+        self._retire(retired)
+        if closed:
             raise EngineError("The engine is closed.")
-        self._retire(old)
 
     def _retire(self, server: _Server) -> None:
         with self._lock:

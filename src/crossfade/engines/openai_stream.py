@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from socket import SHUT_RDWR, socket
 from threading import Event
@@ -141,10 +141,8 @@ def _shut_down_on(stop: Event, done: Event, sock: socket) -> None:
     """Wait until the request is done; shut its socket down if `stop` is set before."""
     while not done.wait(0.1):
         if stop.is_set():
-            try:
+            with suppress(OSError):  # closed already: nothing left to stop
                 sock.shutdown(SHUT_RDWR)
-            except OSError:
-                pass  # closed already: nothing left to stop
             return
 
 

@@ -92,6 +92,6 @@ def _best(free: list[_Slot], blend: Blend, text: str) -> _Slot:
     """Same blend with the longest common prefix; else one never used; else the one unused for longest."""
     same = [s for s in free if s.blend == blend]
     if same:
-        alike = {s.number: len(os.path.commonprefix([s.text, text])) for s in same}
+        alike = {s.number: len(os.path.commonprefix([s.text, text])) for s in same}  # noqa: RUF071 - not paths
         return max(same, key=lambda s: (alike[s.number], -s.used))
     return min(free, key=lambda s: (s.blend is not None, s.used))

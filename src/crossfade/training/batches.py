@@ -36,7 +36,8 @@ def learned_tokens(rows: Sequence[EncodedRow]) -> int:
 def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict[str, torch.Tensor]:
     """The arguments of a causal language model's `forward` for rows padded on the right.
 
-    `input_ids` and `attention_mask` are (rows, length). The head is computed at `logits_to_keep` (kept,) alone: the
+    `input_ids` is (rows, length). There is no attention mask: padding stands on the right, where causal attention never
+    looks, and without a mask torch takes its faster path. The head is computed at `logits_to_keep` (kept,) alone: the
     positions at which some row's next token is learned, counted from the end, so that virtual tokens which a method
     puts before the prompt do not shift them. `labels` and `shift_labels` (rows, kept) are those next tokens, aligned.
     """
@@ -44,17 +45,14 @@ def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict
 
     length = max(map(len, rows))
     tokens = torch.full((len(rows), length), padding)
-    mask = torch.zeros((len(rows), length), dtype=torch.long)
     following = torch.full((len(rows), length), IGNORED)
     for index, row in enumerate(rows):
         tokens[index, : len(row)] = torch.tensor(row.tokens)
-        mask[index, : len(row)] = 1
         following[index, row.prompt_length - 1 : len(row) - 1] = torch.tensor(row.tokens[row.prompt_length :])
     kept = (following != IGNORED).any(dim=0).nonzero().squeeze(1)
     labels = following[:, kept]
     tensors = {
         "input_ids": tokens,
-        "attention_mask": mask,
         "logits_to_keep": kept - length,
         "labels": labels,
         "shift_labels": labels,

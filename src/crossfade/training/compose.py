@@ -109,7 +109,7 @@ def _readings(
 def _supports(passages: Sequence[Passage], answer: str) -> bool:
     """Whether every number of the answer, and half of its longer words, stand in the passages."""
     text = " ".join(f"{p.source} {p.text}" for p in passages).lower()
-    words = [w for w in re.findall(r"[a-z]{4,}", answer.lower())]
+    words = re.findall(r"[a-z]{4,}", answer.lower())
     known = sum(w in text for w in words)
     return all(n in text for n in _NUMBER.findall(answer.lower())) and (not words or known * 2 >= len(words))
 
@@ -123,7 +123,8 @@ def _swap(
         return None
     old = draw.choice(numbers)
     new = "".join(
-        c if not c.isdigit() else str(draw.randint(0 if i and old[i - 1].isdigit() else 2, 9)) for i, c in enumerate(old)
+        c if not c.isdigit() else str(draw.randint(0 if i and old[i - 1].isdigit() else 2, 9))
+        for i, c in enumerate(old)
     )
     pattern = re.compile(rf"(?<![\w.,:-]){re.escape(old)}(?![\w:-]|[.,]\d)")
     changed = tuple(replace(p, text=pattern.sub(lambda _: new, p.text)) for p in passages)

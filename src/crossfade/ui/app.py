@@ -40,7 +40,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
         return len(page._queue) >= answering.QUEUE_LENGTH
 
-    with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True, delete_cache=None) as page:
+    with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True) as page:
         with gr.Row(elem_classes="cf-top"):
             gr.HTML(HEAD)
             status = gr.HTML(status_html(startup), elem_id="status")

@@ -1,0 +1,134 @@
+"""One question through several modes, over a fake engine: one retrieval, columns that do not hinder each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from fake_engine import FakeEngine, FakeRetriever, fake_pipeline
+
+from crossfade.compare import MAX_COLUMNS, compare, query_in_mode
+from crossfade.errors import CrossfadeError, EngineError, QuestionError
+from crossfade.pipeline import Pipeline
+from crossfade.types import MODES, Answer, Query, Sampling, mode_name, mode_switches
+
+QUERY = Query("What is the fee?", corpus="bank", task="answer", sampling=Sampling(max_new_tokens=20))
+BLEND = (("domain", 1.0),)
+
+
+def queries(*modes: str) -> list[Query]:
+    return [query_in_mode(QUERY, mode, blend=BLEND) for mode in modes]
+
+
+def last_of_each(pipeline: Pipeline, asked: list[Query]) -> dict[int, Answer | CrossfadeError]:
+    return dict(compare(pipeline, asked))
+
+
+def test_a_comparison_retrieves_once_and_gives_the_passages_to_every_rag_column(tmp_path: Path) -> None:
+    retriever = FakeRetriever()
+    last = last_of_each(fake_pipeline(tmp_path, retriever=retriever), queries(*MODES, "hybrid+icl"))
+    assert len(retriever.asked) == 1
+    for column, mode in enumerate((*MODES, "hybrid+icl")):
+        answer = last[column]
+        assert isinstance(answer, Answer)
+        assert answer.query.mode == mode
+        assert answer.passages == (retriever.passages[:2] if mode in ("rag", "hybrid", "hybrid+icl") else ())
+
+
+def test_without_a_rag_column_nothing_is_retrieved(tmp_path: Path) -> None:
+    retriever = FakeRetriever()
+    last_of_each(fake_pipeline(tmp_path, retriever=retriever), queries("base", "icl", "fine-tune"))
+    assert retriever.asked == []
+
+
+def test_a_column_says_what_its_mode_says_alone(tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path)
+    last = last_of_each(pipeline, queries(*MODES))
+    for column, query in enumerate(queries(*MODES)):
+        answer, alone = last[column], pipeline.ask(query)
+        assert isinstance(answer, Answer)
+        assert (answer.generation, answer.prompt) == (alone.generation, alone.prompt)
+
+
+def test_the_error_of_one_column_does_not_end_the_others(tmp_path: Path) -> None:
+    asked = queries("base", "hybrid", "rag")
+    asked[1] = replace(asked[1], blend=(("jsn", 1.0),))
+    last = last_of_each(fake_pipeline(tmp_path), asked)
+    assert [isinstance(last[n], Answer) for n in range(3)] == [True, False, True]
+    assert "'jsn'" in str(last[1])
+    answer = last[2]
+    assert isinstance(answer, Answer)
+    assert answer.generation.finish == "stop"
+
+
+def test_an_engine_that_fails_in_mid_stream_fails_that_column_after_its_first_words(tmp_path: Path) -> None:
+    asked = [replace(q, text="EXPLODE now") for q in queries("base", "rag")]
+    seen = list(compare(fake_pipeline(tmp_path), asked))
+    for column in (0, 1):
+        column_seen = [item for number, item in seen if number == column]
+        assert isinstance(column_seen[-1], EngineError)
+        assert isinstance(column_seen[-2], Answer)
+        assert column_seen[-2].generation.text
+
+
+@pytest.mark.parametrize("number", [0, 1, MAX_COLUMNS + 1])
+def test_fewer_than_two_or_more_than_six_modes_are_refused(number: int, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    with pytest.raises(QuestionError, match=f"{number} modes.* 2 to 6"):
+        list(compare(fake_pipeline(tmp_path, engine=engine), [QUERY] * number))
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("number", [2, MAX_COLUMNS])
+def test_two_to_six_modes_are_answered(number: int, tmp_path: Path) -> None:
+    assert sorted(last_of_each(fake_pipeline(tmp_path), [QUERY] * number)) == list(range(number))
+
+
+@pytest.mark.parametrize("change", [{"text": "Another?"}, {"corpus": "other"}])
+def test_columns_that_ask_different_things_are_refused(change: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match="one question of one corpus"):
+        list(compare(fake_pipeline(tmp_path), [QUERY, replace(QUERY, **change)]))
+
+
+def test_closing_the_comparison_closes_the_engine_s_stream(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    columns = compare(fake_pipeline(tmp_path, engine=engine), queries("base", "rag"))
+    next(columns)
+    next(columns)
+    columns.close()
+    assert engine.ended == ["closed"]
+    assert len(engine.asked) == 1
+
+
+def test_stop_ends_every_column(tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    for _, answer in dict(compare(fake_pipeline(tmp_path), queries("base", "rag", "hybrid"), stop=stop)).items():
+        assert isinstance(answer, Answer)
+        assert answer.generation.finish == "cancelled"
+
+
+@pytest.mark.parametrize("fine_tune", [False, True])
+@pytest.mark.parametrize("rag", [False, True])
+@pytest.mark.parametrize("icl", [False, True])
+def test_a_query_in_a_mode_has_that_mode_and_asks_the_same(fine_tune: bool, rag: bool, icl: bool) -> None:
+    mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
+    query = query_in_mode(QUERY, mode, blend=BLEND)
+    assert query.mode == mode
+    assert replace(query, blend=(), rag=False, icl=False) == QUERY
+
+
+def test_an_unknown_mode_is_told_with_all_known_ones() -> None:
+    with pytest.raises(QuestionError) as caught:
+        query_in_mode(QUERY, "hybird", blend=BLEND)
+    known = [name.strip(" .") for name in str(caught.value).partition("Known:")[2].split(",")]
+    assert len(known) == 8
+    assert all(mode_switches(name) for name in known)
+
+
+@pytest.mark.parametrize("mode", ["fine-tune", "hybrid", "hybrid+icl"])
+def test_fine_tuning_without_an_adapter_is_refused(mode: str) -> None:
+    with pytest.raises(QuestionError, match="needs an adapter"):
+        query_in_mode(QUERY, mode, blend=())

@@ -1,0 +1,201 @@
+"""One question through one mode, over a fake engine: what is in the prompt, what is refused, what is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import pytest
+from fake_engine import EXAMPLES, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
+
+from crossfade.errors import AdapterError, CorpusError, CrossfadeError, QuestionError
+from crossfade.pipeline import Pipeline
+from crossfade.prompts import EXAMPLES_HEAD, PASSAGES_HEAD
+from crossfade.types import Answer, Query, Sampling, Turn, mode_name, mode_switches
+
+ALL_MODES = [mode_name(fine_tune=f, rag=r, icl=i) for f in (False, True) for r in (False, True) for i in (False, True)]
+SHORT = Sampling(max_new_tokens=20)
+
+
+def query(mode: str = "base", text: str = "What is the fee?", *, adapter: str = "domain", task: str = "") -> Query:
+    switches = mode_switches(mode)
+    assert switches
+    fine_tune, rag, icl = switches
+    blend = ((adapter, 1.0),) if fine_tune else ()
+    return Query(text, corpus="bank", task=task, blend=blend, rag=rag, icl=icl, sampling=SHORT)
+
+
+@pytest.mark.parametrize("mode", ALL_MODES)
+def test_a_mode_decides_what_is_in_the_prompt_and_which_adapter_answers(mode: str, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    answer = fake_pipeline(tmp_path, engine=engine).ask(query(mode))
+    assert answer.prompt
+    last = answer.prompt.messages[-1].content
+    assert answer.query.mode == mode
+    assert (PASSAGES_HEAD in last) == ("Fact 1 is $1." in last) == bool(answer.passages) == ("rag" in mode or "hybrid" in mode)
+    assert (EXAMPLES_HEAD in last) == ("Sample one?" in last) == bool(answer.examples) == ("icl" in mode)
+    fine_tuned = "fine-tune" in mode or "hybrid" in mode
+    assert engine.asked[0].blend == ((("domain", 1.0),) if fine_tuned else ())
+    assert answer.generation.adapters == ((("domain", 1.0, engine.adapters["domain"]),) if fine_tuned else ())
+
+
+def test_base_mode_ignores_that_an_adapter_is_loaded(tmp_path: Path) -> None:
+    with_adapters = fake_pipeline(tmp_path, engine=FakeEngine()).ask(query())
+    without = fake_pipeline(tmp_path, engine=FakeEngine(adapters=())).ask(query())
+    assert with_adapters == without
+
+
+@pytest.mark.parametrize("task", ["answer", "ticket"])
+def test_every_mode_of_a_task_has_the_same_system_message(task: str, tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path)
+    prompts = [pipeline.prepare(query(mode, task=task)).prompt for mode in ALL_MODES]
+    assert {p.messages[0] for p in prompts if p} == {prompts[0].messages[0] if prompts[0] else None}
+    assert pipeline.corpus("bank").task(task).instructions == (prompts[0] and prompts[0].messages[0].content)
+
+
+def test_the_retriever_is_asked_in_rag_modes_alone_with_history_and_the_corpus_s_number(tmp_path: Path) -> None:
+    retriever = FakeRetriever()
+    pipeline = fake_pipeline(tmp_path, retriever=retriever)
+    history = (Turn("What is the fee?", "$7"),)
+    for mode in ("base", "icl", "fine-tune"):
+        pipeline.ask(query(mode))
+    assert retriever.asked == []
+    followed = Query(" And for students? ", corpus="bank", task="", rag=True, history=history, sampling=SHORT)
+    answer = pipeline.ask(followed)
+    assert retriever.asked == [("And for students?", history, 2)]
+    assert answer.passages == retriever.passages[:2]
+    assert answer.prompt
+    assert [m.content for m in answer.prompt.messages[1:3]] == ["What is the fee?", "$7"]
+
+
+def test_given_passages_are_used_instead_of_retrieving(tmp_path: Path) -> None:
+    retriever = FakeRetriever()
+    mine = (passage(9),)
+    answer = fake_pipeline(tmp_path, retriever=retriever).ask(query("rag"), passages=mine)
+    assert (answer.passages, retriever.asked) == (mine, [])
+    assert fake_pipeline(tmp_path, retriever=retriever).ask(query("base"), passages=mine).passages == ()
+
+
+def test_the_trace_holds_the_passages_and_examples_that_fitted_and_no_others(tmp_path: Path) -> None:
+    retriever = FakeRetriever([passage(1, "fee " * 30), passage(2, "rate " * 60)])
+    answer = fake_pipeline(tmp_path, engine=FakeEngine(context=110), retriever=retriever).prepare(query("rag+icl"))
+    assert answer.prompt
+    assert (answer.passages, answer.examples) == (retriever.passages[:1], EXAMPLES)
+    assert answer.prompt.left_out == ("1 of 2 passages",)
+    tight = fake_pipeline(tmp_path, engine=FakeEngine(context=48), retriever=retriever).prepare(query("rag+icl"))
+    assert (tight.passages, tight.examples) == ((), EXAMPLES[1:])
+
+
+def test_prompt_and_answer_share_the_context(tmp_path: Path) -> None:
+    alone = fake_pipeline(tmp_path).prepare(query()).prompt
+    assert alone
+    fits = FakeEngine(context=alone.tokens + SHORT.max_new_tokens)
+    assert fake_pipeline(tmp_path, engine=fits).prepare(query()).prompt == alone
+    short = FakeEngine(context=alone.tokens + SHORT.max_new_tokens - 1)
+    with pytest.raises(QuestionError, match=f"takes {alone.tokens} tokens"):
+        fake_pipeline(tmp_path, engine=short).prepare(query())
+    assert short.asked == []
+
+
+@pytest.mark.parametrize("wanted", [0, -1, 1000, 5000])
+def test_an_answer_as_long_as_the_context_is_refused_by_its_own_name(wanted: int, tmp_path: Path) -> None:
+    asked = Query("fee?", corpus="bank", task="", sampling=Sampling(max_new_tokens=wanted))
+    with pytest.raises(QuestionError, match=r"new tokens were asked for.* 1,000 tokens"):
+        fake_pipeline(tmp_path).prepare(asked)
+
+
+def test_the_answer_grows_from_no_text_to_a_finish(tmp_path: Path) -> None:
+    answers = list(fake_pipeline(tmp_path).stream(query("hybrid")))
+    texts = [a.generation.text for a in answers]
+    assert texts[0] == ""
+    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert [bool(a.generation.finish) for a in answers] == [False] * (len(answers) - 1) + [True]
+    assert {(a.prompt, a.passages, a.query.text) for a in answers} == {
+        (answers[0].prompt, answers[0].passages, "What is the fee?")
+    }
+
+
+def test_the_same_query_gives_the_same_answer(tmp_path: Path) -> None:
+    one, two = (fake_pipeline(tmp_path).ask(query("hybrid")) for _ in range(2))
+    assert one.generation == two.generation
+    assert one.generation.text != fake_pipeline(tmp_path).ask(query("rag")).generation.text
+
+
+def test_closing_the_answers_closes_the_engine_s_at_once(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    held = []
+    stream = engine.stream
+    engine.stream = lambda *a, **k: held.append(stream(*a, **k)) or held[-1]  # type: ignore[method-assign,func-returns-value]
+    answers = fake_pipeline(tmp_path, engine=engine).stream(query())
+    next(answers)
+    next(answers)
+    answers.close()
+    assert engine.ended == ["closed"], "even while somebody else holds the engine's generator"
+
+
+def test_stop_reaches_the_engine(tmp_path: Path) -> None:
+    stop = Event()
+    answers = fake_pipeline(tmp_path).stream(query(), stop=stop)
+    next(answers)
+    next(answers)
+    stop.set()
+    assert [a.generation.finish for a in answers] == ["cancelled"]
+
+
+def test_a_question_is_cleaned_and_its_notices_reach_the_asker(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    answer = fake_pipeline(tmp_path, engine=engine).ask(query(text=" 手续费\x00是多少 "))
+    assert answer.query.text == "手续费是多少"
+    assert len(answer.notices) == 2
+    assert engine.asked[0].prompt.messages[-1].content == "手续费是多少"
+
+
+@pytest.mark.parametrize("text", ["", "😀", "a" * 100_001])
+@pytest.mark.parametrize("mode", ["base", "hybrid+icl"])
+def test_a_bad_question_reaches_neither_retriever_nor_engine(mode: str, text: str, tmp_path: Path) -> None:
+    engine, retriever = FakeEngine(), FakeRetriever()
+    with pytest.raises(QuestionError):
+        fake_pipeline(tmp_path, engine=engine, retriever=retriever).ask(query(mode, text))
+    assert (engine.asked, retriever.asked) == ([], [])
+
+
+def test_a_schema_is_enforced_only_where_asked_and_only_for_a_task_that_has_one(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    pipeline = fake_pipeline(tmp_path, engine=engine)
+
+    def asked(task: str, enforce: bool) -> Answer:
+        return pipeline.ask(Query("fee?", corpus="bank", task=task, sampling=SHORT, enforce_schema=enforce))
+
+    asked("ticket", True)
+    asked("ticket", False)
+    assert [a.schema for a in engine.asked] == [{"type": "object"}, None]
+    with pytest.raises(QuestionError, match=r"'answer' has no JSON schema.*ticket"):
+        asked("answer", True)
+
+
+UNKNOWN: list[tuple[Callable[[Pipeline], object], type[CrossfadeError], list[str]]] = [
+    (lambda p: p.ask(query("hybrid", adapter="jsn")), AdapterError, ["'jsn'", "domain, json"]),
+    (lambda p: p.ask(query(task="tikcet")), CorpusError, ["'tikcet'", "answer, ticket"]),
+    (lambda p: p.ask(Query("fee?", corpus="bnak", task="")), CorpusError, ["'bnak'", "bank"]),
+    (lambda p: p.ask(Query("fee?", corpus="../bank", task="")), CorpusError, ["'../bank'", "bank"]),
+]
+
+
+@pytest.mark.parametrize(("ask", "error", "told"), UNKNOWN)
+def test_an_unknown_name_is_told_with_the_known_ones(
+    ask: Callable[[Pipeline], object], error: type[CrossfadeError], told: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(error) as caught:
+        ask(fake_pipeline(tmp_path))
+    assert all(text in str(caught.value) for text in told)
+
+
+def test_with_no_adapter_loaded_the_message_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match="none is loaded"):
+        fake_pipeline(tmp_path, engine=FakeEngine(adapters=())).ask(query("hybrid"))
+
+
+def test_an_empty_task_is_the_corpus_s_default_and_is_named_in_the_trace(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    assert fake_pipeline(tmp_path).ask(query()).query.task == "answer"
