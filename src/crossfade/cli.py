@@ -92,7 +92,7 @@ def ask(
             _print_json(answer_as_dict(answer))
             return
         typer.echo()
-        for notice in (*answer.notices, *(f"Left out to fit: {x}." for x in answer.prompt.left_out if answer.prompt)):
+        for notice in (*answer.notices, *(f"Left out to fit: {x}." for x in (answer.prompt.left_out if answer.prompt else ()))):
             _tell(notice)
         for number, passage in enumerate(answer.passages, start=1):
             _tell(f"[{number}] {passage.source} ({passage.document}.md)")
@@ -214,12 +214,6 @@ def serve(
     settings = _settings(base)
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     logging.getLogger("crossfade").setLevel(logging.INFO)
-    startup = Startup(settings)
-    startup.start()
-    from crossfade.startup import Startup
-
-    settings = _settings(base)
-    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     startup = Startup(settings)
     startup.start()
     from crossfade.ui.app import serve as serve_ui

@@ -13,7 +13,7 @@ from threading import Event
 
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.pipeline import Pipeline
-from crossfade.types import Answer, Blend, Query, mode_name, mode_switches
+from crossfade.types import MODE_SWITCHES, Answer, Blend, Query, mode_switches
 
 MAX_COLUMNS = 6
 
@@ -25,8 +25,7 @@ def query_in_mode(query: Query, mode: str, *, blend: Blend) -> Query:
     """
     switches = mode_switches(mode)
     if switches is None:
-        names = sorted({mode_name(fine_tune=f, rag=r, icl=i) for f in (0, 1) for r in (0, 1) for i in (0, 1)}, key=len)
-        raise QuestionError(f"Unknown mode {mode!r}. Known: {', '.join(names)}.")
+        raise QuestionError(f"Unknown mode {mode!r}. Known: {', '.join(MODE_SWITCHES)}.")
     fine_tune, rag, icl = switches
     if fine_tune and not blend:
         raise QuestionError(f"Mode {mode!r} needs an adapter. Name one, or choose base, icl, rag or rag+icl.")

@@ -12,6 +12,9 @@ import platformdirs
 from crossfade.errors import SettingsError
 
 
+DEFAULT_BASE = "smollm2-135m"
+
+
 def _shipped(kind: str) -> Path:
     """The folder of what comes with Crossfade: at the root of a checkout, inside the package when installed."""
     package = Path(__file__).resolve().parent
@@ -26,7 +29,7 @@ class Settings:
     home: Path
     corpora: Path
     adapters: Path
-    base: str = "smollm2-135m"
+    base: str = DEFAULT_BASE
     weights: str = "auto"
     context: int = 4096
     slots: int = 4
@@ -61,7 +64,7 @@ class Settings:
             home=Path(os.path.expanduser(home)) if home else platformdirs.user_cache_path("crossfade"),
             corpora=Path(env.get("CROSSFADE_CORPORA") or _shipped("corpora")),
             adapters=Path(env.get("CROSSFADE_ADAPTERS") or _shipped("adapters")),
-            base=env.get("CROSSFADE_BASE") or "smollm2-135m",
+            base=env.get("CROSSFADE_BASE") or DEFAULT_BASE,
             weights=env.get("CROSSFADE_WEIGHTS") or "auto",
             context=number("CONTEXT", 4096, 256, 1_048_576),
             slots=number("SLOTS", 4, 1, 64),

@@ -23,7 +23,7 @@ from crossfade.models.gguf_file import base_identity, describe
 from crossfade.models.quantise import requantise
 from crossfade.pipeline import Pipeline
 from crossfade.retrieval import Index, LlamaCppEmbedder, load_index
-from crossfade.settings import Settings
+from crossfade.settings import DEFAULT_BASE, Settings
 
 EMBEDDER = "minilm"
 SERVED_WEIGHTS = "Q8_0"
@@ -212,7 +212,7 @@ def served_model(settings: Settings, *, progress: Callable[[str, int, int], None
     source = fetch(settings.base, settings.home, progress=progress)
     kind = settings.weights
     if kind == "auto":
-        kind = SERVED_WEIGHTS if settings.base == Settings.base else "source"
+        kind = SERVED_WEIGHTS if settings.base == DEFAULT_BASE else "source"
     return source if kind == "source" else requantise(source, settings.home, kind)
 
 

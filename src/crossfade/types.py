@@ -23,15 +23,15 @@ def mode_name(*, fine_tune: bool, rag: bool, icl: bool) -> str:
     return first or "base"
 
 
+MODE_SWITCHES = {
+    mode_name(fine_tune=f, rag=r, icl=i): (f, r, i) for f in (False, True) for r in (False, True) for i in (False, True)
+}
+"""Every mode's name with its switches (fine_tune, rag, icl)."""
+
+
 def mode_switches(name: str) -> tuple[bool, bool, bool] | None:
     """The switches (fine_tune, rag, icl) that a mode's name stands for, or None for an unknown name."""
-    known = {
-        mode_name(fine_tune=f, rag=r, icl=i): (f, r, i)
-        for f in (False, True)
-        for r in (False, True)
-        for i in (False, True)
-    }
-    return known.get(name.strip().lower())
+    return MODE_SWITCHES.get(name.strip().lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,12 +66,12 @@ class AdapterFiles:
     @property
     def base_sha256(self) -> str:
         """The identity of the base that the adapter was trained for."""
-        return str(self.card.get("base_sha256", ""))
+        return str(self.card.get("base_sha256") or "")
 
     @property
     def purpose(self) -> str:
         """One line for people: what the adapter is for."""
-        text = " ".join(str(self.card.get("purpose", "")).split())[:300]
+        text = " ".join(str(self.card.get("purpose") or "").split())[:300]
         return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
 
 

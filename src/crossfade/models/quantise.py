@@ -24,7 +24,7 @@ _BLOCK = 32  # both kinds share one scale among 32 values of a row
 _FORMAT = 1
 
 
-def requantise(source: Path, home: Path, kind: Kind) -> Path:
+def requantise(source: Path, home: Path, kind: str) -> Path:
     """The path of `source` in another quantisation, made once and kept in `home/models/quantised`.
 
     Raises ModelError for an unknown kind, a source with a type that cannot be read, or a disk that refuses.
@@ -39,14 +39,14 @@ def requantise(source: Path, home: Path, kind: Kind) -> Path:
         return make_once(target, lambda part: _convert(source, part, kind, identity))
 
 
-def _convert(source: Path, part: Path, kind: Kind, identity: str) -> None:
+def _convert(source: Path, part: Path, kind: str, identity: str) -> None:
     try:
         _copy(source, part, kind, identity)
     except (NotImplementedError, ValueError, IndexError, KeyError) as error:
         raise ModelError(f"{source} cannot be re-quantised to {kind}: {error}. Use it as it is.") from error
 
 
-def _copy(source: Path, part: Path, kind: Kind, identity: str) -> None:
+def _copy(source: Path, part: Path, kind: str, identity: str) -> None:
     """Write the copy tensor by tensor, so that a large base never stands in memory twice."""
     import gguf
     import numpy
@@ -91,7 +91,7 @@ def _copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
         writer.add_key_value(name, value, field.types[0], sub_type=field.types[-1] if is_array else None)
 
 
-def _new_type(tensor: Any, kind: Kind) -> Any:
+def _new_type(tensor: Any, kind: str) -> Any:
     """The type to convert to, or None to copy.
 
     Vectors and the routers of mixtures stay exact. The embedding, which is the output too where the head is tied, is

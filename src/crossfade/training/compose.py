@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from crossfade import prompts
 from crossfade.corpora.registry import Task
-from crossfade.errors import TrainingError
+from crossfade.errors import QuestionError, TrainingError
 from crossfade.training.data import TrainingRow
 from crossfade.types import Message, Passage
 
@@ -56,9 +57,14 @@ def compose(
     made: list[TrainingRow] = []
 
     def add(question: str, answer: str, found: Sequence[Passage] = ()) -> None:
-        prompt = prompts.build(
-            question, instructions=task.instructions, passages=found, count=count, limit=limit - task.max_new_tokens
-        )
+        room = limit - task.max_new_tokens
+        try:
+            prompt = prompts.build(question, instructions=task.instructions, passages=found, count=count, limit=room)
+        except QuestionError:
+            # Too long even alone: training leaves out what is over its limit, and lists it.
+            prompt = prompts.build(question, instructions=task.instructions, count=count, limit=sys.maxsize)
+        if prompt.passages < len(found) and answer != ABSENT and not _supports(found[: prompt.passages], answer):
+            return
         made.append(TrainingRow(messages=prompt.messages, response=answer))
 
     for number, row in enumerate(rows, start=1):
@@ -128,4 +134,6 @@ def _swap(
     )
     pattern = re.compile(rf"(?<![\w.,:-]){re.escape(old)}(?![\w:-]|[.,]\d)")
     changed = tuple(replace(p, text=pattern.sub(lambda _: new, p.text)) for p in passages)
-    return (changed, pattern.sub(lambda _: new, answer)) if new != old else None
+    if changed == passages:  # it stands there as a part of another number alone, "$7" of "$7.50"
+        return None
+    return changed, pattern.sub(lambda _: new, answer)

@@ -1,0 +1,49 @@
+"""Scanning folders for adapters: the sound ones by name, the others with their reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import handmade_adapters as made
+import pytest
+
+from crossfade.adapters.peft_files import WEIGHTS_FILE
+from crossfade.adapters.registry import scan
+from crossfade.errors import AdapterError
+
+
+def test_a_broken_adapter_is_listed_with_its_reason_and_hides_no_other(tmp_path: Path) -> None:
+    made.write(tmp_path / "good")
+    made.write(tmp_path / "cut")
+    (tmp_path / "cut" / WEIGHTS_FILE).write_bytes(b"\0" * 20)
+    made.write(tmp_path / "Bad Name")
+    registry = scan(tmp_path)
+    assert set(registry.adapters) == {"good"}
+    assert set(registry.refused) == {"cut", "Bad Name"}
+    with pytest.raises(AdapterError, match=WEIGHTS_FILE):
+        registry.get("cut")
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    made.write(tmp_path / "style")
+    made.write(tmp_path / "json")
+    with pytest.raises(AdapterError, match=r"'jsn'.*json, style"):
+        scan(tmp_path).get("jsn")
+    with pytest.raises(AdapterError, match="none"):
+        scan(tmp_path / "empty").get("json")
+
+
+def test_the_first_root_stays_where_two_have_one_name(tmp_path: Path) -> None:
+    first = made.write(tmp_path / "a" / "style")
+    made.write(tmp_path / "b" / "style", made.matrices(seed=1))
+    made.write(tmp_path / "b" / "json")
+    registry = scan(tmp_path / "a", tmp_path / "b", tmp_path / "missing")
+    assert registry.get("style").folder == first
+    assert set(registry.adapters) == {"style", "json"}
+
+
+def test_what_is_no_adapter_folder_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    made.write(tmp_path / ".style.part-1" / "inner")
+    assert scan(tmp_path) == scan()
