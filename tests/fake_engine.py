@@ -99,9 +99,8 @@ class FakeEngine:
                 yield Generation(text, prompt.tokens, 0, number, 0.1, 0.1 * number, finish, used)
                 if finish:
                     return
-                finish = "closed"
         finally:
-            self.ended.append(finish)
+            self.ended.append(finish or "closed")
 
     def load(self, *adapters: AdapterFiles) -> None:
         for adapter in adapters:
@@ -127,7 +126,7 @@ def passage(number: int, text: str = "", *, document: str = "") -> Passage:
 
 
 class FakeRetriever:
-    """Finds the first passages of a list, within and without documents; notes what it was asked.
+    """Finds the passages of a list that share most words with a question; notes what it was asked.
 
     It stands in for an `Index` too.
     """
@@ -149,7 +148,8 @@ class FakeRetriever:
     ) -> tuple[Passage, ...]:
         self.asked.append((question, tuple(history), k))
         allowed = [p for p in self.passages if (only is None or p.document in only) and p.document not in without]
-        return tuple(allowed[:k])
+        words = set(question.lower().strip("?").split())
+        return tuple(sorted(allowed, key=lambda p: -len(words & set(p.text.lower().split())))[:k])
 
 
 class FakeChooser:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import handmade_adapters as made
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+import handmade_adapters as made
 from crossfade.adapters.gguf_twin import check_fit, gguf_twin, permute_rotary
 from crossfade.adapters.peft_files import AdapterFiles, read_adapter
 from crossfade.errors import AdapterError
@@ -94,7 +94,8 @@ def test_a_killed_conversion_leaves_nothing_that_is_taken_for_whole(tmp_path: Pa
         "from crossfade.adapters.gguf_twin import gguf_twin\n"
         "from crossfade.adapters.peft_files import read_adapter\n"
         f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"gguf_twin(read_adapter(Path({str(folder)!r})), made.description(), identity='a' * 64, home=Path({str(home)!r}))"
+        f"adapter, home = read_adapter(Path({str(folder)!r})), Path({str(home)!r})\n"
+        "gguf_twin(adapter, made.description(), identity=made.IDENTITY, home=home)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False)
     assert killed.returncode == -signal.SIGKILL

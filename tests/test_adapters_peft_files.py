@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import handmade_adapters as made
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+import handmade_adapters as made
 from crossfade.adapters.peft_files import (
     CARD_FILE,
     CONFIG_FILE,
@@ -35,10 +35,9 @@ JSON = some.recursive(
     lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=12), inner, max_size=4),
     max_leaves=8,
 )
-KEYS = (
-    "peft_type r lora_alpha target_modules rank_pattern alpha_pattern bias use_rslora use_dora fan_in_fan_out auto_mapping "
-    "modules_to_save init_lora_weights base_model_name_or_path trainable_token_indices layer_replication revision"
-).split()
+KEYS = ["peft_type", "r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "bias", "use_rslora"]
+KEYS += ["use_dora", "fan_in_fan_out", "auto_mapping", "modules_to_save", "init_lora_weights", "layer_replication"]
+KEYS += ["base_model_name_or_path", "trainable_token_indices", "revision"]
 
 
 class Canary:
@@ -146,15 +145,16 @@ def one_folder() -> Iterator[Path]:
 
 
 def accepted_or_refused(folder: Path) -> None:
+    adapter, reason = None, ""
     try:
         adapter = read_adapter(folder)
     except AdapterError as error:
-        assert len(str(error)) < 1000
-        str(error).encode()
-        return
-    assert adapter.purpose.encode() is not None
-    assert isinstance(adapter.base_sha256, str)
-    assert all(1 <= rank <= MAX_RANK and 0 < scale <= 1e6 for _, _, rank, scale in adapter.modules.values())
+        reason = str(error)
+    assert len(reason.encode()) < 1000, "a message is for people"
+    if adapter is not None:
+        assert isinstance(adapter.purpose.encode(), bytes)
+        assert isinstance(adapter.base_sha256, str)
+        assert all(1 <= rank <= MAX_RANK and 0 < scale <= 1e6 for _, _, rank, scale in adapter.modules.values())
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import handmade_adapters as made
 import pytest
 
+import handmade_adapters as made
 from crossfade.adapters.peft_files import WEIGHTS_FILE
 from crossfade.adapters.registry import scan
 from crossfade.errors import AdapterError

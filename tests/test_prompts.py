@@ -41,7 +41,7 @@ def built(given_parts: Parts, limit: int) -> Prompt:
     )
 
 
-law = settings(deadline=None, max_examples=150)
+law = settings(deadline=None, max_examples=60)
 
 
 @law

@@ -67,10 +67,17 @@ class TinyModel:
 def build(architecture: Architecture, root: Path, *, words: Sequence[str] = ()) -> TinyModel:
     """A tiny model in both forms, with an adapter for each word that makes it say that word."""
     folder, gguf = root / "hf", root / f"{architecture}.gguf"
-    with quiet():
-        _write_model(architecture, folder)
-        write_gguf(folder, gguf)
-        adapters = {word: train_word(folder, root / "adapters" / word, word) for word in words}
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more only wait for each other on matrices this small
+    try:
+        with quiet():
+            _write_model(architecture, folder)
+            write_gguf(folder, gguf)
+            adapters = {word: train_word(folder, root / "adapters" / word, word) for word in words}
+    finally:
+        torch.set_num_threads(threads)
     return TinyModel(folder, gguf, describe(gguf), base_identity(gguf), adapters)
 
 
@@ -175,7 +182,7 @@ def _write_model(architecture: Architecture, folder: Path) -> None:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 32768,
-        "initializer_range": 0.25,
+        "initializer_range": 0.4,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "pad_token_id": 0,
@@ -188,7 +195,18 @@ def _write_model(architecture: Architecture, folder: Path) -> None:
         for name, weight in model.named_parameters():
             if name.endswith("bias"):  # transformers starts them at zero, which would hide a lost bias
                 torch.nn.init.normal_(weight, std=0.3)
+    _quieten(model, fast)
     model.save_pretrained(folder)
+
+
+def _quieten(model: Any, tokenizer: Any) -> None:
+    """Make the untrained base write plain letters without an end, so that texts compare and long answers are long."""
+    import torch
+
+    with torch.no_grad():
+        for token, row in tokenizer.get_vocab().items():
+            if token in CONTROL or not all(c == "Ġ" or c.isascii() for c in token):
+                model.lm_head.weight[row] *= 0.5 if token == CONTROL[2] else 0.02
 
 
 def _tokenizer(architecture: Architecture) -> Any:

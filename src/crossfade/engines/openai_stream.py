@@ -60,7 +60,7 @@ def stream_events(
                 for choice in chunk.get("choices") or ():
                     finish = choice.get("finish_reason") or finish
                     piece = (choice.get("delta") or {}).get("content") or ""
-                    if not piece or finish:
+                    if not piece:
                         continue
                     text, new = text + piece, new + 1
                     first = first or time.perf_counter() - began
@@ -122,10 +122,10 @@ def _request(
         if stop is not None:
             threading.Thread(target=_shut_down_on, args=(stop, done, connection.sock), daemon=True).start()
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", "Connection": "close"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise EngineError(f"The model refused the request: {_reason(response)}")
-        yield response
+        with connection.getresponse() as response:  # it owns the socket by now: only its end frees the slot
+            if response.status != 200:
+                raise EngineError(f"The model refused the request: {_reason(response)}")
+            yield response
     except TimeoutError as error:
         raise EngineError(
             f"The model gave no answer for {timeout:.0f} s. Ask again; restart it if this stays."

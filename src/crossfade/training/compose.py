@@ -134,6 +134,6 @@ def _swap(
     )
     pattern = re.compile(rf"(?<![\w.,:-]){re.escape(old)}(?![\w:-]|[.,]\d)")
     changed = tuple(replace(p, text=pattern.sub(lambda _: new, p.text)) for p in passages)
-    if changed == passages:  # it stands there as a part of another number alone, "$7" of "$7.50"
+    if changed == passages:  # the same was drawn, or it is only part of a longer number there, "$7" of "$7.50"
         return None
     return changed, pattern.sub(lambda _: new, answer)

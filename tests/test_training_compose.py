@@ -1,0 +1,193 @@
+"""Laws of the training rows that are made from a corpus's questions."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
+
+from crossfade.corpora.registry import Task, read_corpus
+from crossfade.errors import TrainingError
+from crossfade.prompts import PASSAGES_HEAD
+from crossfade.training.compose import ABSENT, compose
+from crossfade.training.data import TrainingRow
+from crossfade.types import Passage, Query, Sampling
+
+TASK = Task("answer", "Answer", "Answer in few words.", max_new_tokens=20)
+PRODUCTS = [f"Product{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+FEES = {product: f"${20 + 3 * number}" for number, product in enumerate(PRODUCTS)}
+DOCUMENTS = FakeRetriever(
+    [passage(n, f"The monthly fee of {p} is {FEES[p]} flat.", document=p) for n, p in enumerate(PRODUCTS, start=1)]
+)
+TAUGHT = PRODUCTS[:20]
+ROWS: list[dict[str, Any]] = [
+    {"question": f"What is the monthly fee of {p}?", "answer": f"{FEES[p]} a month", "documents": [p], "kind": "fact"}
+    for p in TAUGHT
+]
+ROWS += [{"question": f"Who signed for {p}?", "answer": "", "documents": [p], "kind": "absent"} for p in TAUGHT[:5]]
+ROWS += [{"question": "What does flat mean?", "answer": "the same each month", "documents": [], "kind": "term"}]
+
+
+def made(rows: list[dict[str, Any]] = ROWS, *, seed: int = 0, finder: FakeRetriever | None = DOCUMENTS, limit: int = 1000) -> list[TrainingRow]:
+    return compose(rows, TASK, finder=finder, passages=3, count=count_words, limit=limit, seed=seed)
+
+
+def asked(row: TrainingRow) -> str:
+    return row.messages[-1].content.rpartition("Question: ")[2]
+
+
+def shown(row: TrainingRow) -> str:
+    """The passages of a row, without its question."""
+    return row.messages[-1].content.rpartition("Question: ")[0]
+
+
+def product_of(row: TrainingRow) -> str:
+    found = re.search(r"Product\w", asked(row))
+    assert found
+    return found[0]
+
+
+SEEDS = range(4)
+"""The shares are drawn; each law is looked at in several draws."""
+
+
+def fact_rows(seed: int) -> list[TrainingRow]:
+    return [row for row in made(seed=seed) if "monthly fee" in asked(row)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_kind_of_reading_is_made(seed: int) -> None:
+    rows = fact_rows(seed)
+    kinds = {
+        "read": [r for r in rows if shown(r) and r.response == f"{FEES[product_of(r)]} a month"],
+        "swapped": [r for r in rows if shown(r) and r.response not in (f"{FEES[product_of(r)]} a month", ABSENT)],
+        "taken away": [r for r in rows if r.response == ABSENT],
+        "by heart": [r for r in rows if not shown(r)],
+    }
+    assert all(kinds.values()), {name: len(found) for name, found in kinds.items()}
+    assert len(kinds["read"]) == len(TAUGHT)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_answer_is_absent_exactly_when_the_gold_document_is(seed: int) -> None:
+    for row in fact_rows(seed):
+        if shown(row):
+            assert (row.response == ABSENT) == (f"fee of {product_of(row)} is" not in shown(row))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_number_of_an_answer_stands_in_the_passages_it_is_read_from(seed: int) -> None:
+    for row in fact_rows(seed):
+        if shown(row) and row.response != ABSENT:
+            (number,) = re.findall(r"\$\d+", row.response)
+            assert f"fee of {product_of(row)} is {number} flat" in shown(row)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_swapped_number_is_gone_from_the_passages_keeps_its_form_and_is_not_in_the_question(seed: int) -> None:
+    swapped = 0
+    for row in fact_rows(seed):
+        true = FEES[product_of(row)]
+        if shown(row) and row.response != ABSENT and true not in row.response:
+            swapped += 1
+            assert true not in shown(row)
+            assert re.fullmatch(r"\$\d\d a month", row.response)
+            assert true not in asked(row)
+    assert swapped
+
+
+def test_a_number_that_the_question_names_is_never_swapped() -> None:
+    row = {"question": "Is the fee of ProductA $20?", "answer": "$20 a month", "documents": ["ProductA"], "kind": "fact"}
+    for seed in range(20):
+        assert {r.response for r in made([row], seed=seed)} <= {"$20 a month", ABSENT}
+
+
+def test_a_number_that_is_a_part_of_a_longer_one_is_not_swapped_in_the_answer_alone() -> None:
+    finder = FakeRetriever([passage(1, "The fee is $20.50 for a wire.", document="wire")])
+    row = {"question": "What is the fee for a wire?", "answer": "$20", "documents": ["wire"], "kind": "fact"}
+    for seed in range(20):
+        assert {r.response for r in made([row], seed=seed, finder=finder)} <= {"$20"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_document_that_no_row_names_is_never_used(seed: int) -> None:
+    text = " ".join(m.content for row in made(seed=seed) for m in row.messages)
+    assert not [p for p in PRODUCTS if p not in TAUGHT and p in text]
+    assert all(p in text for p in TAUGHT)
+
+
+def test_a_question_without_an_answer_is_answered_so_and_reads_passages() -> None:
+    rows = [row for row in made() if "Who signed" in asked(row)]
+    assert len(rows) == 5
+    assert {row.response for row in rows} == {ABSENT}
+    assert all(PASSAGES_HEAD in shown(row) for row in rows)
+
+
+def test_a_term_is_learned_by_heart_always() -> None:
+    for seed in SEEDS:
+        rows = [row for row in made(seed=seed) if "flat mean" in asked(row)]
+        assert [r.response for r in rows if not shown(r)] == ["the same each month"]
+
+
+def test_a_fact_that_no_passage_supports_is_not_read() -> None:
+    row = {"question": "What is the monthly fee of ProductA?", "answer": "$999", "documents": ["ProductA"], "kind": "fact"}
+    for seed in range(10):
+        assert all(not shown(r) for r in made([row], seed=seed))
+
+
+def test_the_same_seed_makes_the_same_rows_and_another_one_others() -> None:
+    assert made(seed=1) == made(seed=1)
+    assert made(seed=1) != made(seed=2)
+
+
+def test_the_prompt_is_the_pipeline_s_for_the_same_passages(tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path, engine=FakeEngine())
+    task = read_corpus(tmp_path, "bank").task("answer")
+    rows = compose(ROWS[:1], task, finder=DOCUMENTS, passages=3, count=count_words, limit=1000)
+    found: tuple[Passage, ...] = DOCUMENTS.retrieve(ROWS[0]["question"], only=set(ROWS[0]["documents"]))
+    query = Query(ROWS[0]["question"], corpus="bank", task="answer", rag=True, sampling=Sampling(max_new_tokens=20))
+    prompt = pipeline.prepare(query, passages=found).prompt
+    assert prompt
+    assert rows[0].messages == prompt.messages
+    heart = pipeline.prepare(Query(query.text, corpus="bank", task="answer", sampling=query.sampling)).prompt
+    assert heart
+    term = {**ROWS[0], "kind": "term"}
+    assert compose([term], task, finder=DOCUMENTS, count=count_words, limit=1000)[-1].messages == heart.messages
+
+
+def test_a_message_and_its_ticket_become_json_in_the_order_of_its_keys() -> None:
+    ticket = {"product": "checking", "amount": 7.5, "customer": "Zoë", "date": None}
+    (row,) = made([{"message": " Refund me. ", "ticket": ticket}])
+    assert row.messages[-1].content == "Refund me."
+    assert list(json.loads(row.response).items()) == list(ticket.items())
+    assert "Zoë" in row.response
+
+
+def test_rows_without_a_kind_or_a_finder_are_taken_as_they_are() -> None:
+    plain = [{"question": "q?", "answer": "a"}]
+    assert [(r.messages[-1].content, r.response) for r in made(plain)] == [("q?", "a")]
+    assert [r.response for r in made(ROWS[:3], finder=None)] == [row["answer"] for row in ROWS[:3]]
+
+
+@pytest.mark.parametrize("row", [{}, {"question": "q?"}, {"answer": "a"}, {"question": " ", "answer": "a"}, {"question": "q", "answer": 7}])
+def test_a_row_without_question_or_answer_is_told_with_its_number(row: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match="row 2 needs a question and an answer"):
+        made([{"question": "q?", "answer": "a"}, row])
+
+
+def test_passages_that_do_not_fit_are_left_out_and_never_the_answer_s_own() -> None:
+    whole = count_words(made(ROWS[:20])[0].messages)
+    for limit in range(TASK.max_new_tokens + 20, whole + TASK.max_new_tokens + 5, 3):
+        for row in made(ROWS[:20], limit=limit):
+            assert count_words(row.messages) <= limit - TASK.max_new_tokens
+            if shown(row) and row.response != ABSENT:
+                assert f"fee of {product_of(row)} is" in shown(row)
+
+
+def test_a_row_that_is_too_long_alone_does_not_end_the_others() -> None:
+    rows = made([{"question": "why " * 500, "answer": "a"}, {"question": "q?", "answer": "b"}], limit=100)
+    assert [row.response for row in rows] == ["a", "b"], "training leaves the first one out by its length and lists it"
