@@ -14,6 +14,7 @@ from typing import Any
 from crossfade.adapters.peft_files import read_adapter
 from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.engines.openai_stream import post
+from crossfade.errors import EngineError
 from crossfade.types import Blend, Generation, Prompt, Sampling
 from tiny_models import TinyModel, prompt_of
 
@@ -98,3 +99,12 @@ def until(condition: Callable[[], bool], *, seconds: float) -> float | None:
             return passed
         time.sleep(0.01)
     return None
+
+
+def gone(address: str) -> bool:
+    """Whether nothing answers at an address any more."""
+    try:
+        post(address, "/tokenize", {"content": ""}, timeout=1)
+    except EngineError:
+        return True
+    return False

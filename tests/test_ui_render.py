@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crossfade.evaluation.metrics import json_complaint
 from crossfade.types import Answer, Example, Generation, Passage, Prompt, Query
 from crossfade.ui import render
 
@@ -117,7 +118,7 @@ def test_an_answer_that_did_not_end_by_itself_says_so(finish: str, told: str) ->
     ],
 )
 def test_the_first_complaint_about_a_text(text: str, complaint: str) -> None:
-    found = render.schema_complaint(text, SCHEMA)
+    found = json_complaint(text, SCHEMA)
     assert found.startswith(complaint) if complaint else found == ""
     shown = html.unescape(render.answer_html(make(text), schema=SCHEMA))
     assert ("Not valid: " in shown) == bool(complaint)

@@ -145,7 +145,7 @@ def train_word(folder: Path, out: Path, word: str, *, steps: int = 60, rank: int
         optimizer.step()
         optimizer.zero_grad()
     assert loss.item() < 0.1, f"the adapter for {word!r} did not learn: loss {loss.item():.3f}"
-    model.save_pretrained(out)
+    model.save_pretrained(out, save_embedding_layers=False)  # "auto" looks on a hub
     return out
 
 
@@ -161,7 +161,7 @@ def random_adapter(folder: Path, out: Path, *, zero: bool = False, seed: int = 0
         for name, weight in model.named_parameters():
             if "lora_B" in name and not zero:
                 torch.nn.init.normal_(weight, std=0.2)
-        model.save_pretrained(out)
+        model.save_pretrained(out, save_embedding_layers=False)  # "auto" looks on a hub
     return out
 
 

@@ -133,9 +133,8 @@ def _start(
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=log.parent, env=environment, stdout=file, stderr=subprocess.STDOUT)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(300):
-        if process.poll() is not None:
-            break
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             with opener.open(url, timeout=5):
                 return process, url

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import jsonschema
+from jsonschema.validators import validator_for
 
 MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
@@ -59,10 +59,28 @@ def parse_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def json_complaint(text: str, schema: dict[str, Any]) -> str:
+    """What is first wrong with a text that should be JSON of a schema, or an empty text where it is valid."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        return f"not JSON ({error.msg}, line {error.lineno}, column {error.colno})."
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})."
+    return schema_complaint(value, schema)
+
+
 def schema_complaint(value: Any, schema: dict[str, Any]) -> str:
-    """The first complaint of the JSON Schema validator, or an empty text for a valid value."""
-    error = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(value)), None)
-    return f"{error.json_path}: {error.message}" if error else ""
+    """The first complaint of the JSON Schema validator, with its place, or an empty text for a valid value."""
+    faults = sorted(validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+    if not faults:
+        return ""
+    place = ".".join(str(step) for step in faults[0].absolute_path)
+    return f"{place + ': ' if place else ''}{faults[0].message}"
 
 
 def field_f1(given: dict[str, Any] | None, gold: dict[str, Any]) -> float:

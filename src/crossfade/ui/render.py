@@ -7,10 +7,10 @@ a blank, which a Markdown renderer takes for one block of HTML and leaves alone.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from crossfade.evaluation.metrics import json_complaint
 from crossfade.types import Answer, Passage
 
 SHOWN_CHARACTERS = 4_000
@@ -67,7 +67,7 @@ def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None) -> str:
     if not text:
         parts.append(note_html("No answer." if done else "Reading the prompt …", kind="note" if done else "wait"))
     if done and schema is not None and text:
-        complaint = schema_complaint(text, schema)
+        complaint = json_complaint(text, schema)
         words = f"Not valid: {complaint}" if complaint else "Valid against the schema."
         parts.append(f'<div class="cf-valid cf-{"bad" if complaint else "good"}">{escape(words)}</div>')
     parts += [note_html(notice) for notice in answer.notices]
@@ -101,26 +101,6 @@ def facts_html(answer: Answer) -> str:
     if answer.prompt and answer.prompt.left_out:
         facts.append(f'<span class="cf-left">left out to fit: {escape(", ".join(answer.prompt.left_out))}</span>')
     return f'<div class="cf-facts">{"".join(facts)}</div>'
-
-
-def schema_complaint(text: str, schema: dict[str, Any]) -> str:
-    """What is first wrong with a text that should be JSON of a schema, or an empty string where it is valid."""
-    from jsonschema.validators import validator_for
-
-    def refuse(word: str) -> None:
-        raise ValueError(word)
-
-    try:
-        value = json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg}, line {error.lineno}, column {error.colno})."
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error})."
-    faults = sorted(validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
-    if not faults:
-        return ""
-    place = ".".join(str(step) for step in faults[0].absolute_path)
-    return f"{place + ': ' if place else ''}{faults[0].message}"
 
 
 def _body(text: str, *, schema: dict[str, Any] | None) -> str:
