@@ -13,6 +13,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import pytest
+from hashing_embedder import HashingEmbedder
+
 from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.corpora.registry import Corpus, Task, read_corpus
 from crossfade.engines.protocol import Capabilities
@@ -173,6 +176,27 @@ def write_corpus(root: Path, name: str = "bank", toml: str = TOML) -> Path:
         '{"task": "answer", "question": "Is there a fee?", "answer": "Yes, $7"}\n', encoding="utf-8"
     )
     return folder
+
+
+def patch_startup(monkeypatch: pytest.MonkeyPatch, *, engine: Callable[[], FakeEngine]) -> None:
+    """Let `crossfade.startup` open an engine, an embedder and indexes that need no model; the rest of it is real."""
+
+    def index(corpus: Corpus, *_: Any) -> FakeRetriever:
+        assert corpus.documents  # read, so that a broken document is met as in real life
+        return FakeRetriever()
+
+    fakes: dict[str, Any] = {
+        "served_model": lambda *_, **__: Path("base.gguf"),
+        "base_identity": lambda *_: FakeEngine.base_sha256,
+        "describe": lambda *_: None,
+        "fetch": lambda *_, **__: Path("embedder"),
+        "embedder_gguf": lambda *_: Path("embedder.gguf"),
+        "LlamaCppEngine": lambda *_, **__: engine(),
+        "LlamaCppEmbedder": lambda *_: HashingEmbedder(),
+        "load_index": index,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(f"crossfade.startup.{name}", fake)
 
 
 EXAMPLES = (Example("Sample one?", "Reply one"), Example("Sample two?", "Reply two"))

@@ -1,0 +1,324 @@
+"""The command line over fakes: help everywhere, errors in one line with exit code 1, JSON where a program reads it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import handmade_adapters
+import pytest
+from fake_engine import FakeEngine, FakeRetriever, patch_startup, write_corpus
+
+import crossfade
+from crossfade.cli import main
+from crossfade.settings import Settings
+
+COMMANDS = ("ask", "compare", "index", "models", "adapters", "serve", "train")
+TRACE_KEYS = set(
+    "question answer mode corpus task adapters passages examples prompt usage timings finish sampling notices".split()
+)
+needs_training = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "transformers", "peft", "accelerate")),
+    reason="the extra 'train' is not installed",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    def error(self) -> str:
+        """The one line of an error that is told."""
+        assert (self.code, self.out) == (1, ""), self
+        assert self.err.startswith("crossfade: ")
+        assert self.err.count("\n") == 1
+        assert "Traceback" not in self.err
+        return self.err
+
+
+Crossfade = Callable[..., Run]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Crossfade:
+    """Runs `crossfade` with arguments in this process."""
+
+    def crossfade_(*arguments: str, stdin: bytes = b"") -> Run:
+        monkeypatch.setattr(sys, "argv", ["crossfade", *arguments])
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        if isinstance(ended.value.code, str):  # the interpreter prints it and ends with 1
+            return Run(1, captured.out, f"{captured.err}{ended.value.code}\n")
+        return Run(ended.value.code or 0, captured.out, captured.err)
+
+    return crossfade_
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
+    """A home with one corpus and two adapters, and a real startup that opens fakes instead of models."""
+    write_corpus(tmp_path / "corpora", "tidewell")
+    for name, task in (("domain", "answer"), ("json", "ticket")):
+        handmade_adapters.write(tmp_path / "adapters" / name, card={"task": task, "purpose": f"for {task}"})
+    for name in ("home", "corpora", "adapters"):
+        monkeypatch.setenv(f"CROSSFADE_{name.upper()}", str(tmp_path / name))
+    for name in ("BASE", "WEIGHTS", "CONTEXT", "SLOTS", "THREADS", "HOST", "PORT"):
+        monkeypatch.delenv(f"CROSSFADE_{name}", raising=False)
+    engine = FakeEngine(adapters=())
+    patch_startup(monkeypatch, engine=lambda: engine)
+    return engine
+
+
+def test_every_command_and_the_root_have_help(run: Crossfade) -> None:
+    root = run("--help")
+    assert root.code == 0
+    for command in COMMANDS:
+        assert command in root.out
+        found = run(command, "--help")
+        assert (found.code, found.err) == (0, "")
+        assert found.out.startswith("Usage: crossfade")
+        assert "--help" in found.out
+
+
+def test_the_version_is_the_package_s(run: Crossfade) -> None:
+    assert run("--version") == Run(0, f"crossfade {crossfade.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["bake"], ["ask"], ["ask", "q", "--temperature", "9"], ["ask", "q", "--seed", "-1"], ["train"]])
+def test_words_that_are_no_command_end_with_2(arguments: list[str], run: Crossfade, engine: FakeEngine) -> None:
+    found = run(*arguments)
+    assert found.code == 2
+    assert "Usage" in found.err
+    assert "Traceback" not in found.err
+
+
+def test_ask_prints_the_answer_alone_and_tells_its_sources_apart(run: Crossfade, engine: FakeEngine) -> None:
+    found = run("ask", "What is the fee?", "--mode", "rag")
+    assert found.code == 0
+    assert found.out.strip()
+    assert "[1] Title 1 (doc1.md)" in found.err
+    assert "[1]" not in found.out
+    assert engine.closed
+
+
+@pytest.mark.parametrize(("mode", "adapters"), [("base", []), ("rag", []), ("hybrid", ["domain"]), ("hybrid+icl", ["domain"])])
+def test_ask_json_prints_the_whole_trace(mode: str, adapters: list[str], run: Crossfade, engine: FakeEngine) -> None:
+    found = run("ask", "What is the fee?", "--mode", mode, "--json")
+    trace = json.loads(found.out)
+    assert (found.code, set(trace)) == (0, TRACE_KEYS)
+    assert (trace["mode"], [a["name"] for a in trace["adapters"]]) == (mode, adapters)
+    assert all(len(a["sha256"]) == 64 for a in trace["adapters"])
+    assert bool(trace["passages"]) == (mode != "base")
+    assert bool(trace["examples"]) == ("icl" in mode)
+    assert trace["answer"]
+    assert trace["finish"] == "stop"
+
+
+def test_the_task_is_that_of_the_named_adapter_and_weights_are_passed_on(run: Crossfade, engine: FakeEngine) -> None:
+    trace = json.loads(run("ask", "Refund me", "--mode", "fine-tune", "--adapter", "json:0.5", "--json").out)
+    assert (trace["task"], trace["adapters"][0]["weight"]) == ("ticket", 0.5)
+    assert engine.asked[-1].blend == (("json", 0.5),)
+
+
+def test_sampling_and_schema_reach_the_engine(run: Crossfade, engine: FakeEngine) -> None:
+    run("ask", "q", "--task", "ticket", "--enforce-schema", "--seed", "7", "--temperature", "0.5", "--max-new-tokens", "3")
+    asked = engine.asked[-1]
+    assert (asked.sampling.seed, asked.sampling.temperature, asked.sampling.max_new_tokens) == (7, 0.5, 3)
+    assert asked.schema == {"type": "object"}
+
+
+@pytest.mark.parametrize("text", ["What is the fee?", "Wie hoch ist die Gebühr?"])
+def test_a_dash_reads_the_question_from_standard_input(text: str, run: Crossfade, engine: FakeEngine) -> None:
+    assert json.loads(run("ask", "-", "--json", stdin=text.encode()).out)["question"] == text
+
+
+def test_bytes_that_are_no_text_on_standard_input_are_no_crash(run: Crossfade, engine: FakeEngine) -> None:
+    assert run("ask", "-", stdin=b"What is \xff\xfe?").code == 0
+
+
+def test_compare_gives_a_row_for_each_mode(run: Crossfade, engine: FakeEngine) -> None:
+    found = run("compare", "What is the fee?", "--modes", "base, hybrid,icl", "--json")
+    assert [row["mode"] for row in json.loads(found.out)] == ["base", "hybrid", "icl"]
+    plain = run("compare", "What is the fee?")
+    assert [line.split()[0] for line in plain.out.splitlines()] == ["base", "icl", "rag", "fine-tune", "hybrid"]
+
+
+def test_a_column_that_fails_is_told_and_makes_the_exit_code_1(run: Crossfade, engine: FakeEngine) -> None:
+    found = run("compare", "EXPLODE", "--modes", "base,rag", "--json")
+    assert found.code == 1
+    assert all("fell over" in row["error"] for row in json.loads(found.out))
+
+
+def test_index_tells_what_it_found(run: Crossfade, engine: FakeEngine) -> None:
+    facts = json.loads(run("index", "--search", "fact", "--json").out)
+    assert (facts["corpus"], facts["passages"], len(facts["found"])) == ("tidewell", 3, 3)
+
+
+def test_models_and_adapters_are_listed(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    assert {"smollm2-135m", "minilm"} <= {row["name"] for row in json.loads(run("models", "--json").out)}
+    (tmp_path / "adapters" / "domain" / "adapter_model.safetensors").unlink()
+    rows = {row["name"]: row for row in json.loads(run("adapters", "--json").out)}
+    assert len(rows["json"]["sha256"]) == 64
+    assert "safetensors is missing" in rows["domain"]["refused"]
+    plain = run("adapters")
+    assert "refused:" in plain.out
+    assert "for ticket" in plain.out
+
+
+def test_serve_gives_the_page_a_startup_with_the_wanted_address(
+    run: Crossfade, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = []
+    page = type(sys)("crossfade.ui.app")  # the real one imports gradio
+    page.serve = lambda startup, settings: served.append((startup, settings))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "crossfade.ui.app", page)
+    assert run("serve", "--port", "0", "--host", "127.0.0.2").code == 0
+    ((startup, settings),) = served
+    assert (settings.host, settings.port, startup.settings) == ("127.0.0.2", 0, settings)
+
+
+ERRORS: dict[str, tuple[list[str], str]] = {
+    "unknown corpus": (["ask", "q", "--corpus", "bnak"], "'bnak'. Known: tidewell"),
+    "corpus outside": (["ask", "q", "--corpus", "../x"], "'../x'. Known: tidewell"),
+    "unknown corpus to index": (["index", "bnak"], "'bnak'"),
+    "unknown task": (["ask", "q", "--task", "tikcet"], "Known: answer, ticket"),
+    "unknown adapter": (["ask", "q", "--mode", "hybrid", "--adapter", "jsn"], "'jsn'. Known: domain, json"),
+    "unknown adapter in base mode": (["ask", "q", "--mode", "base", "--adapter", "jsn"], "'jsn'"),
+    "bad weight": (["ask", "q", "--mode", "hybrid", "--adapter", "json:much"], "NAME:WEIGHT"),
+    "unknown mode": (["ask", "q", "--mode", "hybird"], "'hybird'. Known:"),
+    "unknown mode of several": (["compare", "q", "--modes", "base,hybird"], "'hybird'. Known:"),
+    "one mode": (["compare", "q", "--modes", "rag"], "2 to 6"),
+    "no modes": (["compare", "q", "--modes", ","], "2 to 6"),
+    "empty question": (["ask", " "], "empty"),
+    "question of symbols": (["compare", "😀"], "only symbols"),
+    "long question": (["ask", "a" * 100_001], "100,001 characters"),
+    "schema for a task without one": (["ask", "q", "--enforce-schema"], "no JSON schema"),
+    "answer longer than the context": (["ask", "q", "--max-new-tokens", "5000"], "5,000 new tokens"),
+    "unknown model": (["models", "--fetch", "gpt"], "gpt"),
+    "engine that fails": (["ask", "EXPLODE", "--json"], "fell over"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_is_one_line_with_exit_code_1(case: str, run: Crossfade, engine: FakeEngine) -> None:
+    arguments, told = ERRORS[case]
+    assert told in run(*arguments).error()
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in ERRORS if c not in ("one mode", "no modes", "unknown model", "engine that fails")]
+)
+def test_what_cannot_be_asked_is_refused_before_a_word_is_generated(case: str, run: Crossfade, engine: FakeEngine) -> None:
+    run(*ERRORS[case][0])
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("variable", ["CONTEXT", "SLOTS", "THREADS", "PORT"])
+@pytest.mark.parametrize("command", [["ask", "q"], ["adapters"], ["index"]])
+def test_a_broken_setting_is_told(
+    variable: str, command: list[str], run: Crossfade, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CROSSFADE_{variable}", "many")
+    assert f"CROSSFADE_{variable} is 'many'" in run(*command).error()
+
+
+def test_a_folder_without_corpora_is_told(run: Crossfade, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CROSSFADE_CORPORA", str(tmp_path / "nowhere"))
+    assert "holds no corpus" in run("ask", "q").error()
+
+
+def test_a_refused_adapter_is_told_with_its_reason(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    (tmp_path / "adapters" / "json" / "adapter_model.safetensors").unlink()
+    assert "safetensors is missing" in run("ask", "q", "--mode", "hybrid", "--adapter", "json").error()
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "q?", "answer": "a"}\n', encoding="utf-8")
+    return path
+
+
+@needs_training
+def test_training_errors_are_told_before_anything_is_fetched(
+    run: Crossfade, engine: FakeEngine, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_fetching(*_: Any, **__: Any) -> Path:
+        raise AssertionError("fetched before the order was checked")
+
+    monkeypatch.setattr("crossfade.models.fetch.fetch", no_fetching)
+    (tmp_path / "mine" / "taken").mkdir(parents=True)
+
+    def train(*more: str, data: Path = rows, name: str = "new") -> str:
+        return run("train", "--data", str(data), "--name", name, "--out", str(tmp_path / "mine"), *more).error()
+
+    assert "There is no file" in train(data=tmp_path / "nowhere.jsonl")
+    assert "exists already. Choose another name, or give --replace." in train(name="taken")
+    assert "'../up' is not allowed" in train(name="../up")
+    assert "'bnak'" in train("--corpus", "bnak")
+    assert "Known: answer, ticket" in train("--task", "tikcet")
+    assert "seed is" in train("--seed", str(2**31))
+    assert list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / "taken"]
+
+
+def test_training_without_its_libraries_says_how_to_get_them(
+    run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.training.libraries._NEEDED", ("a_library_that_nobody_has",))
+    assert "pip install 'crossfade[train]'" in run("train", "--data", str(rows), "--name", "new").error()
+
+
+def in_its_own_process(*arguments: str, timeout: float = 120, **environment: str) -> Run:
+    source = str(Path(crossfade.__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", "from crossfade.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source, **environment},
+        timeout=timeout,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_real_process_ends_with_1_and_one_line(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    found = in_its_own_process("ask", "q", "--corpus", "bnak", CROSSFADE_CORPORA=str(tmp_path), CROSSFADE_HOME=str(tmp_path))
+    assert found.error() == "crossfade: Unknown corpus 'bnak'. Known: bank.\n"
+
+
+@pytest.mark.slow
+def test_the_real_base_answers_with_the_whole_trace() -> None:
+    settings = Settings.from_environment()
+    if not all((settings.home / "models" / name).is_dir() for name in (settings.base, "minilm")):
+        pytest.skip(f"the models are not in {settings.home}; fetch them with: crossfade models --fetch {settings.base}")
+    question = "What is the monthly fee of Harbor Checking?"
+    found = in_its_own_process("ask", question, "--mode", "rag", "--json", "--max-new-tokens", "8", timeout=280)
+    assert found.code == 0, found.err
+    trace = json.loads(found.out)
+    assert set(trace) == TRACE_KEYS
+    assert (trace["question"], trace["mode"], trace["corpus"], trace["task"]) == (question, "rag", "tidewell", "answer")
+    assert (trace["adapters"], trace["examples"]) == ([], [])
+    assert "harbor-checking" in [p["document"] for p in trace["passages"]]
+    assert all(p["text"] in trace["prompt"]["messages"][-1]["content"] for p in trace["passages"])
+    assert [m["role"] for m in trace["prompt"]["messages"]] == ["system", "user"]
+    assert 1 <= trace["usage"]["new_tokens"] <= 8
+    assert trace["usage"]["prompt_tokens"] > 100
+    assert 0 < trace["timings"]["first_token"] <= trace["timings"]["total"]
+    assert trace["answer"].strip()
+    assert trace["finish"] in ("stop", "length")

@@ -1,0 +1,227 @@
+"""Bringing everything up over fakes: what is refused or broken is told and hinders nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import handmade_adapters
+import pytest
+from fake_engine import FakeEngine, patch_startup, write_corpus
+
+from crossfade.errors import CorpusError, ModelError
+from crossfade.settings import DEFAULT_BASE, Settings
+from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
+from crossfade.types import Query
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with one corpus and two adapters."""
+    write_corpus(tmp_path / "corpora")
+    for name, task in (("domain", "answer"), ("json", "ticket")):
+        handmade_adapters.write(tmp_path / "adapters" / name, card={"task": task, "purpose": f"for {task}"})
+    return Settings(home=tmp_path / "home", corpora=tmp_path / "corpora", adapters=tmp_path / "adapters")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    engine = FakeEngine(adapters=(), refuses=("untrained",))
+    patch_startup(monkeypatch, engine=lambda: engine)
+    return engine
+
+
+def started(startup: Startup) -> Startup:
+    """The startup after its thread has ended."""
+    startup.start()
+    for thread in threading.enumerate():
+        if thread.name == "startup":
+            thread.join(120)
+    return startup
+
+
+def test_corpora_and_adapters_are_known_before_anything_is_loaded(settings: Settings, engine: FakeEngine) -> None:
+    startup = Startup(settings)
+    assert [c.name for c in startup.corpora] == ["bank"]
+    assert [(a.name, a.task, a.purpose, a.refused) for a in startup.adapters] == [
+        ("domain", "answer", "for answer", ""),
+        ("json", "ticket", "for ticket", ""),
+    ]
+    assert (startup.pipeline, startup.error, startup.status) == (None, "", ())
+
+
+def test_after_loading_questions_are_answered_by_every_adapter(settings: Settings, engine: FakeEngine) -> None:
+    startup = started(Startup(settings))
+    assert startup.error == ""
+    assert startup.pipeline
+    assert set(engine.adapters) == {"domain", "json"}
+    answer = startup.pipeline.ask(Query("fee?", corpus="bank", task="", blend=(("json", 1.0),), rag=True, icl=True))
+    assert answer.generation.adapters[0][:2] == ("json", 1.0)
+    assert answer.passages
+    assert [e.question for e in answer.examples] == ["Is there a fee?"]
+
+
+def test_an_adapter_that_the_engine_refuses_does_not_keep_the_others_out(settings: Settings, engine: FakeEngine) -> None:
+    handmade_adapters.write(settings.adapters / "untrained")
+    startup = Startup(settings)
+    startup.run()
+    assert set(engine.adapters) == {"domain", "json"}
+    refused = {a.name: a.refused for a in startup.adapters}
+    assert "does not change" in refused.pop("untrained")
+    assert refused == {"domain": "", "json": ""}
+    assert any("refused: untrained" in line for line in startup.status)
+
+
+def test_a_broken_adapter_folder_is_told_and_does_not_keep_the_others_out(settings: Settings, engine: FakeEngine) -> None:
+    handmade_adapters.write(settings.adapters / "aaa", settings={"peft_type": "LORA", "r": -1})
+    (settings.adapters / "zzz").mkdir()
+    (settings.adapters / "zzz" / "adapter_config.json").write_text("{", encoding="utf-8")
+    startup = Startup(settings)
+    startup.run()
+    assert set(engine.adapters) == {"domain", "json"}
+    refused = {a.name: a.refused for a in startup.adapters if a.refused}
+    assert set(refused) == {"aaa", "zzz"}
+    assert all(why.startswith(f"Adapter {name!r} is refused: ") for name, why in refused.items())
+
+
+def test_an_adapter_of_one_s_own_is_found_and_does_not_shadow_a_shipped_one(settings: Settings, engine: FakeEngine) -> None:
+    handmade_adapters.write(settings.my_adapters / "mine", card={"purpose": "mine"})
+    handmade_adapters.write(settings.my_adapters / "json", card={"purpose": "another"})
+    purposes = {a.name: a.purpose for a in Startup(settings).adapters}
+    assert purposes == {"domain": "for answer", "json": "for ticket", "mine": "mine"}
+
+
+def test_a_corpus_with_a_broken_toml_is_told_and_the_others_are_served(settings: Settings, engine: FakeEngine) -> None:
+    write_corpus(settings.corpora, "broken", toml="title = ")
+    startup = Startup(settings)
+    assert [c.name for c in startup.corpora] == ["bank"]
+    (told,) = startup.broken_corpora
+    assert "broken" in told
+    assert "corpus.toml" in told
+    startup.run()
+    with pytest.raises(CorpusError, match=r"corpus\.toml cannot be read"):
+        startup.corpus("broken")
+
+
+def test_a_corpus_with_a_broken_document_is_told_and_the_others_are_served(settings: Settings, engine: FakeEngine) -> None:
+    folder = write_corpus(settings.corpora, "aaa")
+    (folder / "docs" / "empty.md").write_bytes(b"")
+    startup = Startup(settings)
+    pipeline = startup.run()
+    assert [c.name for c in startup.corpora] == ["bank"]
+    assert any("empty.md is empty" in line for line in startup.broken_corpora)
+    assert any("empty.md is empty" in line for line in startup.status)
+    assert pipeline.ask(Query("fee?", corpus="bank", task="", rag=True)).passages
+    with pytest.raises(CorpusError, match=r"empty\.md is empty"):
+        pipeline.ask(Query("fee?", corpus="aaa", task="", rag=True))
+
+
+def test_when_every_corpus_is_broken_that_is_the_error(settings: Settings, engine: FakeEngine) -> None:
+    (settings.corpora / "bank" / "docs" / "fees.md").write_bytes(b"\xff")
+    startup = started(Startup(settings))
+    assert "fees.md is not UTF-8 text" in startup.error
+    assert startup.pipeline is None
+    assert engine.closed
+
+
+@pytest.mark.parametrize("toml", [None, "title = "])
+def test_without_a_readable_corpus_nothing_is_fetched_and_the_reason_is_told(
+    toml: str | None, settings: Settings, engine: FakeEngine, tmp_path: Path
+) -> None:
+    root = tmp_path / "others"
+    root.mkdir()
+    if toml:
+        write_corpus(root, "one", toml=toml)
+        write_corpus(root, "two", toml=toml)
+    startup = started(Startup(replace(settings, corpora=root)))
+    assert startup.error.count("cannot be read") == (2 if toml else 0)
+    assert str(root) in startup.error
+    assert startup.status == ()
+
+
+def test_models_that_cannot_be_reached_give_one_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    startup = started(Startup(settings))
+    assert startup.pipeline is None
+    assert "Check the network" in startup.error
+    assert "\n" not in startup.error
+    assert "Traceback" not in startup.error + caplog.text
+    assert len(startup.adapters) == 2, "what is there is still told"
+
+
+def test_an_embedder_that_cannot_be_had_closes_the_engine_again(
+    settings: Settings, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> Path:
+        raise ModelError("The embedder cannot be had. Check the network.")
+
+    monkeypatch.setattr("crossfade.startup.fetch", unreachable)
+    startup = started(Startup(settings))
+    assert (startup.error, startup.pipeline) == ("The embedder cannot be had. Check the network.", None)
+    assert engine.closed
+
+
+def test_what_nobody_foresaw_is_logged_and_not_shown(
+    settings: Settings, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> Path:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr("crossfade.startup.embedder_gguf", broken)
+    with caplog.at_level(logging.ERROR):
+        startup = started(Startup(settings))
+    assert startup.error
+    assert "secret" not in startup.error
+    assert "secret detail" in caplog.text
+
+
+def test_embedder_and_index_are_opened_once(settings: Settings, engine: FakeEngine) -> None:
+    startup = Startup(settings)
+    startup.run()
+    assert startup.open_embedder() is startup.open_embedder()
+    bank = startup.corpus("bank")
+    assert startup.index(bank) is startup.index(bank)
+
+
+def test_every_change_of_the_status_is_reported_and_ends_ready(settings: Settings, engine: FakeEngine) -> None:
+    lines: list[str] = []
+    startup = Startup(settings, report=lines.append)
+    startup.run()
+    assert set(startup.status) <= set(lines)
+    assert lines[0].startswith("Model: ")
+    assert all("ready" in line for line in startup.status)
+
+
+@pytest.mark.parametrize(
+    ("base", "weights", "kind"),
+    [
+        (DEFAULT_BASE, "auto", SERVED_WEIGHTS),
+        (DEFAULT_BASE, "source", "source"),
+        (DEFAULT_BASE, "Q4_0", "Q4_0"),
+        ("mine.gguf", "auto", "source"),
+        ("mine.gguf", "Q8_0", "Q8_0"),
+    ],
+)
+def test_the_weights_that_are_served_are_those_of_the_settings(
+    base: str, weights: str, kind: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def requantise(source: Path, home: Path, wanted: str) -> Path:
+        made.append(wanted)
+        return source.with_suffix(f".{wanted}")
+
+    monkeypatch.setattr("crossfade.startup.fetch", lambda name, *_, **__: Path(name))
+    monkeypatch.setattr("crossfade.startup.requantise", requantise)
+    path = served_model(replace(settings, base=base, weights=weights))
+    assert made == ([] if kind == "source" else [kind])
+    assert (path.suffix == f".{kind}") == (kind != "source")
