@@ -14,7 +14,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-from hashing_embedder import HashingEmbedder
 
 from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.corpora.registry import Corpus, Task, read_corpus
@@ -22,6 +21,7 @@ from crossfade.engines.protocol import Capabilities
 from crossfade.errors import AdapterError, EngineError
 from crossfade.pipeline import Pipeline
 from crossfade.types import Blend, Example, Generation, Message, Passage, Prompt, Sampling, Turn
+from hashing_embedder import HashingEmbedder
 
 COUNT_PER_MESSAGE = 4
 TOML = """
@@ -128,6 +128,9 @@ def passage(number: int, text: str = "", *, document: str = "") -> Passage:
     )
 
 
+PASSAGES = (passage(1), passage(2), passage(3))
+
+
 class FakeRetriever:
     """Finds the passages of a list that share most words with a question; notes what it was asked.
 
@@ -136,7 +139,7 @@ class FakeRetriever:
 
     rebuilt, embedded = "", 0
 
-    def __init__(self, passages: Sequence[Passage] = tuple(passage(n) for n in (1, 2, 3))) -> None:
+    def __init__(self, passages: Sequence[Passage] = PASSAGES) -> None:
         self.passages = tuple(passages)
         self.asked: list[tuple[str, tuple[Turn, ...], int]] = []
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from fake_engine import FakeEngine, FakeRetriever, fake_pipeline
 
 from crossfade.compare import MAX_COLUMNS, compare, query_in_mode
 from crossfade.errors import CrossfadeError, EngineError, QuestionError
 from crossfade.pipeline import Pipeline
-from crossfade.types import MODES, Answer, Query, Sampling, mode_name, mode_switches
+from crossfade.types import MODES, Answer, Query, Sampling, Turn, mode_name, mode_switches
+from fake_engine import FakeEngine, FakeRetriever, fake_pipeline
 
 QUERY = Query("What is the fee?", corpus="bank", task="answer", sampling=Sampling(max_new_tokens=20))
 BLEND = (("domain", 1.0),)
@@ -86,10 +86,17 @@ def test_two_to_six_modes_are_answered(number: int, tmp_path: Path) -> None:
     assert sorted(last_of_each(fake_pipeline(tmp_path), [QUERY] * number)) == list(range(number))
 
 
-@pytest.mark.parametrize("change", [{"text": "Another?"}, {"corpus": "other"}])
-def test_columns_that_ask_different_things_are_refused(change: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(QUERY, text="Another?"),
+        replace(QUERY, corpus="other"),
+        replace(QUERY, history=(Turn("before", "then"),)),
+    ],
+)
+def test_columns_that_ask_different_things_are_refused(other: Query, tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match="one question of one corpus"):
-        list(compare(fake_pipeline(tmp_path), [QUERY, replace(QUERY, **change)]))
+        list(compare(fake_pipeline(tmp_path), [QUERY, other]))
 
 
 def test_closing_the_comparison_closes_the_engine_s_stream(tmp_path: Path) -> None:

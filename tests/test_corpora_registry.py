@@ -6,20 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_engine import TOML, write_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.corpora.registry import list_corpora, read_corpus, read_rows
 from crossfade.errors import CorpusError
 from crossfade.types import Example
+from fake_engine import TOML, write_corpus
 
 
 def test_a_corpus_is_read_as_it_is_written(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     corpus = read_corpus(tmp_path, "bank")
     assert (corpus.name, corpus.title, corpus.default_task, corpus.passages) == ("bank", "Bank", "answer", 2)
-    assert (corpus.task("").name, corpus.task("answer").examples, corpus.task("answer").max_new_tokens) == ("answer", 2, 20)
+    assert (corpus.task("").name, corpus.task("answer").examples, corpus.task("answer").max_new_tokens) == (
+        "answer",
+        2,
+        20,
+    )
     assert corpus.task("ticket").schema == {"type": "object"}
     assert corpus.task_of_adapter("json").name == "ticket"
     assert corpus.task_of_adapter("of no task").name == "answer"
@@ -34,7 +38,11 @@ def test_documents_come_sorted_and_have_a_title_with_or_without_a_heading(tmp_pa
     (docs / "a-plain-note.md").write_text("No heading here.", encoding="utf-8")
     (docs / "zebra.md").write_text("\ufeff## Stripes\n\nBlack and white.", encoding="utf-8")
     documents = read_corpus(tmp_path, "bank").documents
-    assert [(d.name, d.title) for d in documents] == [("a-plain-note", "A plain note"), ("fees", "Fees"), ("zebra", "Stripes")]
+    assert [(d.name, d.title) for d in documents] == [
+        ("a-plain-note", "A plain note"),
+        ("fees", "Fees"),
+        ("zebra", "Stripes"),
+    ]
 
 
 def test_the_hash_of_a_document_changes_with_any_byte(tmp_path: Path) -> None:
@@ -46,7 +54,7 @@ def test_the_hash_of_a_document_changes_with_any_byte(tmp_path: Path) -> None:
 
 
 def test_an_unknown_corpus_is_told_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="'bnak'.*none"):
+    with pytest.raises(CorpusError, match=r"'bnak'.*none"):
         read_corpus(tmp_path, "bnak")
     write_corpus(tmp_path)
     write_corpus(tmp_path, "shop")
@@ -70,7 +78,7 @@ def test_an_unknown_task_is_told_with_the_known_ones(tmp_path: Path) -> None:
 
 
 BROKEN_TOML = {
-    "not TOML": ("title = ", "line 1"),
+    "not TOML": ("title = = 3\n", "line 1, column 9"),
     "no title": (TOML.replace('title = "Bank"', ""), "'title'"),
     "no default task": (TOML.replace('default_task = "answer"', ""), "'default_task'"),
     "default task unknown": (TOML.replace('default_task = "answer"', 'default_task = "reply"'), "'reply'"),
@@ -141,7 +149,9 @@ def test_a_corpus_without_examples_has_none(tmp_path: Path) -> None:
     assert read_corpus(tmp_path, "bank").examples == {}
 
 
-@pytest.mark.parametrize("row", [{"task": "answer", "question": "?"}, {"task": "answer", "question": " ", "answer": "x"}, {}])
+@pytest.mark.parametrize(
+    "row", [{"task": "answer", "question": "?"}, {"task": "answer", "question": " ", "answer": "x"}, {}]
+)
 def test_an_incomplete_example_is_told_with_its_line(row: dict[str, str], tmp_path: Path) -> None:
     path = write_corpus(tmp_path) / "examples.jsonl"
     with path.open("a", encoding="utf-8") as file:

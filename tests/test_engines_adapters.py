@@ -1,4 +1,4 @@
-"""Adapters come and go while the engine answers; each answer is made by the adapter it names, and only by a sound one."""
+"""Adapters come and go while the engine answers; each answer is made by the adapter it names, and by sound ones only."""
 
 from __future__ import annotations
 

@@ -12,7 +12,28 @@ from pathlib import Path
 import crossfade
 
 PACKAGE = Path(crossfade.__file__).resolve().parent
-ROOMS = ["types", "errors", "settings", "models", "adapters", "corpora", "prompts", "examples", "retrieval", "engines", "pipeline", "compare", "trace", "training", "evaluation", "startup", "server", "ui", "cli_train", "cli"]
+ROOMS = [
+    "types",
+    "errors",
+    "settings",
+    "models",
+    "adapters",
+    "corpora",
+    "prompts",
+    "examples",
+    "retrieval",
+    "engines",
+    "pipeline",
+    "compare",
+    "trace",
+    "training",
+    "evaluation",
+    "startup",
+    "server",
+    "ui",
+    "cli_train",
+    "cli",
+]
 HEAVY = ("torch", "transformers", "peft", "gradio", "llama_index", "faiss", "xllamacpp", "gguf", "bm25s")
 ONLY_IN = {
     "llama_index": ("retrieval",),
@@ -26,7 +47,7 @@ ONLY_IN = {
 
 
 def imports_of(source: str) -> Iterator[str]:
-    """The dotted names that a source imports, wherever in it, `from crossfade import prompts` as `crossfade.prompts`."""
+    """The dotted names that a source imports anywhere, `from crossfade import prompts` as `crossfade.prompts`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

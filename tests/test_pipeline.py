@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from fake_engine import EXAMPLES, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
 
 from crossfade.errors import AdapterError, CorpusError, CrossfadeError, QuestionError
 from crossfade.pipeline import Pipeline
 from crossfade.prompts import EXAMPLES_HEAD, PASSAGES_HEAD
 from crossfade.types import Answer, Generation, Query, Sampling, Turn, mode_name, mode_switches
+from fake_engine import EXAMPLES, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
 
 ALL_MODES = [mode_name(fine_tune=f, rag=r, icl=i) for f in (False, True) for r in (False, True) for i in (False, True)]
 SHORT = Sampling(max_new_tokens=20)
@@ -34,7 +35,12 @@ def test_a_mode_decides_what_is_in_the_prompt_and_which_adapter_answers(mode: st
     assert answer.prompt
     last = answer.prompt.messages[-1].content
     assert answer.query.mode == mode
-    assert (PASSAGES_HEAD in last) == ("Fact 1 is $1." in last) == bool(answer.passages) == ("rag" in mode or "hybrid" in mode)
+    assert (
+        (PASSAGES_HEAD in last)
+        == ("Fact 1 is $1." in last)
+        == bool(answer.passages)
+        == ("rag" in mode or "hybrid" in mode)
+    )
     assert (EXAMPLES_HEAD in last) == ("Sample one?" in last) == bool(answer.examples) == ("icl" in mode)
     fine_tuned = "fine-tune" in mode or "hybrid" in mode
     assert engine.asked[0].blend == ((("domain", 1.0),) if fine_tuned else ())
@@ -110,7 +116,7 @@ def test_the_answer_grows_from_no_text_to_a_finish(tmp_path: Path) -> None:
     answers = list(fake_pipeline(tmp_path).stream(query("hybrid")))
     texts = [a.generation.text for a in answers]
     assert texts[0] == ""
-    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert all(after.startswith(before) for before, after in pairwise(texts))
     assert [bool(a.generation.finish) for a in answers] == [False] * (len(answers) - 1) + [True]
     assert {(a.prompt, a.passages, a.query.text) for a in answers} == {
         (answers[0].prompt, answers[0].passages, "What is the fee?")

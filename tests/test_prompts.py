@@ -1,18 +1,18 @@
-"""Laws of the prompt: it fits or is refused, the question is never cut, what is dropped is dropped in order and told."""
+"""Laws of the prompt: it fits or is refused, the question is never cut, what is dropped goes in order and is told."""
 
 from __future__ import annotations
 
 import pytest
-from fake_engine import count_words, passage
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import QuestionError
 from crossfade.prompts import EXAMPLES_HEAD, MAX_CHARACTERS, PASSAGES_HEAD, build, clean_question
 from crossfade.types import Example, Passage, Prompt, Turn
+from fake_engine import count_words, passage
 
 RULES = "Answer in few words."
-words = st.lists(st.sampled_from("fee card loan rate of the a 7 $10 ?".split()), min_size=1, max_size=12).map(" ".join)
+words = st.lists(st.sampled_from(["fee", "card", "rate", "of", "7", "$10", "?"]), min_size=1, max_size=12).map(" ".join)
 limits = st.integers(1, 250)
 
 
@@ -48,14 +48,14 @@ law = settings(deadline=None, max_examples=60)
 @given(parts(), limits)
 def test_a_prompt_fits_its_limit_or_is_refused_with_the_count(given_parts: Parts, limit: int) -> None:
     alone = build(given_parts[0], instructions=RULES, count=count_words, limit=10**6).tokens
-    try:
+    if alone <= limit:
         prompt = built(given_parts, limit)
-    except QuestionError as error:
-        assert alone > limit
-        assert f"{alone:,}" in str(error)
-        assert f"{limit:,}" in str(error)
-    else:
         assert prompt.tokens == count_words(prompt.messages) <= limit
+        return
+    with pytest.raises(QuestionError) as caught:
+        built(given_parts, limit)
+    assert f"{alone:,}" in str(caught.value)
+    assert f"{limit:,}" in str(caught.value)
 
 
 @law
@@ -103,9 +103,18 @@ def test_no_more_is_dropped_than_has_to_be(given_parts: Parts, limit: int) -> No
     question, turns, passages, examples = given_parts
     if prompt.passages < len(passages):
         kept = passages[: prompt.passages + 1]
-        assert build(
-            question, instructions=RULES, history=turns, passages=kept, examples=examples, count=count_words, limit=10**6
-        ).tokens > limit
+        assert (
+            build(
+                question,
+                instructions=RULES,
+                history=turns,
+                passages=kept,
+                examples=examples,
+                count=count_words,
+                limit=10**6,
+            ).tokens
+            > limit
+        )
 
 
 @law
@@ -151,7 +160,9 @@ def test_a_question_over_the_limit_is_refused_with_the_count(tokens: int, over: 
     assert f"about {over} tokens" in str(caught.value)
 
 
-@pytest.mark.parametrize("many", [{"passages": [passage(n) for n in range(1, 400)]}, {"history": [Turn("q " * 20, "a " * 20)] * 250}])
+@pytest.mark.parametrize(
+    "many", [{"passages": [passage(n) for n in range(1, 400)]}, {"history": [Turn("q " * 20, "a " * 20)] * 250}]
+)
 def test_a_prompt_a_hundred_times_over_is_cut_to_its_limit(many: dict[str, object]) -> None:
     whole = build("fee?", instructions=RULES, count=count_words, limit=10**6, **many)  # type: ignore[arg-type]
     prompt = build("fee?", instructions=RULES, count=count_words, limit=whole.tokens // 100, **many)  # type: ignore[arg-type]
@@ -163,15 +174,24 @@ def test_a_prompt_a_hundred_times_over_is_cut_to_its_limit(many: dict[str, objec
 def test_two_questions_of_one_conversation_share_everything_but_the_last_message() -> None:
     history = [Turn("What is the fee?", "$7"), Turn("And for students?", "None")]
     one = build("And abroad?", instructions=RULES, history=history, passages=[passage(1)], count=count_words, limit=500)
-    two = build("Since when?", instructions=RULES, history=history, examples=[Example("e", "f")], count=count_words, limit=500)
+    two = build(
+        "Since when?", instructions=RULES, history=history, examples=[Example("e", "f")], count=count_words, limit=500
+    )
     assert one.messages[:-1] == two.messages[:-1]
-    longer = build("Then?", instructions=RULES, history=[*history, Turn("And abroad?", "2%")], count=count_words, limit=500)
+    longer = build(
+        "Then?", instructions=RULES, history=[*history, Turn("And abroad?", "2%")], count=count_words, limit=500
+    )
     assert longer.messages[: len(one.messages) - 1] == one.messages[:-1]
 
 
 def test_passages_are_numbered_named_and_marked_as_data_between_examples_and_question() -> None:
     prompt = build(
-        "fee?", instructions=RULES, passages=[passage(1), passage(2)], examples=[Example("e", "f")], count=count_words, limit=500
+        "fee?",
+        instructions=RULES,
+        passages=[passage(1), passage(2)],
+        examples=[Example("e", "f")],
+        count=count_words,
+        limit=500,
     )
     assert prompt.messages[-1].content == (
         f"{EXAMPLES_HEAD}\n\nQuestion: e\nAnswer: f\n\n{PASSAGES_HEAD}\n\n[1] Title 1\nFact 1 is $1.\n\n"
@@ -216,7 +236,9 @@ def test_a_question_in_another_script_is_asked_with_a_notice(text: str) -> None:
     assert "English" in notices[0]
 
 
-@pytest.mark.parametrize("text", ["What does 手续费 mean on my statement?", "Wie hoch ist die Gebühr für Überweisungen?", "2 + 2?"])
+@pytest.mark.parametrize(
+    "text", ["What does 手续费 mean on my statement?", "Wie hoch ist die Gebühr für Überweisungen?", "2 + 2?"]
+)
 def test_a_mostly_latin_question_has_no_notice(text: str) -> None:
     assert clean_question(text) == (text, ())
 

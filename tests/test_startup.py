@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import handmade_adapters
 import pytest
-from fake_engine import FakeEngine, patch_startup, write_corpus
 
+import handmade_adapters
 from crossfade.errors import CorpusError, ModelError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
 from crossfade.types import Query
+from fake_engine import FakeEngine, patch_startup, write_corpus
 
 
 @pytest.fixture
@@ -64,7 +64,9 @@ def test_after_loading_questions_are_answered_by_every_adapter(settings: Setting
     assert [e.question for e in answer.examples] == ["Is there a fee?"]
 
 
-def test_an_adapter_that_the_engine_refuses_does_not_keep_the_others_out(settings: Settings, engine: FakeEngine) -> None:
+def test_an_adapter_that_the_engine_refuses_does_not_keep_the_others_out(
+    settings: Settings, engine: FakeEngine
+) -> None:
     handmade_adapters.write(settings.adapters / "untrained")
     startup = Startup(settings)
     startup.run()
@@ -75,7 +77,9 @@ def test_an_adapter_that_the_engine_refuses_does_not_keep_the_others_out(setting
     assert any("refused: untrained" in line for line in startup.status)
 
 
-def test_a_broken_adapter_folder_is_told_and_does_not_keep_the_others_out(settings: Settings, engine: FakeEngine) -> None:
+def test_a_broken_adapter_folder_is_told_and_does_not_keep_the_others_out(
+    settings: Settings, engine: FakeEngine
+) -> None:
     handmade_adapters.write(settings.adapters / "aaa", settings={"peft_type": "LORA", "r": -1})
     (settings.adapters / "zzz").mkdir()
     (settings.adapters / "zzz" / "adapter_config.json").write_text("{", encoding="utf-8")
@@ -87,7 +91,9 @@ def test_a_broken_adapter_folder_is_told_and_does_not_keep_the_others_out(settin
     assert all(why.startswith(f"Adapter {name!r} is refused: ") for name, why in refused.items())
 
 
-def test_an_adapter_of_one_s_own_is_found_and_does_not_shadow_a_shipped_one(settings: Settings, engine: FakeEngine) -> None:
+def test_an_adapter_of_one_s_own_is_found_and_does_not_shadow_a_shipped_one(
+    settings: Settings, engine: FakeEngine
+) -> None:
     handmade_adapters.write(settings.my_adapters / "mine", card={"purpose": "mine"})
     handmade_adapters.write(settings.my_adapters / "json", card={"purpose": "another"})
     purposes = {a.name: a.purpose for a in Startup(settings).adapters}
@@ -106,7 +112,9 @@ def test_a_corpus_with_a_broken_toml_is_told_and_the_others_are_served(settings:
         startup.corpus("broken")
 
 
-def test_a_corpus_with_a_broken_document_is_told_and_the_others_are_served(settings: Settings, engine: FakeEngine) -> None:
+def test_a_corpus_with_a_broken_document_is_told_and_the_others_are_served(
+    settings: Settings, engine: FakeEngine
+) -> None:
     folder = write_corpus(settings.corpora, "aaa")
     (folder / "docs" / "empty.md").write_bytes(b"")
     startup = Startup(settings)

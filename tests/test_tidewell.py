@@ -58,13 +58,19 @@ def test_every_document_opens_with_a_title_of_its_own_and_has_sections(corpus: C
 
 
 def test_every_task_has_an_adapter_and_instructions(corpus: Corpus) -> None:
-    assert {t.name: t.adapter for t in corpus.tasks.values()} == {"answer": "domain", "voice": "style", "ticket": "json"}
+    assert {t.name: t.adapter for t in corpus.tasks.values()} == {
+        "answer": "domain",
+        "voice": "style",
+        "ticket": "json",
+    }
     assert all(t.instructions for t in corpus.tasks.values())
     assert [t.name for t in corpus.tasks.values() if t.schema] == ["ticket"]
 
 
 @pytest.mark.parametrize("name", [*TRAINING, *JUDGING, *DEVELOPMENT])
-def test_every_row_asks_something_and_names_documents_that_exist(name: str, rows: dict[str, Rows], corpus: Corpus) -> None:
+def test_every_row_asks_something_and_names_documents_that_exist(
+    name: str, rows: dict[str, Rows], corpus: Corpus
+) -> None:
     known = {d.name for d in corpus.documents}
     assert rows[name]
     for number, row in enumerate(rows[name], start=1):
@@ -160,7 +166,9 @@ def test_what_a_ticket_names_stands_in_its_message(name: str, rows: dict[str, Ro
         message, ticket = row["message"], row["ticket"]
         assert ticket["customer"] is None or ticket["customer"].lower() in message.lower(), f"line {number}"
         assert ticket["reference"] is None or ticket["reference"].lower() in message.lower(), f"line {number}"
-        assert ticket["date"] is None or ticket["date"][:4] in message or ticket["date"][2:4] in message, f"line {number}"
+        assert ticket["date"] is None or ticket["date"][:4] in message or ticket["date"][2:4] in message, (
+            f"line {number}"
+        )
         assert (ticket["amount"] is None) == (ticket["currency"] is None), f"line {number}"
 
 
@@ -177,7 +185,9 @@ def test_the_instructions_for_the_voice_name_every_word_to_avoid(corpus: Corpus)
 
 
 def test_every_taught_reply_keeps_the_rules_of_the_voice(rows: dict[str, Rows]) -> None:
-    broken = [(n, rules) for n, row in enumerate(rows["train/style.jsonl"], 1) if (rules := broken_rules(row["answer"]))]
+    broken = [
+        (n, rules) for n, row in enumerate(rows["train/style.jsonl"], 1) if (rules := broken_rules(row["answer"]))
+    ]
     assert broken == []
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
 
 from crossfade.corpora.registry import Task, read_corpus
 from crossfade.errors import TrainingError
@@ -16,6 +15,7 @@ from crossfade.prompts import PASSAGES_HEAD
 from crossfade.training.compose import ABSENT, compose
 from crossfade.training.data import TrainingRow
 from crossfade.types import Passage, Query, Sampling
+from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
 
 TASK = Task("answer", "Answer", "Answer in few words.", max_new_tokens=20)
 PRODUCTS = [f"Product{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
@@ -32,7 +32,9 @@ ROWS += [{"question": f"Who signed for {p}?", "answer": "", "documents": [p], "k
 ROWS += [{"question": "What does flat mean?", "answer": "the same each month", "documents": [], "kind": "term"}]
 
 
-def made(rows: list[dict[str, Any]] = ROWS, *, seed: int = 0, finder: FakeRetriever | None = DOCUMENTS, limit: int = 1000) -> list[TrainingRow]:
+def made(
+    rows: list[dict[str, Any]] = ROWS, *, seed: int = 0, finder: FakeRetriever | None = DOCUMENTS, limit: int = 1000
+) -> list[TrainingRow]:
     return compose(rows, TASK, finder=finder, passages=3, count=count_words, limit=limit, seed=seed)
 
 
@@ -101,7 +103,12 @@ def test_a_swapped_number_is_gone_from_the_passages_keeps_its_form_and_is_not_in
 
 
 def test_a_number_that_the_question_names_is_never_swapped() -> None:
-    row = {"question": "Is the fee of ProductA $20?", "answer": "$20 a month", "documents": ["ProductA"], "kind": "fact"}
+    row = {
+        "question": "Is the fee of ProductA $20?",
+        "answer": "$20 a month",
+        "documents": ["ProductA"],
+        "kind": "fact",
+    }
     for seed in range(20):
         assert {r.response for r in made([row], seed=seed)} <= {"$20 a month", ABSENT}
 
@@ -134,7 +141,12 @@ def test_a_term_is_learned_by_heart_always() -> None:
 
 
 def test_a_fact_that_no_passage_supports_is_not_read() -> None:
-    row = {"question": "What is the monthly fee of ProductA?", "answer": "$999", "documents": ["ProductA"], "kind": "fact"}
+    row = {
+        "question": "What is the monthly fee of ProductA?",
+        "answer": "$999",
+        "documents": ["ProductA"],
+        "kind": "fact",
+    }
     for seed in range(10):
         assert all(not shown(r) for r in made([row], seed=seed))
 
@@ -173,7 +185,9 @@ def test_rows_without_a_kind_or_a_finder_are_taken_as_they_are() -> None:
     assert [r.response for r in made(ROWS[:3], finder=None)] == [row["answer"] for row in ROWS[:3]]
 
 
-@pytest.mark.parametrize("row", [{}, {"question": "q?"}, {"answer": "a"}, {"question": " ", "answer": "a"}, {"question": "q", "answer": 7}])
+@pytest.mark.parametrize(
+    "row", [{}, {"question": "q?"}, {"answer": "a"}, {"question": " ", "answer": "a"}, {"question": "q", "answer": 7}]
+)
 def test_a_row_without_question_or_answer_is_told_with_its_number(row: dict[str, Any]) -> None:
     with pytest.raises(TrainingError, match="row 2 needs a question and an answer"):
         made([{"question": "q?", "answer": "a"}, row])

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hashing_embedder import HashingEmbedder
 from numpy.typing import NDArray
 
 from crossfade.training.overlap import SAME_FACT, SAME_MEANING, overlaps
+from hashing_embedder import HashingEmbedder
 
 QUESTIONS = [
     "What is the monthly fee of Harbor Checking for students?",

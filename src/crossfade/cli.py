@@ -92,7 +92,10 @@ def ask(
             _print_json(answer_as_dict(answer))
             return
         typer.echo()
-        for notice in (*answer.notices, *(f"Left out to fit: {x}." for x in (answer.prompt.left_out if answer.prompt else ()))):
+        for notice in (
+            *answer.notices,
+            *(f"Left out to fit: {x}." for x in (answer.prompt.left_out if answer.prompt else ())),
+        ):
             _tell(notice)
         for number, passage in enumerate(answer.passages, start=1):
             _tell(f"[{number}] {passage.source} ({passage.document}.md)")

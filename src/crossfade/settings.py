@@ -11,7 +11,6 @@ import platformdirs
 
 from crossfade.errors import SettingsError
 
-
 DEFAULT_BASE = "smollm2-135m"
 
 

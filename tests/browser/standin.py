@@ -1,6 +1,6 @@
 """Serve the real page on a stand-in: a real Pipeline whose engine and retriever say what a test needs to see.
 
-    python tests/browser/standin.py --port 7861 --delay 0.05 --load 3 --adapters domain,json --answer "..."
+    python tests/browser/standin.py --port 7861 --delay 0.05 --until FILE --adapters domain,json --answer "..."
 
 The engine writes its answer one word at a time and remembers how each generation ended, in the file given by --log.
 """
@@ -112,7 +112,7 @@ class FixedChooser:
 
 
 class StandIn:
-    """What the page needs of a Startup, ready after `load` seconds; with `error` it never is."""
+    """What the page needs of a Startup, loading until the file `until` is there; with `error` it is never ready."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class StandIn:
         adapters: Sequence[str] = ("domain", "json", "style"),
         passage: str = "",
         delay: float = 0.02,
-        load: float = 0.0,
+        until: Path | None = None,
         error: str = "",
         refused: str = "",
         log: Path | None = None,
@@ -139,7 +139,7 @@ class StandIn:
         self.pipeline: Pipeline | None = None
         self.error = ""
         self.status: tuple[str, ...] = ("Model: starting",)
-        self._load, self._fail = load, error
+        self._until, self._fail = until, error
         engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
         retriever, chooser = FixedRetriever(passage, title=passage or "Harbor Checking"), FixedChooser()
 
@@ -147,17 +147,19 @@ class StandIn:
             return chooser
 
         self._made = Pipeline(engine, corpus=lambda n: self.corpora[0], retriever=lambda c: retriever, chooser=chosen)
-        if not load:
+        if not until:
             self._finish()
 
     def start(self) -> None:
-        if self._load:
+        if self._until:
             threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        for part in range(10):
-            self.status = (f"Index of tidewell: {part * 30} of 300 passages",)
-            time.sleep(self._load / 10)
+        part = 0
+        while self._until and not self._until.exists():
+            part += 1
+            self.status = (f"Index of tidewell: {min(part, 299)} of 300 passages",)
+            time.sleep(0.1)
         self._finish()
 
     def _finish(self) -> None:
@@ -171,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay", type=float, default=0.02)
-    parser.add_argument("--load", type=float, default=0.0)
+    parser.add_argument("--until", type=Path)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--error", default="")
     parser.add_argument("--answer", default="The monthly fee is seven dollars , waived at 1,500 dollars .")
@@ -191,7 +193,7 @@ def main() -> None:
         adapters=tuple(filter(None, args.adapters.split(","))),
         passage=args.passage,
         delay=args.delay,
-        load=args.load,
+        until=args.until,
         error=args.error,
         refused=args.refused,
         log=args.log,

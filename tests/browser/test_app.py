@@ -59,10 +59,10 @@ def test_the_json_adapter_writes_a_valid_ticket(page: Any) -> None:
     assert "Valid against the schema" in page.answer.inner_text()
 
 
-def test_base_with_the_schema_enforced_is_asked_for_a_ticket_too(page: Any) -> None:
+def test_the_base_is_asked_for_a_ticket_too_and_the_schema_can_be_enforced(page: Any) -> None:
     page.choose("json")
     page.page.wait_for_selector(".cf-chat .cf-enforce", state="visible")
-    page.preset("base")
+    page.preset("icl")
     page.page.check(".cf-chat .cf-enforce input")
     page.ask(MESSAGE)
     assert page.answer.locator(".cf-adapter").count() == 0

@@ -19,11 +19,14 @@ HOSTILE = (
 LONG = "word " * 300
 
 
-def test_a_question_asked_while_loading_waits_and_is_answered(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve("--load", "14"))
+def test_a_question_asked_while_loading_waits_and_is_answered(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    page = open_page(serve("--until", str(tmp_path / "loaded")))
     assert page.page.locator("#status .cf-loading").is_visible()
     page.ask("What is the fee?", wait=False)
     page.page.wait_for_selector("#chat-log .cf-wait:has-text('of 300 passages')")
+    (tmp_path / "loaded").touch()
     page.wait_ready()
     page.wait_end()
     assert "seven dollars" in page.answer.inner_text()
@@ -31,11 +34,16 @@ def test_a_question_asked_while_loading_waits_and_is_answered(open_page: Callabl
     assert page.outbound == []
 
 
-def test_a_question_comes_back_into_the_box_where_loading_fails(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve("--load", "9", "--error", "No network: fetch the model by hand."))
-    page.ask("What is the fee?")
+def test_a_question_comes_back_into_the_box_where_loading_fails(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    page = open_page(serve("--until", str(tmp_path / "failed"), "--error", "No network: fetch the model by hand."))
+    page.ask("What is the fee?", wait=False)
+    page.page.wait_for_selector("#chat-log .cf-wait:has-text('of 300 passages')")
+    (tmp_path / "failed").touch()
+    page.wait_end()
     assert "No network" in page.answer.inner_text()
-    assert page.page.input_value("#chat-question textarea") == "What is the fee?"
+    page.page.wait_for_function("document.querySelector('#chat-question textarea').value === 'What is the fee?'")
     page.page.wait_for_selector("#status :text('No network')")
 
 

@@ -150,7 +150,7 @@ class LlamaCppEngine:
                     yield Generation(finish="cancelled", adapters=used, seconds=time.perf_counter() - began)
                     return
                 body = self._body(server, messages, blend=blend, sampling=sampling, schema=schema)
-                body |= {"id_slot": lease.number, "cache_prompt": lease.reuse}
+                body |= {"id_slot": lease.number, "cache_prompt": lease.reuse, "return_progress": True}
                 for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
                     yield generation
                     if generation.finish == "cancelled":
