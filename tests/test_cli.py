@@ -248,6 +248,17 @@ def test_what_cannot_be_asked_is_refused_before_a_word_is_generated(
     assert engine.asked == []
 
 
+@pytest.mark.parametrize("case", [c for c in ERRORS if c.startswith(("unknown", "bad", "empty", "question", "long"))])
+def test_a_slip_of_the_keyboard_is_told_before_a_model_is_opened(
+    case: str, run: Crossfade, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_engine() -> FakeEngine:
+        raise AssertionError("a model was opened first")
+
+    patch_startup(monkeypatch, engine=no_engine)
+    run(*ERRORS[case][0]).error()
+
+
 @pytest.mark.parametrize("variable", ["CONTEXT", "SLOTS", "THREADS", "PORT"])
 @pytest.mark.parametrize("command", [["ask", "q"], ["adapters"], ["index"]])
 def test_a_broken_setting_is_told(

@@ -1,4 +1,4 @@
-"""Adapters come and go while the engine answers; each answer is made by the adapter it names, and by sound ones only."""
+"""Adapters come and go while the engine answers; each answer is made by the adapter it names, and by no broken one."""
 
 from __future__ import annotations
 

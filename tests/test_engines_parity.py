@@ -16,7 +16,7 @@ pytest.importorskip("peft")
 from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.types import Blend, Message
 from engine_kit import MARBLE, next_tokens, running
-from tiny_models import TinyModel, chat_ids, model_of, random_adapter, tokenizer_of
+from tiny_models import TinyModel, chat_ids, model_of, one_thread, random_adapter, tokenizer_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
 STEPS = 24
@@ -66,7 +66,7 @@ def steps(model: Any, ids: Sequence[int]) -> Any:
     """Log probabilities (STEPS, vocabulary) of the token after ids[:n], for the last STEPS n."""
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         return model(torch.tensor([ids])).logits[0, -STEPS - 1 : -1].log_softmax(-1)
 
 

@@ -92,6 +92,9 @@ def test_the_trace_holds_the_passages_and_examples_that_fitted_and_no_others(tmp
     assert answer.prompt.left_out == ("1 of 2 passages",)
     tight = fake_pipeline(tmp_path, engine=FakeEngine(context=48), retriever=retriever).prepare(query("rag+icl"))
     assert (tight.passages, tight.examples) == ((), EXAMPLES[1:])
+    assert tight.prompt
+    assert "Sample two?" in tight.prompt.messages[-1].content
+    assert "Sample one?" not in tight.prompt.messages[-1].content
 
 
 def test_prompt_and_answer_share_the_context(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import QuestionError
@@ -13,19 +13,16 @@ from fake_engine import count_words, passage
 
 RULES = "Answer in few words."
 words = st.lists(st.sampled_from(["fee", "card", "rate", "of", "7", "$10", "?"]), min_size=1, max_size=12).map(" ".join)
-limits = st.integers(1, 250)
+Parts = tuple[str, list[Turn], list[Passage], list[Example]]
 
 
 @st.composite
-def parts(draw: st.DrawFn) -> tuple[str, list[Turn], list[Passage], list[Example]]:
+def parts(draw: st.DrawFn) -> Parts:
     """A question with history, passages and examples that can be told apart by their numbers."""
     turns = [Turn(f"q{n} {draw(words)}", f"a{n} {draw(words)}") for n in range(draw(st.integers(0, 4)))]
     passages = [passage(n, f"p{n} {draw(words)}") for n in range(1, draw(st.integers(0, 4)) + 1)]
     examples = [Example(f"e{n} {draw(words)}", draw(words)) for n in range(draw(st.integers(0, 4)))]
     return f"asked {draw(words)}", turns, passages, examples
-
-
-Parts = tuple[str, list[Turn], list[Passage], list[Example]]
 
 
 def built(given_parts: Parts, limit: int) -> Prompt:
@@ -41,36 +38,51 @@ def built(given_parts: Parts, limit: int) -> Prompt:
     )
 
 
-law = settings(deadline=None, max_examples=60)
+def alone(given_parts: Parts) -> int:
+    """The tokens of the question with its instructions."""
+    return build(given_parts[0], instructions=RULES, count=count_words, limit=10**6).tokens
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Parts, int]:
+    """Parts, and a limit from where the question just fits to where everything does."""
+    given_parts = draw(parts())
+    return given_parts, draw(st.integers(alone(given_parts), built(given_parts, 10**6).tokens))
+
+
+law = settings(deadline=None, max_examples=100)
 
 
 @law
-@given(parts(), limits)
-def test_a_prompt_fits_its_limit_or_is_refused_with_the_count(given_parts: Parts, limit: int) -> None:
-    alone = build(given_parts[0], instructions=RULES, count=count_words, limit=10**6).tokens
-    if alone <= limit:
-        prompt = built(given_parts, limit)
-        assert prompt.tokens == count_words(prompt.messages) <= limit
-        return
+@given(cases())
+def test_a_prompt_fits_its_limit(case: tuple[Parts, int]) -> None:
+    prompt = built(*case)
+    assert prompt.tokens == count_words(prompt.messages) <= case[1]
+
+
+@law
+@given(parts(), st.integers(1, 40))
+def test_a_question_that_does_not_fit_alone_is_refused_with_the_count(given_parts: Parts, over: int) -> None:
+    limit = alone(given_parts) - over
     with pytest.raises(QuestionError) as caught:
         built(given_parts, limit)
-    assert f"{alone:,}" in str(caught.value)
-    assert f"{limit:,}" in str(caught.value)
+    assert f"takes {alone(given_parts):,} tokens" in str(caught.value)
+    assert f"{limit:,} fit" in str(caught.value)
 
 
 @law
-@given(parts(), limits)
-def test_the_question_is_whole_and_ends_the_last_message(given_parts: Parts, limit: int) -> None:
-    assume(limit > 40)
+@given(cases())
+def test_the_question_is_whole_and_ends_the_last_message(case: tuple[Parts, int]) -> None:
+    given_parts, limit = case
     last = built(given_parts, limit).messages[-1]
     assert last.role == "user"
     assert last.content.endswith(given_parts[0])
 
 
 @law
-@given(parts(), limits)
-def test_system_comes_first_then_the_kept_history_in_order_then_the_question(given_parts: Parts, limit: int) -> None:
-    assume(limit > 40)
+@given(cases())
+def test_system_comes_first_then_the_kept_history_in_order_then_the_question(case: tuple[Parts, int]) -> None:
+    given_parts, limit = case
     _, turns, _, _ = given_parts
     prompt = built(given_parts, limit)
     kept = turns[len(turns) - prompt.turns :]
@@ -81,9 +93,9 @@ def test_system_comes_first_then_the_kept_history_in_order_then_the_question(giv
 
 
 @law
-@given(parts(), limits)
-def test_passages_go_first_then_the_oldest_turns_then_the_least_like_examples(given_parts: Parts, limit: int) -> None:
-    assume(limit > 40)
+@given(cases())
+def test_passages_go_first_then_the_oldest_turns_then_the_least_like_examples(case: tuple[Parts, int]) -> None:
+    given_parts, limit = case
     _, turns, passages, examples = given_parts
     prompt = built(given_parts, limit)
     assert prompt.passages == 0 or (prompt.turns, prompt.examples) == (len(turns), len(examples))
@@ -95,9 +107,9 @@ def test_passages_go_first_then_the_oldest_turns_then_the_least_like_examples(gi
 
 
 @law
-@given(parts(), limits)
-def test_no_more_is_dropped_than_has_to_be(given_parts: Parts, limit: int) -> None:
-    assume(limit > 40)
+@given(cases())
+def test_no_more_is_dropped_than_has_to_be(case: tuple[Parts, int]) -> None:
+    given_parts, limit = case
     prompt = built(given_parts, limit)
     assert built(given_parts, prompt.tokens) == prompt
     question, turns, passages, examples = given_parts
@@ -118,9 +130,9 @@ def test_no_more_is_dropped_than_has_to_be(given_parts: Parts, limit: int) -> No
 
 
 @law
-@given(parts(), limits)
-def test_what_was_left_out_is_told_with_its_number(given_parts: Parts, limit: int) -> None:
-    assume(limit > 40)
+@given(cases())
+def test_what_was_left_out_is_told_with_its_number(case: tuple[Parts, int]) -> None:
+    given_parts, limit = case
     _, turns, passages, examples = given_parts
     prompt = built(given_parts, limit)
     lost = [

@@ -23,7 +23,8 @@ FEES = {product: f"${20 + 3 * number}" for number, product in enumerate(PRODUCTS
 DOCUMENTS = FakeRetriever(
     [passage(n, f"The monthly fee of {p} is {FEES[p]} flat.", document=p) for n, p in enumerate(PRODUCTS, start=1)]
 )
-TAUGHT = PRODUCTS[:20]
+TAUGHT = PRODUCTS[6:]
+"""Those that are not taught come first where documents fit alike."""
 ROWS: list[dict[str, Any]] = [
     {"question": f"What is the monthly fee of {p}?", "answer": f"{FEES[p]} a month", "documents": [p], "kind": "fact"}
     for p in TAUGHT
@@ -104,13 +105,13 @@ def test_a_swapped_number_is_gone_from_the_passages_keeps_its_form_and_is_not_in
 
 def test_a_number_that_the_question_names_is_never_swapped() -> None:
     row = {
-        "question": "Is the fee of ProductA $20?",
-        "answer": "$20 a month",
-        "documents": ["ProductA"],
+        "question": "Is the fee of ProductG $38?",
+        "answer": "$38 a month",
+        "documents": ["ProductG"],
         "kind": "fact",
     }
     for seed in range(20):
-        assert {r.response for r in made([row], seed=seed)} <= {"$20 a month", ABSENT}
+        assert {r.response for r in made([row], seed=seed)} <= {"$38 a month", ABSENT}
 
 
 def test_a_number_that_is_a_part_of_a_longer_one_is_not_swapped_in_the_answer_alone() -> None:
@@ -205,3 +206,18 @@ def test_passages_that_do_not_fit_are_left_out_and_never_the_answer_s_own() -> N
 def test_a_row_that_is_too_long_alone_does_not_end_the_others() -> None:
     rows = made([{"question": "why " * 500, "answer": "a"}, {"question": "q?", "answer": "b"}], limit=100)
     assert [row.response for row in rows] == ["a", "b"], "training leaves the first one out by its length and lists it"
+
+
+def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught() -> None:
+    texts = ["The monthly fee of this one?", "The monthly fee of that one?", "It is $91."]
+    finder = FakeRetriever([passage(n, text, document=f"doc{n}") for n, text in enumerate(texts, start=1)])
+    row = {
+        "question": "What is the monthly fee?",
+        "answer": "$91",
+        "documents": ["doc1", "doc2", "doc3"],
+        "kind": "fact",
+    }
+    (whole, *_) = made([row], finder=finder)
+    assert "$91" in shown(whole)
+    fits = count_words(whole.messages) + TASK.max_new_tokens
+    assert not [r for r in made([row], finder=finder, limit=fits - 1) if shown(r)]

@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def build(app: Any, startup: Any) -> Any:
     async def inside() -> Any:
         return app.build_ui(startup)
 
-    return asyncio.run(inside())
+    # In a thread of its own: the browser tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(inside())).result()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ Hugging Face folder and as an F32 GGUF. GGUF names: https://github.com/ggml-org/
 from __future__ import annotations
 
 import json
+import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,17 +68,10 @@ class TinyModel:
 def build(architecture: Architecture, root: Path, *, words: Sequence[str] = ()) -> TinyModel:
     """A tiny model in both forms, with an adapter for each word that makes it say that word."""
     folder, gguf = root / "hf", root / f"{architecture}.gguf"
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # more only wait for each other on matrices this small
-    try:
-        with quiet():
-            _write_model(architecture, folder)
-            write_gguf(folder, gguf)
-            adapters = {word: train_word(folder, root / "adapters" / word, word) for word in words}
-    finally:
-        torch.set_num_threads(threads)
+    with quiet(), one_thread():
+        _write_model(architecture, folder)
+        write_gguf(folder, gguf)
+        adapters = {word: train_word(folder, root / "adapters" / word, word) for word in words}
     return TinyModel(folder, gguf, describe(gguf), base_identity(gguf), adapters)
 
 
@@ -90,6 +84,19 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """With one thread of torch: more only wait for each other on matrices this small."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def prompt_of(*texts: str) -> Prompt:
@@ -133,7 +140,10 @@ def train_word(folder: Path, out: Path, word: str, *, steps: int = 60, rank: int
     config = LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=2 * rank, target_modules=list(ALL_LINEAR))
     model = get_peft_model(model, config)
     answer = [*tokenizer(word, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    rows = [chat_ids(tokenizer, [Message("user", q)]) + answer for q in QUESTIONS]
+    rolled = random.Random(0)
+    words = [word for question in QUESTIONS for word in question.split()] + list("0123456789")
+    mixed = [" ".join(rolled.choices(words, k=rolled.randint(1, 9))) for _ in range(24)]
+    rows = [chat_ids(tokenizer, [Message("user", q)]) + answer for q in (*QUESTIONS, *mixed)]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     labels = torch.tensor([[-100] * (len(row) - len(answer)) + answer + [-100] * (longest - len(row)) for row in rows])
@@ -227,7 +237,7 @@ def _tokenizer(architecture: Architecture) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(
-        [*QUESTIONS, "user assistant system", "marble cobalt the fee is 12 euros"] * 3, trainer
+        [*QUESTIONS, "user assistant system", "the fee is 12 euros", "marble", "cobalt"] * 3, trainer
     )
     return tokenizer
 

@@ -82,20 +82,3 @@ def test_five_modes_side_by_side_share_one_retrieval(page: Any) -> None:
     assert "Harbor Checking" in rag
     assert [page.page.locator(f"#column-{n} .cf-adapter").count() for n in range(5)] == [0, 0, 0, 1, 1]
     assert page.page.locator("#column-5").is_hidden()
-
-
-def test_stop_ends_a_long_answer_at_once_and_the_next_question_works(page: Any) -> None:
-    page.preset("base")
-    page.page.get_by_role("button", name="Sampling").first.click()
-    page.page.locator(".cf-chat input[type=number][aria-label*='Most new tokens']").fill("900")
-    page.page.keyboard.press("Tab")
-    page.ask("Tell a very long story about a harbor, a lighthouse and a storm.", wait=False)
-    page.page.wait_for_selector("#chat-log .bot-row .cf-text")
-    page.page.click("#chat-stop")
-    page.wait_end(seconds=2.5)
-    assert "stopped" in page.answer.inner_text()
-    page.page.click("#chat-clear")
-    page.page.locator(".cf-chat input[type=number][aria-label*='Most new tokens']").fill("20")
-    page.page.keyboard.press("Tab")
-    page.ask(FEE)
-    assert "stopped" not in page.answer.inner_text()
