@@ -7,18 +7,24 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("peft")
 
+from safetensors.numpy import load_file, save_file
+
 import handmade_adapters as made
 from crossfade.adapters.peft_files import read_adapter
+from crossfade.engines import llamacpp
 from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.errors import AdapterError
+from crossfade.types import Message
 from engine_kit import COBALT, MARBLE, ask, gone, running, stream, until
-from tiny_models import TinyModel, random_adapter
+from tiny_models import TinyModel, random_adapter, write_gguf
 
 QUESTION = "What is the fee?"
 
@@ -35,6 +41,28 @@ def test_each_adapter_says_its_word_and_is_named_with_its_hash(engine: LlamaCppE
         assert (last.text, last.finish) == (word, "stop")
         assert last.adapters == ((word, 1.0, engine.adapters[word]),)
     assert ask(engine, QUESTION).text.strip() not in ("marble", "cobalt")
+
+
+def test_every_request_names_every_adapter_with_its_scale(
+    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[list[dict[str, Any]]] = []
+
+    def watched(passed_on: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(address: str, body: dict[str, Any], **more: Any) -> Any:
+            sent.append(body["lora"])
+            return passed_on(address, body, **more)
+
+        return watch
+
+    monkeypatch.setattr(llamacpp, "stream_events", watched(llamacpp.stream_events))
+    monkeypatch.setattr(llamacpp, "complete", watched(llamacpp.complete))
+    for blend in ((), MARBLE, COBALT, (("cobalt", 0.25), ("marble", 0.5))):
+        sent.clear()
+        ask(engine, QUESTION, blend)
+        engine.top_tokens([Message("user", QUESTION)], blend=blend)
+        scales = [dict(blend).get(name, 0.0) for name in engine.adapters]
+        assert sent == [[{"id": i, "scale": scale} for i, scale in enumerate(scales)]] * 2
 
 
 def test_interleaved_requests_are_each_answered_by_their_own_adapter(engine: LlamaCppEngine) -> None:
@@ -146,3 +174,19 @@ def test_an_adapter_that_cannot_work_is_refused_with_the_reason_and_the_engine_g
     assert (dict(engine.adapters), engine.address) == (before, address), "all or none"
     assert ask(engine, QUESTION, MARBLE).text == "marble"
     assert ask(engine, QUESTION, COBALT).text == "cobalt"
+
+
+def test_a_base_that_begins_with_half_a_character_takes_adapters(tiny_qwen2: TinyModel, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_qwen2.folder, tmp_path / "hf")
+    weights = load_file(folder / "model.safetensors")
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    head = weights["lm_head.weight"]
+    head *= 0.01
+    head[vocabulary["À"]], head[vocabulary["Á"]] = 1.0, -1.0  # bytes 0xC0 and 0xC1: one of them is always likeliest
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model = replace(tiny_qwen2, gguf=write_gguf(folder, tmp_path / "half.gguf"))
+    with running(model, tmp_path / "home") as engine:
+        assert list(engine.adapters) == ["marble", "cobalt"]
+        assert len(engine.top_tokens([Message("user", QUESTION)], blend=(), n=5)) == 5
+        with pytest.raises(AdapterError, match="does not change"):
+            engine.load(read_adapter(zero(tiny_qwen2, tmp_path / "zero")))

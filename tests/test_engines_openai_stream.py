@@ -40,11 +40,16 @@ class Stub:
             except OSError:
                 return
             with connection:
-                data = b""
-                while b"\r\n\r\n" not in data:
-                    data += connection.recv(65536)
+                self._read_request(connection)
                 self.behaviour(connection)
             self.ended.set()
+
+    def _read_request(self, connection: socket.socket) -> None:
+        """To its end: closing a socket with bytes unread would reset it."""
+        head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        while len(body) < length:
+            body += connection.recv(65536)
 
     def hang(self, connection: socket.socket) -> None:
         """Say nothing until the client goes or the test ends."""
