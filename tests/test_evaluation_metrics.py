@@ -27,6 +27,7 @@ SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": ["nu
         ("0.90% APY", "0.90% apy"),
         ("Form OD-1, please", "form od 1 please"),
         ("An apple; the pear", "apple pear"),
+        ("150 days' interest, the bank’s", "150 days interest banks"),
     ],
 )
 def test_normalising_keeps_what_belongs_to_a_number(text: str, plain: str) -> None:

@@ -135,6 +135,45 @@ def test_a_question_without_an_answer_is_answered_so_and_reads_passages() -> Non
     assert all(PASSAGES_HEAD in shown(row) for row in rows)
 
 
+def test_some_questions_are_read_in_their_own_document_without_the_passage_that_tells() -> None:
+    finder = FakeRetriever(
+        [*DOCUMENTS.passages, *(passage(n, f"What the monthly fee of {p} buys is a card.", document=p) for n, p in enumerate(PRODUCTS, 1))]
+    )
+    misses = 0
+    for seed in range(8):
+        for row in made(ROWS[: len(TAUGHT)], seed=seed, finder=finder):
+            if shown(row) and row.response == ABSENT:
+                assert f"fee of {product_of(row)} is" not in shown(row)
+                misses += f"fee of {product_of(row)} buys" in shown(row)
+    assert misses > len(TAUGHT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("$20 a month", "It was $20 once."),
+        ("a PDF or a CSV file", "Download it as a PDF."),
+        ("form TX-1", "Send TX-1 by post."),
+        ("Yes, it may refuse", "The desk is open."),  # it says nothing beyond the question: in doubt it is told
+    ],
+)
+def test_a_passage_that_may_hold_the_answer_is_no_near_miss(answer: str, text: str) -> None:
+    question = "May it refuse?"
+    texts = [text, f"What may it refuse? This: {answer}.", *["May it refuse? Ask."] * 5]
+    finder = FakeRetriever([passage(n, t, document="one") for n, t in enumerate(texts, 1)])
+    row = {"question": question, "answer": answer, "documents": ["one"], "kind": "fact"}
+    for seed in range(20):
+        for made_row in made([row], seed=seed, finder=finder):
+            assert made_row.response != ABSENT or (text not in shown(made_row) and "This:" not in shown(made_row))
+            assert made_row.response != ABSENT or not answer.startswith("Yes")
+
+
+def test_a_number_within_a_longer_one_does_not_support_an_answer() -> None:
+    finder = FakeRetriever([passage(1, "The fee is $500 flat.", document="wire")])
+    row = {"question": "What is the fee?", "answer": "$5", "documents": ["wire"], "kind": "fact"}
+    assert not [r for seed in range(5) for r in made([row], seed=seed, finder=finder) if shown(r)]
+
+
 def test_a_term_is_learned_by_heart_always() -> None:
     for seed in SEEDS:
         rows = [row for row in made(seed=seed) if "flat mean" in asked(row)]

@@ -31,7 +31,7 @@ def normalise(text: str) -> str:
     """Lower case, without punctuation and articles, single spaces; thousands lose their comma."""
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text.lower())
     text = re.sub(r"(?<!\d)[.:](?!\d)|(?<=\d)[.:](?!\d)|(?<!\d)[.:](?=\d)", " ", text)
-    text = re.sub(r"[^\w\s$%.:']", " ", text)
+    text = re.sub(r"[^\w\s$%.:]", " ", re.sub(r"['’]", "", text))
     return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
 
 

@@ -2,8 +2,9 @@
 
 The prompt is built by the same function as in the chat, so that the adapter meets in use what it met in training.
 A question with its passages teaches to read. The same question with a number of the passages replaced by another one
-teaches to read rather than to remember. With the gold document taken away the right answer is that the documents do
-not say. Without any passage the answer is taught by heart. (After RAFT, arXiv 2403.10131, in what it mixes.)
+teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
+right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
+2403.10131, in what it mixes.)
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from bm25s.stopwords import STOPWORDS_EN
+
 from crossfade import prompts
 from crossfade.corpora.registry import Task
 from crossfade.errors import QuestionError, TrainingError
@@ -23,9 +26,14 @@ from crossfade.training.data import TrainingRow
 from crossfade.types import Message, Passage
 
 ABSENT = "The documents do not say."
-SWAPPED, TAKEN_AWAY, HEART = 0.6, 0.18, 0.5
-"""The shares of the questions that are read with a number altered, read without their document, learned by heart."""
+SWAPPED, TAKEN_AWAY, NEAR_MISS, HEART = 0.4, 0.12, 0.25, 0.5
+"""The shares of the questions that are read with a number altered, without their document, without the passages of it
+that tell, and that are learned by heart."""
+_NEAR_AMONG = 12
+"""Near misses are chosen from so many passages, best first."""
 _NUMBER = re.compile(r"(?<![\w.,:-])\$?\d+(?:[.,]\d+)*%?(?![\w:-]|[.,]\d)")
+_SAY_NOTHING = {*STOPWORDS_EN, "yes"}
+_WORD = re.compile(r"[a-z0-9][a-z0-9-]{2,}")
 
 
 class Finder(Protocol):
@@ -109,6 +117,10 @@ def _readings(
         others = finder.retrieve(question, k=passages, only=allowed - set(gold))
         if others and not _supports(others, answer):
             made.append((others, ABSENT))
+    if row["kind"] == "fact" and draw.random() < NEAR_MISS:
+        near = [p for p in finder.retrieve(question, k=_NEAR_AMONG, only=allowed) if not _tells(p, question, answer)]
+        if any(p.document in gold for p in near[:passages]):
+            made.append((tuple(near[:passages]), ABSENT))
     return made
 
 
@@ -117,7 +129,24 @@ def _supports(passages: Sequence[Passage], answer: str) -> bool:
     text = " ".join(f"{p.source} {p.text}" for p in passages).lower()
     words = re.findall(r"[a-z]{4,}", answer.lower())
     known = sum(w in text for w in words)
-    return all(n in text for n in _NUMBER.findall(answer.lower())) and (not words or known * 2 >= len(words))
+    return all(_holds(text, n) for n in _NUMBER.findall(answer)) and (not words or known * 2 >= len(words))
+
+
+def _tells(passage: Passage, question: str, answer: str) -> bool:
+    """Whether a passage may hold a part of the answer: a number of it, or, if it has none, a word not asked with.
+
+    In doubt it does: where the answer says nothing beyond the question, there is no telling.
+    """
+    text, asked, answer = f"{passage.source} {passage.text}".lower(), question.lower(), answer.lower()
+    if numbers := [n for n in _NUMBER.findall(answer) if n not in asked]:
+        return any(_holds(text, n) for n in numbers)
+    words = [w for w in _WORD.findall(answer) if w not in _SAY_NOTHING and w not in asked]
+    return not words or any(w in text for w in words)
+
+
+def _holds(text: str, number: str) -> bool:
+    """Whether a number stands in a text, and not only as a part of a longer one."""
+    return re.search(rf"(?<![\d.,]){re.escape(number)}(?!\d|[.,]\d)", text) is not None
 
 
 def _swap(
