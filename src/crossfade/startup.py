@@ -122,7 +122,7 @@ class Startup:
         """The embedder, opened once. Raises ModelError."""
         with self._lock:
             if self.embedder is None:
-                folder = fetch(EMBEDDER, self.settings.home, progress=partial(self._progress, "Embedder"))
+                folder = fetch(EMBEDDER, self.settings.home, progress=partial(self._progress, "Documents"))
                 gguf = embedder_gguf(folder, self.settings.home)
                 self.embedder = LlamaCppEmbedder(gguf)  # one thread: two wait for each other when the machine is busy
             return self.embedder
