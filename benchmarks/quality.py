@@ -19,7 +19,7 @@ import numpy as np
 
 from crossfade.compare import query_in_mode
 from crossfade.corpora.registry import Task, read_rows
-from crossfade.evaluation.metrics import contains_answer, field_f1, is_refusal, parse_object, schema_complaint
+from crossfade.evaluation.metrics import contains_answer, field_f1, is_refusal, json_complaint, parse_object
 from crossfade.evaluation.style import broken_rules
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
@@ -89,7 +89,7 @@ def measure_tickets(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], 
     for mode in modes:
         texts = ask_all(pipeline, task, [r["message"] for r in rows], mode)
         objects = [parse_object(t) for t in texts]
-        valid = [o is not None and not schema_complaint(o, task.schema or {}) for o in objects]
+        valid = [not json_complaint(t, task.schema or {}) for t in texts]
         f1 = [field_f1(o, r["ticket"]) for o, r in zip(objects, rows, strict=True)]
         scores[mode] = {
             "parses": _share(o is not None for o in objects),
