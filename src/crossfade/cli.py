@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossfade import __version__
-from crossfade.cli_train import train
+from crossfade.cli_train import Bar, train
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.prompts import clean_question
 from crossfade.settings import Settings
@@ -35,6 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 Corpus = Annotated[str, typer.Option("--corpus", help="The corpus to ask.")]
 Task = Annotated[str, typer.Option("--task", help="Which instructions; by default those of the adapter.")]
 Adapters = Annotated[list[str] | None, typer.Option("--adapter", help="An adapter's name; by default the task's own.")]
@@ -47,11 +50,13 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
 
 def main() -> None:
     """The entry point: an error of ours becomes one line and exit code 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         app()
     except CrossfadeError as error:
-        sys.exit(f"crossfade: {' '.join(str(error).split())}")
+        sys.exit(f"crossfade: {printable(' '.join(str(error).split()))}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -85,7 +90,7 @@ def ask(
         shown = 0
         for answer in pipeline.stream(query):
             if not as_json:
-                sys.stdout.write(answer.generation.text[shown:])
+                sys.stdout.write(printable(answer.generation.text[shown:]))
                 sys.stdout.flush()
                 shown = len(answer.generation.text)
         if as_json:
@@ -125,7 +130,7 @@ def compare(
         if as_json:
             _print_json(rows)
         for row in rows if not as_json else ():
-            typer.echo(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}")
+            typer.echo(printable(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}"))
         if any("error" in row for row in rows):
             raise typer.Exit(1)
 
@@ -154,7 +159,7 @@ def index(
             return
         typer.echo(f"{corpus}: {facts['passages']} passages, {found.rebuilt or 'nothing to do'}")
         for row in passages:
-            typer.echo(f"\n{row['score']:.4f}  {row['source']}\n{row['text']}")
+            typer.echo(printable(f"\n{row['score']:.4f}  {row['source']}\n{row['text']}"))
 
 
 @app.command()
@@ -166,7 +171,7 @@ def models(
     from crossfade.models.fetch import fetch as fetch_model
 
     if fetch:
-        typer.echo(fetch_model(fetch, Settings.from_environment().home, progress=_Bar()))
+        typer.echo(fetch_model(fetch, Settings.from_environment().home, progress=Bar()))
         return
     rows = [
         {"name": m.name, "kind": m.kind, "title": m.title, "licence": m.licence, "measured": m.measured, "note": m.note}
@@ -175,7 +180,8 @@ def models(
     if as_json:
         _print_json(rows)
     for row in rows if not as_json else ():
-        typer.echo(f"{row['name']:<20} {row['kind']:<9} {row['title']} ({row['licence']}). {row['note']}")
+        note = row["note"] if row["measured"] else f"{row['note']} Not measured here."
+        typer.echo(f"{row['name']:<20} {row['kind']:<9} {row['title']} ({row['licence']}). {note}")
 
 
 @app.command()
@@ -200,9 +206,9 @@ def adapters(as_json: AsJson = False) -> None:
         _print_json([*rows, *refused])
         return
     for row in rows:
-        typer.echo(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
+        typer.echo(printable(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}"))
     for row in refused:
-        typer.echo(f"{row['name']:<12} refused: {row['refused']}")
+        typer.echo(printable(f"{row['name']:<12} refused: {row['refused']}"))
 
 
 @app.command()
@@ -282,17 +288,22 @@ def _print_json(value: Any) -> None:
 
 
 def _tell(line: str) -> None:
-    typer.echo(line, err=True)
+    typer.echo(printable(line), err=True)
 
 
-class _Bar:
-    """Progress of a download on standard error: one line that is written over."""
+def printable(text: str) -> str:
+    """The text with its control characters written out, such as `\\x1b`, line ends and tabs kept.
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        share = f"{done / total:4.0%} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
-        end = "\r" if sys.stderr.isatty() else "\n"
-        if sys.stderr.isatty() or done == total:
-            sys.stderr.write(f"{stage:<10} {share}{end}")
+    A model, a document or an adapter's card could otherwise command the terminal: clear it, or write over a line.
+    """
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class _Printable(logging.Formatter):
+    """Log lines as `printable` text: they name files and adapters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _version(wanted: bool) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +29,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the folder and the card as JSON.")] = False,
 ) -> None:
     """Train a LoRA adapter on the base, from rows of a corpus's task. Needs the extra `train`."""
     from dataclasses import replace as with_
@@ -69,17 +71,30 @@ def train(
         replace=replace,
     )
     check_order(order)
-    source = fetch(settings.base, settings.home)
-    typer.echo("Preparing the base and the rows ...", err=True)
+    _tell("Fetching the base and the embedder ...")
+    source = fetch(settings.base, settings.home, progress=Bar())
+    startup.open_embedder()
+    _tell("Converting the base to train on; about half a minute the first time ...")
+    base_folder = hf_folder(source, settings.home)
+    _tell("Making the rows with their passages ...")
     folder = train_adapter(
         order,
-        base_folder=hf_folder(source, settings.home),
+        base_folder=base_folder,
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(found),
         progress=_show,
     )
-    typer.echo(folder)
+    typer.echo(json.dumps(_facts(folder), indent=2, ensure_ascii=False) if as_json else folder)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What a program wants to know of a new adapter: where and which it is, and its card without the long curve."""
+    from crossfade.adapters.peft_files import read_adapter
+
+    made = read_adapter(folder)
+    card = {key: value for key, value in made.card.items() if key != "train_loss"}
+    return {"folder": str(folder), "name": made.name, "sha256": made.sha256, **card}
 
 
 def _show(progress: object) -> None:
@@ -88,8 +103,21 @@ def _show(progress: object) -> None:
     assert isinstance(progress, TrainingProgress)
     held_out = "" if progress.held_out is None else f"  held out {progress.held_out:.3f}"
     if progress.held_out is not None or progress.step % 10 == 0:
-        typer.echo(
+        _tell(
             f"step {progress.step} of {progress.steps}  loss {progress.loss:.3f}{held_out}  "
-            f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.1f} min left",
-            err=True,
+            f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.1f} min left"
         )
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+class Bar:
+    """Progress of a download on standard error: one line that is written over."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        share = f"{done / total:4.0%} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        end = "\r" if sys.stderr.isatty() else "\n"
+        if sys.stderr.isatty() or done == total:
+            sys.stderr.write(f"{stage:<10} {share}{end}")

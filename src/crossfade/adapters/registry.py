@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossfade.adapters.peft_files import CONFIG_FILE, AdapterFiles, read_adapter
+from crossfade.adapters.swap import restore
 from crossfade.errors import AdapterError
 
 
@@ -26,14 +27,25 @@ class Registry:
 
 
 def scan(*roots: Path) -> Registry:
-    """Read every adapter folder under the roots; where two have one name, the first root's stays."""
+    """Read every adapter folder under the roots; where two have one name, the first root's stays.
+
+    Names that start with "." are work under way. An adapter that a killed run moved aside is put back first.
+    """
     registry = Registry()
     for root in roots:
-        for folder in sorted(p for p in root.glob("*") if p.is_dir() and (p / CONFIG_FILE).exists()):
+        for name, why in restore(root).items():
+            registry.refused.setdefault(name, why)
+        for folder in sorted(p for p in root.glob("*") if not p.name.startswith(".")):
             if folder.name in registry.adapters or folder.name in registry.refused:
                 continue
             try:
-                registry.adapters[folder.name] = read_adapter(folder)
+                if (folder / CONFIG_FILE).exists():
+                    registry.adapters[folder.name] = read_adapter(folder)
             except AdapterError as error:
                 registry.refused[folder.name] = str(error)
+            except OSError as error:
+                registry.refused[folder.name] = (
+                    f"Adapter {folder.name!r} is refused: {folder} cannot be read ({error.strerror or error}). Make it "
+                    "readable or remove it."
+                )
     return registry

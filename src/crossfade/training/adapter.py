@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from crossfade.adapters.peft_files import CARD_FILE, NAME, read_adapter
+from crossfade.adapters.swap import put, workplace
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
 from crossfade.training.compose import Finder, compose
@@ -57,7 +56,8 @@ def train_adapter(
 ) -> Path:
     """Train as ordered and return the adapter's folder, which appears whole or not at all.
 
-    `base_folder` is the base in Hugging Face form. Raises TrainingError and CorpusError.
+    `base_folder` is the base in Hugging Face form. Raises TrainingError, CorpusError, and AdapterError
+    where another process makes the same one.
     """
     require_training_libraries()
     from crossfade.training.lora import train_lora
@@ -65,6 +65,7 @@ def train_adapter(
     check_order(order)
     folder = order.out / order.name
     rows = read_rows(order.data)
+    data_file_sha256 = hashlib.sha256(order.data.read_bytes()).hexdigest()  # now: it may be edited while this trains
     learned = [r for r in rows if not _held_out(r)]
     watched = [r for r in rows if _held_out(r)]
     made = [
@@ -79,8 +80,8 @@ def train_adapter(
         )
         for part in (learned, watched)
     ]
-    scratch = _scratch(order)
-    try:
+    with _writing(order.out), workplace(folder) as scratch:
+        check_order(order)  # again: what a killed run had moved aside is back by now
         record = train_lora(
             made[0],
             base_folder=base_folder,
@@ -91,25 +92,21 @@ def train_adapter(
             held_out=made[1][:48],
             progress=progress,
         )
-        _write_card(scratch / order.name, card(order, record))
+        _write_card(scratch / order.name, card(order, record, data_file_sha256=data_file_sha256))
         read_adapter(scratch / order.name)
-        if folder.exists():
-            os.replace(folder, scratch / "old")
-        os.replace(scratch / order.name, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        put(scratch / order.name, folder)
     return folder
 
 
-def _scratch(order: Order) -> Path:
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        order.out.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{order.name}.", dir=order.out))
+        yield
     except OSError as error:
-        raise TrainingError(f"Cannot write to {order.out}: {error.strerror or error}. Give another --out.") from error
+        raise TrainingError(f"No adapter was made in {out}: {error}. Free some space or give another --out.") from error
 
 
-def card(order: Order, record: TrainingRecord) -> dict[str, Any]:
+def card(order: Order, record: TrainingRecord, *, data_file_sha256: str) -> dict[str, Any]:
     """What is recorded of an adapter beside its weights. Scores are added by measuring, later."""
     return {
         "purpose": order.purpose,
@@ -119,7 +116,7 @@ def card(order: Order, record: TrainingRecord) -> dict[str, Any]:
         "base": record.base,
         "base_sha256": record.base_identity,
         "data": order.data.name,
-        "data_file_sha256": hashlib.sha256(order.data.read_bytes()).hexdigest(),
+        "data_file_sha256": data_file_sha256,
         "data_sha256": record.data_sha256,
         "rows": record.rows,
         "rows_too_long": [list(pair) for pair in record.left_out],

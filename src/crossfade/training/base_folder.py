@@ -30,6 +30,7 @@ def hf_folder(gguf: Path, home: Path) -> Path:
 
 def _convert(gguf: Path, part: Path, description: BaseDescription) -> None:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
@@ -44,7 +45,10 @@ def _convert(gguf: Path, part: Path, description: BaseDescription) -> None:
     if description.chat_template:
         tokenizer.chat_template = description.chat_template
     _forget_quantisation(model)
-    model.save_pretrained(part)
+    try:
+        model.save_pretrained(part)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error  # a full disk, among others; `disk_errors` tells it
     tokenizer.save_pretrained(part)
 
 

@@ -109,13 +109,16 @@ def linear_layers(model: Any) -> list[str]:
 def _load(base_folder: Path) -> Any:
     """The base in float32: autocast keeps the products fast, and the update is added to exact weights."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"The base in {base_folder} cannot be loaded: {error}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TrainingError(
+            f"The base in {base_folder} cannot be loaded: {error}. Remove that folder; it is made again."
+        ) from error
     model.config.use_cache = False
     return model

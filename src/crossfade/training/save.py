@@ -20,6 +20,8 @@ def save_adapter(model: Any, out: Path, *, base: str) -> Path:
     `base` is the base's catalogue name; the path it was trained from means nothing elsewhere. Raises TrainingError
     when the folder exists with something in it, cannot be written, or a weight does not fit fp16.
     """
+    from safetensors import SafetensorError  # what a full disk is to safetensors; it is no OSError
+
     check_free(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +38,11 @@ def save_adapter(model: Any, out: Path, *, base: str) -> Path:
             os.replace(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise TrainingError(f"The adapter cannot be written to {out}: {error.strerror or error}.") from error
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise TrainingError(
+            f"The adapter cannot be written to {out}: {why}. Free some space or save elsewhere."
+        ) from error
     return out
 
 
