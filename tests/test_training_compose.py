@@ -137,7 +137,13 @@ def test_a_question_without_an_answer_is_answered_so_and_reads_passages() -> Non
 
 def test_some_questions_are_read_in_their_own_document_without_the_passage_that_tells() -> None:
     finder = FakeRetriever(
-        [*DOCUMENTS.passages, *(passage(n, f"What the monthly fee of {p} buys is a card.", document=p) for n, p in enumerate(PRODUCTS, 1))]
+        [
+            *DOCUMENTS.passages,
+            *(
+                passage(n, f"What the monthly fee of {p} buys is a card.", document=p)
+                for n, p in enumerate(PRODUCTS, 1)
+            ),
+        ]
     )
     misses = 0
     for seed in range(8):
