@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from bm25s.stopwords import STOPWORDS_EN
-
 from crossfade import prompts
 from crossfade.corpora.registry import Task
 from crossfade.errors import QuestionError, TrainingError
@@ -34,7 +32,27 @@ BY_HEART = 2
 _NEAR_AMONG = 12
 """Near misses are chosen from so many passages, best first."""
 _NUMBER = re.compile(r"(?<![\w.,:-])\$?\d+(?:[.,]\d+)*%?(?![\w:-]|[.,]\d)")
-_SAY_NOTHING = {*STOPWORDS_EN, "yes"}
+_SAY_NOTHING = {
+    "yes",
+    "and",
+    "are",
+    "but",
+    "for",
+    "into",
+    "not",
+    "such",
+    "that",
+    "the",
+    "their",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "was",
+    "will",
+    "with",
+}
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{2,}")
 
 
