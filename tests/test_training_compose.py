@@ -17,6 +17,14 @@ from crossfade.training.data import TrainingRow
 from crossfade.types import Passage, Query, Sampling
 from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
 
+
+@pytest.fixture(autouse=True)
+def shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of reading comes up in some tens of rows, whatever the shares are tuned to."""
+    for name, share in {"SWAPPED": 0.5, "TAKEN_AWAY": 0.2, "NEAR_MISS": 0.3}.items():
+        monkeypatch.setattr(f"crossfade.training.compose.{name}", share)
+
+
 TASK = Task("answer", "Answer", "Answer in few words.", max_new_tokens=20)
 PRODUCTS = [f"Product{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
 FEES = {product: f"${20 + 3 * number}" for number, product in enumerate(PRODUCTS)}
