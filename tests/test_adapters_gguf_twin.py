@@ -19,6 +19,7 @@ import handmade_adapters as made
 from crossfade.adapters.gguf_twin import check_fit, gguf_twin, permute_rotary
 from crossfade.adapters.peft_files import AdapterFiles, read_adapter
 from crossfade.errors import AdapterError
+from damage import DAMAGES, Damage
 
 GGUF_NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -82,7 +83,7 @@ def test_a_twin_is_made_once_for_one_content(tmp_path: Path) -> None:
     assert twin(read_adapter(made.write(tmp_path / "two", made.matrices(seed=1))), home) != path
     assert twin(read_adapter(made.write(tmp_path / "three", settings=made.config(lora_alpha=9))), home) != path
     assert twin(one, home, "qwen2") != path
-    assert not list(home.rglob("*.part"))
+    assert not list(home.rglob("*.part-*"))
 
 
 @pytest.mark.parametrize("moment", ["gguf.GGUFWriter.write_tensors_to_file", "os.replace"])
@@ -99,8 +100,20 @@ def test_a_killed_conversion_leaves_nothing_that_is_taken_for_whole(tmp_path: Pa
     )
     killed = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert [p.suffix for p in home.rglob("*") if p.is_file()] == [".part"]
+    assert not list(home.glob("adapters/*.gguf"))
     assert len(tensors(twin(read_adapter(folder), home))) == 14
+    assert not list(home.rglob("*.part-*"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_twin_that_was_cut_or_altered_is_made_again(tmp_path: Path, damage: Damage) -> None:
+    adapter, home = read_adapter(made.write(tmp_path / "some")), tmp_path / "home"
+    path = twin(adapter, home)
+    whole = path.read_bytes()
+    damage(path)
+    assert path.read_bytes() != whole
+    assert twin(adapter, home) == path
+    assert path.read_bytes() == whole
 
 
 def test_values_that_are_not_finite_are_refused_and_leave_nothing(tmp_path: Path) -> None:
@@ -114,7 +127,7 @@ def test_values_that_are_not_finite_are_refused_and_leave_nothing(tmp_path: Path
     adapter = read_adapter(made.write(tmp_path / "huge", weights, settings=made.config(lora_alpha=1000)))
     with pytest.raises(AdapterError, match="finite"):
         twin(adapter, tmp_path / "home")
-    assert not [p for p in tmp_path.rglob("*") if p.suffix in (".gguf", ".part")]
+    assert not [p for p in tmp_path.rglob("*") if p.suffix == ".gguf" or ".part-" in p.name]
 
 
 def test_an_adapter_that_changed_on_disk_is_not_converted_under_its_old_hash(tmp_path: Path) -> None:

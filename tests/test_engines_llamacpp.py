@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -25,9 +26,10 @@ from crossfade.adapters.peft_files import read_adapter
 from crossfade.engines import llamacpp
 from crossfade.engines.llamacpp import LlamaCppEngine, defuse
 from crossfade.engines.openai_stream import post
-from crossfade.errors import AdapterError, EngineError
-from crossfade.types import Blend, Message
+from crossfade.errors import AdapterError, EngineError, ModelError
+from crossfade.types import Blend, Message, Query, Sampling
 from engine_kit import COBALT, MARBLE, ask, busy, gone, running, stream, until
+from fake_engine import fake_pipeline
 from tiny_models import CONTROL, TinyModel, chat_ids, prompt_of, tokenizer_of
 
 QUESTION = "What is the fee?"
@@ -68,6 +70,39 @@ def test_counts_agree_with_the_transformers_tokenizer(
             messages = [Message("system", "Be brief."), Message("user", text)]
             assert engine.count_tokens(messages) == len(chat_ids(tokenizer, messages)), text
             assert ask(engine, prompt_of(text)).prompt_tokens == len(chat_ids(tokenizer, [Message("user", text)])), text
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_a_chat_is_laid_out_by_the_base_s_own_template(
+    architecture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    model: TinyModel = request.getfixturevalue(f"tiny_{architecture}")
+    chat = [{"role": role, "content": f"the {role}"} for role in ("system", "user", "assistant", "user")]
+    own = tokenizer_of(model.folder).apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert ("<|im_start|>" in own) == (architecture == "llama"), "the other one is visibly not ChatML"
+    with running(model, tmp_path, adapters=[]) as engine:
+        assert post(engine.address, "/apply-template", {"messages": chat})["prompt"] == own
+
+
+def test_a_base_without_a_chat_template_is_refused_at_start(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    base = replace(tiny_llama.base, chat_template="")
+    with pytest.raises(ModelError, match=r"llama\.gguf has no chat template.*instruct"):
+        LlamaCppEngine(tiny_llama.gguf, base, identity=tiny_llama.identity, home=tmp_path)
+
+
+def test_an_adapter_that_llama_cpp_cannot_read_is_named_and_the_engine_goes_on(
+    tiny_llama: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = tmp_path / "torn.gguf"
+    torn.write_bytes(b"GGUF")
+    with running(tiny_llama, tmp_path, adapters=[tiny_llama.adapters["marble"]]) as engine:
+        before = engine.address
+        with monkeypatch.context() as patched:
+            patched.setattr(llamacpp, "gguf_twin", lambda *_, **__: torn)
+            with pytest.raises(EngineError, match=r"starts, but not with marble, cobalt"):
+                engine.load(read_adapter(tiny_llama.adapters["cobalt"]))
+        assert engine.address == before
+        assert ask(engine, QUESTION, MARBLE).text == "marble"
 
 
 def test_a_control_token_in_a_message_stays_text(engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +153,7 @@ def test_a_blend_that_cannot_be_served_is_an_error_and_never_the_base(engine: Ll
 
 
 def test_a_stop_while_writing_ends_the_answer_and_frees_the_slot(engine: LlamaCppEngine) -> None:
+    whole = ask(engine, QUESTION)
     stop, answers = Event(), []
     for answer in stream(engine, QUESTION, max_new_tokens=MANY, stop=stop):
         answers.append(answer)
@@ -127,6 +163,9 @@ def test_a_stop_while_writing_ends_the_answer_and_frees_the_slot(engine: LlamaCp
     assert time.monotonic() - began < 1
     assert answers[-1].finish == "cancelled"
     assert answers[-1].text.startswith(answers[4].text)
+    assert answers[-1].prompt_tokens == whole.prompt_tokens
+    assert 0 < answers[-1].cached_tokens < whole.prompt_tokens, "as the same question was asked before"
+    assert 5 <= answers[-1].new_tokens < MANY
     assert until(lambda: busy(engine) == 0, seconds=1) is not None
 
 
@@ -152,6 +191,16 @@ def test_a_reader_that_goes_frees_the_slot(engine: LlamaCppEngine) -> None:
     answers.close()  # type: ignore[attr-defined]
     assert until(lambda: busy(engine) == 0, seconds=1) is not None
     assert ask(engine, QUESTION, MARBLE).text == "marble"
+
+
+def test_closing_an_answer_of_the_pipeline_frees_the_slot(engine: LlamaCppEngine, tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path, engine=engine)
+    answers = pipeline.stream(Query(QUESTION, corpus="bank", task="", sampling=Sampling(max_new_tokens=MANY)))
+    while not next(answers).generation.text:
+        pass
+    assert busy(engine) == 1
+    answers.close()
+    assert until(lambda: busy(engine) == 0, seconds=1) is not None
 
 
 def test_twenty_clients_that_go_leave_no_slot_and_no_thread(engine: LlamaCppEngine) -> None:

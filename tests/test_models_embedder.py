@@ -11,6 +11,7 @@ import pytest
 
 from crossfade.errors import ModelError
 from crossfade.models.embedder_gguf import embedder_gguf
+from damage import DAMAGES, Damage
 
 SENTENCES = [
     "The fee is $12.50 on 2026-11-22.",
@@ -89,6 +90,16 @@ def test_converting_is_done_once(tiny: Path, tmp_path: Path) -> None:
     written = path.stat().st_mtime_ns
     assert embedder_gguf(tiny, tmp_path) == path
     assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_embedder_that_was_cut_or_altered_is_made_again(tiny: Path, tmp_path: Path, damage: Damage) -> None:
+    path = embedder_gguf(tiny, tmp_path)
+    whole = path.read_bytes()
+    damage(path)
+    assert path.read_bytes() != whole
+    assert embedder_gguf(tiny, tmp_path) == path
+    assert path.read_bytes() == whole
 
 
 def test_a_folder_that_is_no_bert_is_refused(tmp_path: Path) -> None:

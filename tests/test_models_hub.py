@@ -98,6 +98,16 @@ def test_a_hub_file_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
     assert second.stdout.splitlines() == [path, "nothing downloaded"]
 
 
+def test_a_hub_file_that_was_cut_is_removed_and_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    path = Path(run("hub:owner/repo/tiny.gguf", tmp_path, endpoint=url(hub)).stdout.splitlines()[0])
+    os.truncate(path, 1000)
+    told = run("hub:owner/repo/tiny.gguf", tmp_path, endpoint=url(hub))
+    assert "It was removed; try again" in told.stderr
+    again = run("hub:owner/repo/tiny.gguf", tmp_path, endpoint=url(hub))
+    assert again.returncode == 0, again.stderr
+    assert path.read_bytes() == WEIGHTS
+
+
 def test_bytes_other_than_announced_are_removed(hub: Hub, tmp_path: Path) -> None:
     hub.announced = "0" * 64
     result = run("hub:owner/repo/tiny.gguf", tmp_path, endpoint=url(hub))

@@ -1,7 +1,7 @@
 """Tiny random models that transformers and llama.cpp both run, and LoRA adapters trained on them in seconds.
 
-A model is two layers of width 64 with a byte-level BPE tokenizer of its own and a ChatML template, written as a
-Hugging Face folder and as an F32 GGUF. GGUF names: https://github.com/ggml-org/llama.cpp, `gguf-py/gguf/constants.py`.
+A model is two layers of width 64 with a byte-level BPE tokenizer and a chat template of its own, written as a Hugging
+Face folder and as an F32 GGUF. GGUF names: https://github.com/ggml-org/llama.cpp, `gguf-py/gguf/constants.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from crossfade.types import Message, Prompt
 
 Architecture = Literal["llama", "qwen2"]
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-TEMPLATE = (
-    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{'<|im_start|>assistant\n'}}{% endif %}"
-)
+TEMPLATES: Mapping[Architecture, str] = {
+    "llama": (
+        "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{'<|im_start|>assistant\n'}}{% endif %}"
+    ),
+    "qwen2": (
+        "{% for m in messages %}{{'### ' + m['role'] + ':\n' + m['content'] + '<|endoftext|>\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{'### assistant:\n'}}{% endif %}"
+    ),
+}
+"""ChatML, which llama.cpp falls back to, and one that nobody else has: it shows whose template is used."""
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 QUESTIONS = (
     "What is the fee?",
@@ -182,7 +189,7 @@ def _write_model(architecture: Architecture, folder: Path) -> None:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=_tokenizer(architecture), eos_token=CONTROL[2], bos_token=CONTROL[1], pad_token=CONTROL[0]
     )
-    fast.chat_template = TEMPLATE
+    fast.chat_template = TEMPLATES[architecture]
     fast.save_pretrained(folder)
     shape = {
         "vocab_size": len(fast),
@@ -271,7 +278,7 @@ def write_gguf(folder: Path, out: Path) -> Path:
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(TEMPLATES[architecture])
     for name, values in _tensors(folder, heads=heads, kv_heads=kv_heads, rotate=architecture == "llama"):
         writer.add_tensor(name, values)
     writer.write_header_to_file()

@@ -8,9 +8,7 @@ interleaved rotary pairs; the rows of B are permuted alike.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ import numpy as np
 from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import AdapterError
 from crossfade.models.gguf_file import BaseDescription
+from crossfade.models.gguf_write import checked
+from crossfade.models.once import make_once
 
 ARCHITECTURES = ("llama", "qwen2")
 _LINEAR = re.compile(r"model\.layers\.(?P<layer>\d{1,4})\.(?P<linear>self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
@@ -74,26 +74,18 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
 
 
 def gguf_twin(adapter: AdapterFiles, base: BaseDescription, *, identity: str, home: Path) -> Path:
-    """The path of the adapter's GGUF twin, made on first use. Raises AdapterError where it does not fit the base."""
+    """The path of the adapter's GGUF twin, made on first use, and again where its file was cut or altered since.
+
+    Raises AdapterError where the adapter does not fit the base or the disk refuses.
+    """
     check_fit(adapter, base, identity=identity)
     path = home / "adapters" / f"{adapter.sha256}-{base.architecture}-{base.heads}-{base.kv_heads}-{_FORMAT}.gguf"
-    if path.is_file():
-        return path
-    tensors = _tensors(adapter, base)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        try:
-            _write(Path(temporary), tensors, base)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        return make_once(path, lambda part: _write(part, _tensors(adapter, base), base))
     except OSError as error:
         raise AdapterError(
             f"Adapter {adapter.name!r} cannot be converted: {error}. Free some space or make {path.parent} writable."
         ) from error
-    return path
 
 
 def _tensors(adapter: AdapterFiles, base: BaseDescription) -> dict[str, Matrix]:
@@ -122,7 +114,7 @@ def _write(path: Path, tensors: dict[str, Matrix], base: BaseDescription) -> Non
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", _ALPHA)
         for name, values in tensors.items():
-            writer.add_tensor(name, np.ascontiguousarray(values))
+            writer.add_tensor(name, checked(values))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

@@ -22,6 +22,7 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "adapter_config.json", "adapter_model.saf
 MAX_RANK = 1024
 MAX_CONFIG_BYTES = 1_000_000
 _MODULE = re.compile(r"[A-Za-z0-9_.]{1,128}")
+_BASE_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _TENSOR = re.compile(r"base_model\.model\.(?P<module>[A-Za-z0-9_.]+)\.lora_(?P<side>[AB])\.weight")
 _MUST_BE_EMPTY = (
     "auto_mapping",
@@ -54,7 +55,8 @@ class AdapterFiles:
 
     `sha256` covers weights and configuration together. `modules` maps the name of each changed linear layer, as in
     transformers (`model.layers.0.self_attn.q_proj`), to (inputs, outputs, rank, scale), scale being alpha / rank.
-    `base_sha256` is what the card records, or "" where nothing is recorded.
+    `base_sha256` is what the card records, or "" where nothing is recorded. `base_name` is what PEFT recorded, a text
+    that is shown and never followed, or "" where it is no plain name.
     """
 
     name: str
@@ -62,11 +64,26 @@ class AdapterFiles:
     sha256: str
     modules: dict[str, tuple[int, int, int, float]] = field(repr=False)
     card: dict[str, Any] = field(repr=False)
+    base_name: str = ""
 
     @property
     def base_sha256(self) -> str:
         """The identity of the base that the adapter was trained for."""
         return str(self.card.get("base_sha256") or "")
+
+    @property
+    def doubt(self) -> str:
+        """Why it may belong to another base although it fits: what is to be told at load, or "" where all is known.
+
+        Names are not compared: one base has many, and one name may stand for a base and for what was tuned from it.
+        """
+        if self.base_sha256:
+            return ""
+        named = f", only its name {self.base_name!r}" if self.base_name else ""
+        return (
+            f"Adapter {self.name!r} does not record the hash of its base{named}: it fits by the shape of its layers "
+            f"alone. Make sure that it was trained for this base, and say so by base_sha256 in its {CARD_FILE}."
+        )
 
     @property
     def purpose(self) -> str:
@@ -93,7 +110,9 @@ def read_adapter(folder: Path) -> AdapterFiles:
     card = _read_json(folder / CARD_FILE, name) if (folder / CARD_FILE).exists() else {}
     modules = _read_modules(folder / WEIGHTS_FILE, name, config, alpha=alpha, rank=rank)
     sha256 = _sha256(*_contents(folder))
-    return AdapterFiles(name=name, folder=folder, sha256=sha256, modules=modules, card=card)
+    base = str(config.get("base_model_name_or_path") or "")
+    base = base if _BASE_NAME.fullmatch(base) else ""
+    return AdapterFiles(name=name, folder=folder, sha256=sha256, modules=modules, card=card, base_name=base)
 
 
 def read_weights(adapter: AdapterFiles) -> dict[str, Any]:

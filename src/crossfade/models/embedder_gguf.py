@@ -13,6 +13,7 @@ from typing import Any
 
 from crossfade.errors import ModelError
 from crossfade.models.gguf_file import file_sha256
+from crossfade.models.gguf_write import checked
 from crossfade.models.once import disk_errors, make_once
 
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # gguf.TokenType
@@ -67,7 +68,7 @@ def _convert(folder: Path, part: Path) -> None:
                 new = names.get_name(plain, try_suffixes=(".weight", ".bias"))
                 if new is None:
                     raise ModelError(f"The embedder in {folder} has an unknown tensor {name!r}; it is no plain BERT.")
-                writer.add_tensor(new, numpy.ascontiguousarray(weights.get_tensor(name), dtype=numpy.float32))
+                writer.add_tensor(new, checked(weights.get_tensor(name).astype(numpy.float32, copy=False)))
     except SafetensorError as error:
         raise ModelError(f"{folder}/model.safetensors is broken ({error}). Fetch it again.") from error
     writer.write_header_to_file()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from crossfade.errors import ModelError
 from crossfade.models.gguf_file import SOURCE_KEY, base_identity, describe
 from crossfade.models.gguf_header import read_metadata
+from crossfade.models.gguf_write import checked
 from crossfade.models.once import disk_errors, make_once
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _copy(source: Path, part: Path, kind: str, identity: str) -> None:
         writer.write_ti_data_to_file()
         for tensor in reader.tensors:
             new = types[tensor.name]
-            writer.write_tensor_data(tensor.data if new is None else _repack(tensor, new))
+            writer.write_tensor_data(checked(tensor.data if new is None else _repack(tensor, new)))
     finally:
         writer.close()
 

