@@ -24,9 +24,18 @@ COBALT: Blend = (("cobalt", 1.0),)
 
 @contextmanager
 def running(
-    model: TinyModel, home: Path, *, adapters: Sequence[Path] | None = None, slots: int = 2, context: int = 2048
+    model: TinyModel,
+    home: Path,
+    *,
+    adapters: Sequence[Path] | None = None,
+    slots: int = 2,
+    context: int = 2048,
+    exact: bool = True,
 ) -> Iterator[LlamaCppEngine]:
-    """An engine with the model's adapters, or those of the given folders; closed at the end."""
+    """An engine with the model's adapters, or those of the given folders; closed at the end.
+
+    Its cache is exact, or as it ships.
+    """
     engine = LlamaCppEngine(
         model.gguf,
         model.base,
@@ -35,7 +44,7 @@ def running(
         context=context,
         slots=slots,
         threads=1,
-        exact_cache=True,
+        exact_cache=exact,
     )
     try:
         engine.load(*map(read_adapter, model.adapters.values() if adapters is None else adapters))

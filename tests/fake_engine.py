@@ -61,7 +61,7 @@ def count_words(messages: Sequence[Message]) -> int:
 
 class FakeEngine:
     """Implements `crossfade.engines.protocol.Engine`. `refuses` names adapters that do not fit, `fails_on` a word of
-    the question at which it breaks after the first word of its answer."""
+    the question at which it breaks after the first word of its answer; `says` is answered to everything where set."""
 
     base_sha256 = "b" * 64
 
@@ -76,6 +76,7 @@ class FakeEngine:
         self.capabilities = Capabilities(context, True, ("LORA",), False)
         self._adapters = {name: hashlib.sha256(name.encode()).hexdigest() for name in adapters}
         self._refuses, self._fails_on = refuses, fails_on
+        self.says = ""
         self.asked: list[Asked] = []
         self.ended: list[str] = []
         self.closed = False
@@ -90,6 +91,8 @@ class FakeEngine:
         self.asked.append(Asked(prompt, blend, sampling, schema))
         digest = hashlib.sha256(repr((prompt.messages, blend, sampling.seed)).encode()).hexdigest()
         words = [*(name for name, _ in blend), *(digest[i : i + 4] for i in range(0, 16, 4))][: sampling.max_new_tokens]
+        if self.says:
+            words = [self.says]
         used = tuple((name, weight, self._adapters[name]) for name, weight in blend)
         finish = "closed"
         try:
@@ -205,7 +208,9 @@ def patch_startup(monkeypatch: pytest.MonkeyPatch, *, engine: Callable[[], FakeE
 EXAMPLES = (Example("Sample one?", "Reply one"), Example("Sample two?", "Reply two"))
 
 
-def fake_pipeline(root: Path, *, engine: FakeEngine | None = None, retriever: FakeRetriever | None = None) -> Pipeline:
+def fake_pipeline(
+    root: Path, *, engine: FakeEngine | None = None, retriever: FakeRetriever | None = None, **more: Any
+) -> Pipeline:
     """A real pipeline over the fakes and a corpus `bank` under `root`."""
     if not (root / "bank").exists():
         write_corpus(root)
@@ -215,5 +220,9 @@ def fake_pipeline(root: Path, *, engine: FakeEngine | None = None, retriever: Fa
         return FakeChooser(EXAMPLES)
 
     return Pipeline(
-        engine or FakeEngine(), corpus=lambda name: read_corpus(root, name), retriever=lambda _: found, chooser=chooser
+        engine or FakeEngine(),
+        corpus=lambda name: read_corpus(root, name),
+        retriever=lambda _: found,
+        chooser=chooser,
+        **more,
     )

@@ -238,6 +238,21 @@ def test_a_stop_ends_a_hanging_answer_within_a_second_without_an_error(
     assert stub.ended.wait(1), "the server saw the client go"
 
 
+def test_a_stopped_answer_has_the_counts_that_the_server_told_or_none(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_stream, "SILENCE", 30.0)
+    told = event({"choices": [{"delta": {}}], "prompt_progress": {"total": 70, "cache": 50, "processed": 50}})
+    smile = event({"choices": [{"delta": {"content": "🎉"}}], "timings": {"predicted_n": 3}})
+    for parts, counts in (((told, smile), (70, 50, 3)), ((piece("He"),), (None, None, 1))):
+        stub.behaviour, stop = sends(HEAD, *parts, then=stub.hang), Event()
+        stream = ask(stub, stop)
+        next(stream)
+        stop.set()
+        (end,) = stream
+        assert (end.finish, end.prompt_tokens, end.cached_tokens, end.new_tokens) == ("cancelled", *counts)
+
+
 def test_a_reader_that_goes_closes_the_connection_and_leaves_no_thread(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from crossfade.errors import AdapterError, CorpusError, CrossfadeError, QuestionError
 from crossfade.pipeline import Pipeline
-from crossfade.prompts import EXAMPLES_HEAD, PASSAGES_HEAD
+from crossfade.prompts import PASSAGES_HEAD
+from crossfade.trace import answer_as_dict
 from crossfade.types import Answer, Generation, Query, Sampling, Turn, mode_name, mode_switches
 from fake_engine import EXAMPLES, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
 
@@ -41,7 +43,8 @@ def test_a_mode_decides_what_is_in_the_prompt_and_which_adapter_answers(mode: st
         == bool(answer.passages)
         == ("rag" in mode or "hybrid" in mode)
     )
-    assert (EXAMPLES_HEAD in last) == ("Sample one?" in last) == bool(answer.examples) == ("icl" in mode)
+    before = [m.content for m in answer.prompt.messages[:-1]]
+    assert ("Sample one?" in before) == bool(answer.examples) == ("icl" in mode)
     fine_tuned = "fine-tune" in mode or "hybrid" in mode
     assert engine.asked[0].blend == ((("domain", 1.0),) if fine_tuned else ())
     assert answer.generation.adapters == ((("domain", 1.0, engine.adapters["domain"]),) if fine_tuned else ())
@@ -93,8 +96,9 @@ def test_the_trace_holds_the_passages_and_examples_that_fitted_and_no_others(tmp
     tight = fake_pipeline(tmp_path, engine=FakeEngine(context=48), retriever=retriever).prepare(query("rag+icl"))
     assert (tight.passages, tight.examples) == ((), EXAMPLES[1:])
     assert tight.prompt
-    assert "Sample two?" in tight.prompt.messages[-1].content
-    assert "Sample one?" not in tight.prompt.messages[-1].content
+    asked = [m.content for m in tight.prompt.messages]
+    assert "Sample two?" in asked
+    assert "Sample one?" not in asked
 
 
 def test_prompt_and_answer_share_the_context(tmp_path: Path) -> None:
@@ -159,10 +163,37 @@ def test_stop_reaches_the_engine(tmp_path: Path) -> None:
 
 def test_a_question_is_cleaned_and_its_notices_reach_the_asker(tmp_path: Path) -> None:
     engine = FakeEngine()
-    answer = fake_pipeline(tmp_path, engine=engine).ask(query(text=" 手续费\x00是多少 "))
+    answer = fake_pipeline(tmp_path, engine=engine, english_only=["base model"]).ask(query(text=" 手续费\x00是多少 "))
     assert answer.query.text == "手续费是多少"
     assert len(answer.notices) == 2
     assert engine.asked[0].prompt.messages[-1].content == "手续费是多少"
+
+
+@pytest.mark.parametrize("mode", ALL_MODES)
+def test_an_english_embedder_is_told_of_where_it_is_asked(mode: str, tmp_path: Path) -> None:
+    prepared = fake_pipeline(tmp_path, english_only=["embedder"]).prepare(query(mode, "手续费是多少?"))
+    assert [("embedder" in n, "base" in n) for n in prepared.notices] == [(True, False)] * (
+        prepared.query.rag or prepared.query.icl
+    )
+
+
+def test_seconds_are_those_that_the_asker_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, retriever = FakeEngine(), FakeRetriever()
+    count, retrieve = engine.count_tokens, retriever.retrieve
+
+    def slow(work: Any, seconds: float) -> Any:
+        return lambda *a, **k: (time.sleep(seconds), work(*a, **k))[1]
+
+    monkeypatch.setattr(retriever, "retrieve", slow(retrieve, 0.1))
+    monkeypatch.setattr(engine, "count_tokens", slow(count, 0.2))
+    began = time.perf_counter()
+    answer = fake_pipeline(tmp_path, engine=engine, retriever=retriever).ask(query("rag"))
+    assert 0.3 <= answer.seconds_before <= time.perf_counter() - began
+    assert 0.1 <= answer.seconds_retrieving <= answer.seconds_before - 0.2
+    assert answer.seconds_to_first == answer.seconds_before + answer.generation.seconds_to_first
+    assert answer.seconds == answer.seconds_before + answer.generation.seconds
+    timings = answer_as_dict(answer)["timings"]
+    assert (timings["first_token"], timings["total"]) == (answer.seconds_to_first, answer.seconds)
 
 
 @pytest.mark.parametrize("text", ["", "😀", "a" * 100_001])
@@ -203,6 +234,12 @@ def test_an_unknown_name_is_told_with_the_known_ones(
     with pytest.raises(error) as caught:
         ask(fake_pipeline(tmp_path))
     assert all(text in str(caught.value) for text in told)
+
+
+def test_the_reason_of_a_refused_adapter_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path, refused={"style": "Adapter 'style' is refused: it is of another base."})
+    with pytest.raises(AdapterError, match="of another base"):
+        pipeline.ask(query("hybrid", adapter="style"))
 
 
 def test_with_no_adapter_loaded_the_message_says_so(tmp_path: Path) -> None:

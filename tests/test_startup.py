@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import handmade_adapters
-from crossfade.errors import CorpusError, ModelError
+from crossfade.adapters.peft_files import AdapterFiles
+from crossfade.errors import AdapterError, CorpusError, EngineError, ModelError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
 from crossfade.types import Query
@@ -75,6 +76,71 @@ def test_an_adapter_that_the_engine_refuses_does_not_keep_the_others_out(
     assert "does not change" in refused.pop("untrained")
     assert refused == {"domain": "", "json": ""}
     assert any("refused: untrained" in line for line in startup.status)
+    assert startup.pipeline
+    with pytest.raises(AdapterError, match="does not change"):
+        startup.pipeline.ask(Query("fee?", corpus="bank", task="", blend=(("untrained", 1.0),)))
+
+
+@pytest.mark.parametrize(("base", "told"), [(DEFAULT_BASE, 1), ("qwen2.5-0.5b", 0), ("mine.gguf", 0)])
+def test_only_a_base_that_is_known_to_know_english_alone_is_said_to(
+    base: str, told: int, settings: Settings, engine: FakeEngine
+) -> None:
+    asked = Query("手续费是多少?", corpus="bank", task="")
+    assert len(Startup(replace(settings, base=base)).run().ask(asked).notices) == told
+    found = Startup(replace(settings, base=base)).run().ask(replace(asked, rag=True))
+    assert "embedder" in found.notices[0], "whatever the base"
+
+
+def test_an_adapter_with_which_the_engine_breaks_is_refused_and_the_others_are_served(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fragile(FakeEngine):
+        def load(self, *adapters: AdapterFiles) -> None:
+            if any(a.name == "torn" for a in adapters):
+                raise EngineError("The model starts, but not with torn.")
+            super().load(*adapters)
+
+    engine = Fragile(adapters=())
+    patch_startup(monkeypatch, engine=lambda: engine)
+    handmade_adapters.write(settings.adapters / "torn")
+    startup = started(Startup(settings))
+    assert startup.error == ""
+    assert set(engine.adapters) == {"domain", "json"}
+    refused = {a.name: a.refused for a in startup.adapters if a.refused}
+    assert refused == {"torn": "Adapter 'torn' is refused: The model starts, but not with torn."}
+    assert not engine.closed
+
+
+def test_an_engine_whose_adapters_cannot_be_loaded_at_all_is_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(FakeEngine):
+        def load(self, *adapters: AdapterFiles) -> None:
+            raise ZeroDivisionError
+
+    engine = Broken(adapters=())
+    patch_startup(monkeypatch, engine=lambda: engine)
+    with pytest.raises(ZeroDivisionError):
+        Startup(settings).open_engine()
+    assert engine.closed
+
+
+@pytest.mark.parametrize(
+    ("recorded", "named"), [("someone/some-model", "'someone/some-model'"), ("/tmp/model", ""), (None, "")]
+)
+def test_an_adapter_that_does_not_record_its_base_is_told_at_load(
+    settings: Settings, engine: FakeEngine, caplog: pytest.LogCaptureFixture, recorded: str | None, named: str
+) -> None:
+    for name in ("domain", "json"):
+        handmade_adapters.write(settings.adapters / name, card={"base_sha256": engine.base_sha256})
+    config = handmade_adapters.config(base_model_name_or_path=recorded)
+    handmade_adapters.write(settings.adapters / "foreign", settings=config)
+    startup = Startup(settings)
+    startup.run()
+    (told,) = [line for line in caplog.messages if "does not record the hash of its base" in line]
+    assert told.startswith("Adapter 'foreign' ")
+    assert (f"only its name {named}" in told) if named else ("only its name" not in told)
+    assert any(line.endswith("made for an unknown base: foreign") for line in startup.status)
 
 
 def test_a_broken_adapter_folder_is_told_and_does_not_keep_the_others_out(
@@ -100,14 +166,18 @@ def test_an_adapter_of_one_s_own_is_found_and_does_not_shadow_a_shipped_one(
     assert purposes == {"domain": "for answer", "json": "for ticket", "mine": "mine"}
 
 
-def test_a_corpus_with_a_broken_toml_is_told_and_the_others_are_served(settings: Settings, engine: FakeEngine) -> None:
+def test_a_corpus_with_a_broken_toml_is_told_and_the_others_are_served(
+    settings: Settings, engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
     write_corpus(settings.corpora, "broken", toml="title = ")
     startup = Startup(settings)
     assert [c.name for c in startup.corpora] == ["bank"]
     (told,) = startup.broken_corpora
     assert "broken" in told
     assert "corpus.toml" in told
-    startup.run()
+    with caplog.at_level(logging.WARNING):
+        startup.run()
+    assert told in caplog.messages
     with pytest.raises(CorpusError, match=r"corpus\.toml cannot be read"):
         startup.corpus("broken")
 
@@ -121,7 +191,7 @@ def test_a_corpus_with_a_broken_document_is_told_and_the_others_are_served(
     pipeline = startup.run()
     assert [c.name for c in startup.corpora] == ["bank"]
     assert any("empty.md is empty" in line for line in startup.broken_corpora)
-    assert any("empty.md is empty" in line for line in startup.status)
+    assert "Index of aaa: not made" in startup.status
     assert pipeline.ask(Query("fee?", corpus="bank", task="", rag=True)).passages
     with pytest.raises(CorpusError, match=r"empty\.md is empty"):
         pipeline.ask(Query("fee?", corpus="aaa", task="", rag=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import socket
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from crossfade.errors import QuestionError, SettingsError
+from crossfade.errors import AdapterError, CorpusError, QuestionError, SettingsError
 
 sys.path.append(str(Path(__file__).parent / "browser"))
 
@@ -111,9 +112,35 @@ def test_the_page_is_built_without_adapters_and_without_a_corpus(parts: Any, sta
     assert build(app, startup).fns
 
 
-def test_an_adapter_refused_while_loading_is_no_longer_offered(parts: Any, startup: Any) -> None:
+def test_a_broken_corpus_is_told_while_loading_and_after_it(parts: Any, startup: Any) -> None:
+    startup.broken_corpora = ("b/corpus.toml cannot be <b>read</b>.",)
+    ready = parts[1].status_html(startup)
+    startup.pipeline = None
+    for shown in (ready, parts[1].status_html(startup)):
+        assert "b/corpus.toml cannot be <b>read</b>." in html.unescape(shown)
+        assert "<b>read" not in shown
+
+
+def test_a_corpus_that_is_gone_never_becomes_another_one(parts: Any, startup: Any) -> None:
+    controls = parts[2]
+    catalog = controls.Catalog(startup)
+    startup.broken_corpora = ("harbor/docs/a.md is empty.",)
+    with pytest.raises(CorpusError, match=r"'harbor'.*a\.md is empty.*Known: tidewell"):
+        controls.make_query(catalog, "Hi there", ("harbor", None, False, None, None, None))
+    assert (catalog.choices("harbor"), catalog.choice_if_there("harbor", None)) == ((), None)
+    with pytest.raises(AdapterError, match="'mine'"):
+        controls.make_query(catalog, "Hi there", ("tidewell", "gone/mine", False, None, None, None))
+
+
+def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, startup: Any) -> None:
     catalog = parts[2].Catalog(startup)
     before = catalog.offered("tidewell")
     startup.adapters = tuple(replace(card, refused="It does not fit.") for card in startup.adapters)
     assert [key for _, key in before] == ["answer/domain", "voice/style", "ticket/json"]
-    assert [key for _, key in catalog.offered("tidewell")] == ["answer/", "voice/", "ticket/"]
+    after = catalog.offered("tidewell")
+    assert [key for _, key in after] == [key for _, key in before]
+    assert all("refused" in label for label, _ in after)
+    for _, key in before:
+        query, choice = parts[2].make_query(catalog, "Hi there", ("tidewell", key, False, None, None, None))
+        assert (query.task, choice.adapter) == (key.partition("/")[0], "")
+        assert "It does not fit." in choice.why_off

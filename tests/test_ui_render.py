@@ -87,6 +87,17 @@ def test_an_answer_shows_its_facts() -> None:
     assert read.titles == ["sha256 " + "ab" * 32]
 
 
+def test_seconds_are_those_of_the_asker_and_counts_that_nobody_told_are_not_shown() -> None:
+    assert "first token 0.75 s" in Reader(render.answer_html(make(seconds_before=0.5))).text
+    assert "1.25 s in all" in Reader(render.answer_html(make(seconds_before=0.5))).text
+    stopped = Answer(make().query, generation=Generation(finish="cancelled", seconds=0.5))
+    shown = Reader(render.answer_html(stopped)).text
+    assert "0.50 s in all" in shown
+    assert "prompt tokens" not in shown
+    assert "cached" not in shown
+    assert "first token" not in shown
+
+
 def test_a_passage_is_shown_in_paragraphs_not_in_the_lines_of_its_file() -> None:
     text = "The fee is\n$7 a month.\n\n- one\n- two\n1. three"
     assert "The fee is $7 a month.\n\n- one\n- two\n1. three" in Reader(render.answer_html(make(passage=text))).text

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from crossfade.corpora.registry import Corpus, Task
-from crossfade.errors import EngineError, QuestionError
+from crossfade.errors import AdapterError, EngineError, QuestionError
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
 from crossfade.ui.choices import find_choice, list_choices
@@ -42,8 +42,27 @@ def test_each_task_is_offered_the_default_first_with_or_without_adapters() -> No
     assert "No adapter" in choices[0].why_off
     assert [c.why_off for c in choices[1:]] == ["", ""]
     assert len({c.key for c in choices}) == 3
-    assert find_choice(choices, "gone") == choices[0]
-    assert find_choice(choices, choices[2].key) == choices[2]
+    assert find_choice(choices, None) == choices[0]
+    assert all(find_choice(choices, choice.key) == choice for choice in choices)
+
+
+def test_an_adapter_that_is_gone_never_becomes_another_one() -> None:
+    choices = list_choices(CORPUS, [Card("mine", "answer"), Card("domain")])
+    gone = find_choice(choices, "answer/mane")
+    assert (gone.task, gone.adapter, gone.key) == (ANSWER, "", "answer/mane")
+    assert "'mane'" in gone.why_off
+    with pytest.raises(AdapterError, match="'style'"):
+        find_choice(choices, "voice/style")
+
+
+def test_a_refused_adapter_keeps_its_place_beside_another_of_its_task() -> None:
+    before = list_choices(CORPUS, [Card("domain"), Card("mine", "answer")])
+    after = list_choices(CORPUS, [Card("domain", refused="It is of another base."), Card("mine", "answer")])
+    assert {c.key for c in before} == {c.key for c in after}
+    refused = find_choice(after, "answer/domain")
+    assert (refused.task, refused.adapter) == (ANSWER, "")
+    assert "'domain' was refused: It is of another base." in refused.why_off
+    assert [c.adapter for c in after] == ["", "mine", ""], "what can be used comes first in its task"
 
 
 def test_a_refused_adapter_is_not_offered_and_its_reason_is_told() -> None:

@@ -6,9 +6,10 @@ Engine, indexes and examples are passed in. The answer grows while it streams, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from threading import Event
+from types import MappingProxyType
 from typing import Protocol
 
 from crossfade import prompts
@@ -36,7 +37,11 @@ class Chooser(Protocol):
 
 
 class Pipeline:
-    """Answers queries. `corpus`, `retriever` and `chooser` are looked up by name for each query."""
+    """Answers queries. `corpus`, `retriever` and `chooser` are looked up by name for each query.
+
+    `refused` has the reason for each adapter that is not served; `english_only` names which of "base model" and
+    "embedder" are known to know no other language.
+    """
 
     def __init__(
         self,
@@ -45,11 +50,15 @@ class Pipeline:
         corpus: Callable[[str], Corpus],
         retriever: Callable[[Corpus], Retriever],
         chooser: Callable[[Corpus, Task], Chooser],
+        refused: Mapping[str, str] = MappingProxyType({}),
+        english_only: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.corpus = corpus
         self._retriever = retriever
         self._chooser = chooser
+        self._refused = refused
+        self._english_only = tuple(english_only)
 
     def retrieve(self, query: Query) -> tuple[Passage, ...]:
         """The passages for a query, whatever its mode. Raises CorpusError, QuestionError."""
@@ -64,7 +73,9 @@ class Pipeline:
         """
         corpus = self.corpus(query.corpus)
         task = corpus.task(query.task)
-        question, notices = prompts.clean_question(query.text)
+        embeds = query.rag or query.icl
+        english_only = [what for what in self._english_only if what != "embedder" or embeds]
+        question, notices = prompts.clean_question(query.text, english_only=english_only)
         self._check_blend(query)
         self._check_request(query, corpus, task)
         began = time.perf_counter()
@@ -101,8 +112,10 @@ class Pipeline:
 
         Closing this generator closes the engine's. Raises QuestionError, CorpusError, AdapterError and EngineError.
         """
+        began = time.perf_counter()
         answer = self.prepare(query, passages=passages)
         yield answer
+        answer = replace(answer, seconds_before=time.perf_counter() - began)
         assert answer.prompt is not None
         schema = self.corpus(query.corpus).task(query.task).schema if query.enforce_schema else None
         generations = self.engine.stream(
@@ -124,6 +137,8 @@ class Pipeline:
     def _check_blend(self, query: Query) -> None:
         known = self.engine.adapters
         for name, _ in query.blend:
+            if name not in known and name in self._refused:
+                raise AdapterError(self._refused[name])
             if name not in known:
                 raise AdapterError(f"Unknown adapter {name!r}. Known: {', '.join(sorted(known)) or 'none is loaded'}.")
 

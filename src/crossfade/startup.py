@@ -15,8 +15,9 @@ from pathlib import Path
 from crossfade.adapters.registry import Registry, scan
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
 from crossfade.engines.llamacpp import LlamaCppEngine
-from crossfade.errors import AdapterError, CorpusError, CrossfadeError
+from crossfade.errors import AdapterError, CorpusError, CrossfadeError, EngineError
 from crossfade.examples import ExampleStore
+from crossfade.models.catalogue import knows_english_only
 from crossfade.models.embedder_gguf import embedder_gguf
 from crossfade.models.fetch import fetch
 from crossfade.models.gguf_file import base_identity, describe
@@ -85,6 +86,8 @@ class Startup:
         """Load and wait. Raises CrossfadeError where something that is needed cannot be had."""
         if not self.corpora:
             raise CorpusError(self.error or f"There is no corpus in {self.settings.corpora}.")
+        for line in self.broken_corpora:
+            logger.warning("%s", line)
         self._note("Model", "getting it")
         engine = self.open_engine()
         try:
@@ -94,7 +97,15 @@ class Startup:
         except BaseException:
             engine.close()
             raise
-        self.pipeline = Pipeline(engine, corpus=self.corpus, retriever=self.index, chooser=self._chooser)
+        models = {"base model": self.settings.base, "embedder": EMBEDDER}
+        self.pipeline = Pipeline(
+            engine,
+            corpus=self.corpus,
+            retriever=self.index,
+            chooser=self._chooser,
+            refused=self._refused,
+            english_only=[what for what, name in models.items() if knows_english_only(name)],
+        )
         self._note("Documents", "ready")
         return self.pipeline
 
@@ -113,9 +124,17 @@ class Startup:
             slots=settings.slots,
             threads=settings.threads,
         )
-        self._load_adapters(engine)
+        try:
+            self._load_adapters(engine)
+        except BaseException:
+            engine.close()
+            raise
         refused = f"; refused: {', '.join(sorted(self._refused))}" if self._refused else ""
-        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}")
+        doubtful = [a for a in self.registry.adapters.values() if a.doubt and a.name in engine.adapters]
+        for adapter in doubtful:
+            logger.warning("%s", adapter.doubt)
+        unknown = f"; made for an unknown base: {', '.join(a.name for a in doubtful)}" if doubtful else ""
+        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}{unknown}")
         return engine
 
     def open_embedder(self) -> LlamaCppEmbedder:
@@ -157,7 +176,7 @@ class Startup:
             except CorpusError as error:
                 self.corpora = tuple(c for c in self.corpora if c is not corpus)
                 self.broken_corpora = (*self.broken_corpora, str(error))
-                self._note(f"Index of {corpus.name}", f"not made: {error}")
+                self._note(f"Index of {corpus.name}", "not made")
                 logger.warning("%s", error)
         if not self.corpora:
             raise CorpusError(" ".join(self.broken_corpora))
@@ -171,18 +190,19 @@ class Startup:
             return self._stores[key]
 
     def _load_adapters(self, engine: LlamaCppEngine) -> None:
-        """Load all at once; where one is refused, take it out, keep its reason, and load the others."""
+        """Load all at once; where one is refused or breaks the engine, keep its reason, and load the others."""
         wanted = [a for a in self.registry.adapters.values() if a.name not in self._refused]
         try:
             if wanted:
                 engine.load(*wanted)
-        except AdapterError:
+        except (AdapterError, EngineError):
             for adapter in wanted:
                 try:
                     engine.load(adapter)
-                except AdapterError as error:
-                    self._refused[adapter.name] = str(error)
-                    logger.warning("%s", error)
+                except (AdapterError, EngineError) as error:
+                    refused = "" if isinstance(error, AdapterError) else f"Adapter {adapter.name!r} is refused: "
+                    self._refused[adapter.name] = f"{refused}{error}"
+                    logger.warning("%s", self._refused[adapter.name])
 
     def _run_safely(self) -> None:
         try:

@@ -9,7 +9,11 @@ from crossfade.types import Answer
 
 
 def answer_as_dict(answer: Answer) -> dict[str, Any]:
-    """The whole trace. Seconds are seconds; hashes are sha256 in hex; offsets are characters of the document."""
+    """The whole trace. Seconds are seconds; hashes are sha256 in hex; offsets are characters of the document.
+
+    `first_token` and `total` are what the asker waited, `before_engine` included, as `Answer` counts them; tokens that
+    the engine did not tell are null.
+    """
     generation, prompt = answer.generation, answer.prompt
     return {
         "question": answer.query.text,
@@ -31,8 +35,9 @@ def answer_as_dict(answer: Answer) -> dict[str, Any]:
         },
         "timings": {
             "retrieving": answer.seconds_retrieving,
-            "first_token": generation.seconds_to_first,
-            "total": generation.seconds,
+            "before_engine": answer.seconds_before,
+            "first_token": answer.seconds_to_first,
+            "total": answer.seconds,
         },
         "finish": generation.finish,
         "sampling": asdict(answer.query.sampling),

@@ -124,15 +124,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The answer so far and what it cost. Seconds count from the request; `finish` is empty while it streams.
+    """The answer so far and what it cost. Seconds count from the engine's request; `finish` is empty while it streams.
 
-    `cached_tokens` of the `prompt_tokens` were not computed again. `adapters` holds (name, weight, sha256) of each
+    `cached_tokens` of the `prompt_tokens` were not computed again; None where the engine has not told yet, or was
+    stopped before it could. `adapters` holds (name, weight, sha256) of each
     adapter that made the text. Finish is `stop`, `length` or `cancelled`.
     """
 
     text: str = ""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
     new_tokens: int = 0
     seconds_to_first: float = 0.0
     seconds: float = 0.0
@@ -142,7 +143,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The full trace of one question through one mode; it grows while the answer streams. Notices are for the asker."""
+    """The full trace of one question through one mode; it grows while the answer streams. Notices are for the asker.
+
+    `seconds_before` is all that passed from the moment the pipeline took the question up to the request to the engine:
+    retrieving (`seconds_retrieving` of it), choosing examples, building the prompt. What came earlier is not in it:
+    waiting for models to load or for a place in the page's queue, and the one retrieval that a comparison shares.
+    """
 
     query: Query
     passages: tuple[Passage, ...] = ()
@@ -150,4 +156,15 @@ class Answer:
     prompt: Prompt | None = None
     generation: Generation = field(default_factory=Generation)
     seconds_retrieving: float = 0.0
+    seconds_before: float = 0.0
     notices: tuple[str, ...] = ()
+
+    @property
+    def seconds_to_first(self) -> float:
+        """Seconds that the asker waited for the first token: those before the engine and the engine's own."""
+        return self.seconds_before + self.generation.seconds_to_first
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the asker waited in all."""
+        return self.seconds_before + self.generation.seconds

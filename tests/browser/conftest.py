@@ -155,14 +155,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="session")
-def real_app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the real app, started once with the default cache or that of CROSSFADE_HOME. It may still load."""
-    port = _free_port()
-    log = tmp_path_factory.mktemp("app") / "app.log"
-    environment = {**os.environ, "CROSSFADE_PORT": str(port), "CROSSFADE_HOST": "127.0.0.1"}
-    process, url = _start([sys.executable, str(ROOT / "app.py")], port, log, environment)
-    yield url
-    _end(process)
+def start_app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Start the real app with the default cache or that of CROSSFADE_HOME, and these variables. It may still load."""
+    processes = []
+
+    def start(**variables: str) -> str:
+        port = _free_port()
+        log = tmp_path_factory.mktemp("app") / "app.log"
+        environment = {**os.environ, "CROSSFADE_PORT": str(port), "CROSSFADE_HOST": "127.0.0.1", **variables}
+        process, url = _start([sys.executable, str(ROOT / "app.py")], port, log, environment)
+        processes.append(process)
+        return url
+
+    yield start
+    for process in processes:
+        _end(process)
+
+
+@pytest.fixture(scope="session")
+def real_app(start_app: Callable[..., str]) -> str:
+    """The URL of the real app, started once for all tests."""
+    return start_app()
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,7 @@ class StandIn:
         until: Path | None = None,
         error: str = "",
         refused: str = "",
+        broken: str = "",
         log: Path | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -131,6 +132,7 @@ class StandIn:
             home=ROOT, corpora=ROOT / "corpora", adapters=ROOT / "adapters", slots=4, port=0
         )
         self.corpora: tuple[Corpus, ...] = (read_corpus(self.settings.corpora, "tidewell"),)
+        self.broken_corpora = tuple(filter(None, [broken]))
         tasks = {"domain": "answer", "json": "ticket", "style": "voice"}
         hashes = {name: f"{number:x}" * 64 for number, name in enumerate(adapters, start=10)}
         self.adapters = tuple(
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--passage", default="")
     parser.add_argument("--adapters", default="domain,json,style")
     parser.add_argument("--refused", default="", help="why every adapter is refused")
+    parser.add_argument("--broken", default="", help="what is wrong with another corpus")
     parser.add_argument("--log", type=Path)
     args = parser.parse_args()
 
@@ -196,6 +199,7 @@ def main() -> None:
         until=args.until,
         error=args.error,
         refused=args.refused,
+        broken=args.broken,
         log=args.log,
         settings=settings,
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from crossfade.settings import Settings
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FEE = "How much is the monthly fee for Harbor Checking?"
@@ -30,10 +32,31 @@ def test_the_page_is_there_before_or_when_all_is_ready(open_page: Callable[..., 
     assert page.faults == []
 
 
+@pytest.mark.timeout(500)
+def test_a_second_start_without_a_network_answers_and_downloads_nothing(
+    open_page: Callable[..., Any], page: Any, start_app: Callable[..., str]
+) -> None:
+    home = Settings.from_environment().home
+
+    def weights() -> dict[str, tuple[int, int]]:
+        files = [p for p in (home / "models").rglob("*") if p.suffix in (".gguf", ".safetensors", ".json")]
+        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+    before = weights()
+    assert before
+    again = open_page(start_app(PIP_INDEX_URL="http://127.0.0.1:9", PIP_CONFIG_FILE="/dev/null", PIP_FIND_LINKS=""))
+    again.wait_ready(seconds=280)
+    again.preset("hybrid")
+    again.ask(FEE)
+    assert "$7" in again.answer.locator(".cf-answer > .cf-text").inner_text()
+    assert weights() == before
+
+
 def test_base_knows_no_document_and_hybrid_is_given_the_right_one(page: Any) -> None:
     page.preset("base")
     page.ask(FEE)
     assert "base" in page.answer.locator(".cf-badge").inner_text()
+    assert "$7" not in page.answer.locator(".cf-answer > .cf-text").inner_text()
     assert page.answer.locator(".cf-adapter, details").count() == 0
     page.preset("hybrid")
     page.ask(FEE)
@@ -47,7 +70,7 @@ def test_base_knows_no_document_and_hybrid_is_given_the_right_one(page: Any) -> 
     assert re.search(r"\d+ prompt tokens \(\d+ cached\).*first token [\d.]+ s", answer.inner_text(), re.S)
     answer.locator("details summary").first.click()
     assert "[1] Harbor Checking" in answer.locator("details").first.inner_text()
-    assert "$7" in answer.inner_text()
+    assert "$7" in answer.locator(".cf-answer > .cf-text").inner_text(), "not in a passage, which is .cf-text too"
 
 
 def test_the_json_adapter_writes_a_valid_ticket(page: Any) -> None:

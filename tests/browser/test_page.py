@@ -112,14 +112,41 @@ def test_stop_ends_the_answer_within_a_second(open_page: Callable[..., Any], ser
 
 def test_closing_the_page_ends_the_generation(open_page: Callable[..., Any], serve: Any, tmp_path: Path) -> None:
     log = tmp_path / "ends"
-    page = open_page(serve("--delay", "0.1", "--answer", LONG, "--log", str(log)))
+    page = open_page(serve("--delay", "0.1", "--answer", LONG * 10, "--log", str(log)))
     page.ask("What is the fee?", wait=False)
     page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
     began = time.time()
     page.page.close()
     while not log.exists() and time.time() - began < 10:
         time.sleep(0.05)
-    assert float(log.read_text().split()[1]) - began < 2.0
+    finish, when = log.read_text().split()
+    assert finish in ("cancelled", "closed"), "by leaving or by Gradio, whichever is first; nobody pressed stop"
+    assert float(when) - began < 1.0
+
+
+ARABIC = "ما هي الرسوم الشهرية لحساب Harbor Checking؟"
+
+
+def test_text_from_right_to_left_is_set_so_and_english_is_not(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--answer", "الرسوم الشهرية $7."))
+    page.ask(ARABIC)
+    page.ask("What is the fee?")
+    laid = "all => all.map(e => getComputedStyle(e).direction + ' ' + getComputedStyle(e).textAlign)"
+    for place, first, second in ((".user-row .cf-text", "rtl", "ltr"), (".cf-answer > .cf-text", "rtl", "rtl")):
+        texts = page.page.locator(f"#chat-log {place}")
+        assert texts.evaluate_all(laid) == [f"{first} start", f"{second} start"], place
+
+
+def test_a_broken_corpus_stays_told_when_the_page_is_ready(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    broken = "other/corpus.toml cannot be read: <b>line 1</b>."
+    page = open_page(serve("--broken", broken, "--until", str(tmp_path / "loaded")))
+    assert broken in page.page.inner_text("#status")
+    (tmp_path / "loaded").touch()
+    page.wait_ready()
+    page.ask("What is the fee?")
+    assert broken in page.page.inner_text("#status")
 
 
 def test_hostile_text_runs_nothing_and_loads_nothing(open_page: Callable[..., Any], serve: Any) -> None:

@@ -48,24 +48,31 @@ def stream_events(
     """Growing generations of one streamed chat completion; the last has `finish`, and the server's token counts.
 
     `began` is the `time.perf_counter()` that seconds count from. When `stop` is set the connection is shut down and
-    the last generation says `cancelled`. Raises EngineError where the server fails, falls silent or breaks off.
+    the last generation says `cancelled`. Its counts are true where the server tells `prompt_progress` and `timings` as
+    llama.cpp does; elsewhere its prompt tokens are None, its new tokens the number of pieces that came.
+    Raises EngineError where the server fails, falls silent or breaks off.
     """
     body = body | {"stream": True, "stream_options": {"include_usage": True}}
     text, new, first, finish = "", 0, 0.0, ""
     usage: dict[str, Any] = {}
+    progress: dict[str, Any] = {}
     try:
         with _request(address, CHAT, body, stop=stop, timeout=SILENCE) as response:
             for chunk in _chunks(response):
                 usage = chunk.get("usage") or usage
+                progress = chunk.get("prompt_progress") or progress
                 for choice in chunk.get("choices") or ():
                     finish = choice.get("finish_reason") or finish
                     piece = (choice.get("delta") or {}).get("content") or ""
                     if not piece:
                         continue
-                    text, new = text + piece, new + 1
+                    # A piece is several tokens where each alone is no whole character.
+                    text, new = text + piece, (chunk.get("timings") or {}).get("predicted_n", new + 1)
                     first = first or time.perf_counter() - began
                     yield Generation(
                         text=text,
+                        prompt_tokens=progress.get("total"),
+                        cached_tokens=progress.get("cache"),
                         new_tokens=new,
                         seconds_to_first=first,
                         seconds=time.perf_counter() - began,
@@ -82,8 +89,8 @@ def stream_events(
     details = usage.get("prompt_tokens_details") or {}
     yield Generation(
         text=text,
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        cached_tokens=details.get("cached_tokens", 0),
+        prompt_tokens=usage.get("prompt_tokens", progress.get("total")),
+        cached_tokens=details.get("cached_tokens", progress.get("cache")),
         new_tokens=usage.get("completion_tokens", new),
         seconds_to_first=first or seconds,
         seconds=seconds,

@@ -118,12 +118,13 @@ def theme() -> Any:
 
 
 def status_html(startup: Startup) -> str:
-    """One line on what is loading, ready or wrong."""
+    """One line on what is loading, ready or wrong; a broken corpus is told in each."""
     if startup.error:
         return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
     lines = "".join(f"<span>{render.escape(line)}</span>" for line in told)
+    lines += "".join(f'<span class="cf-left">{render.escape(line)}</span>' for line in startup.broken_corpora)
     word = "Ready" if ready else "Loading"
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
 

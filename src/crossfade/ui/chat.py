@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.compare import query_in_mode
-from crossfade.errors import CrossfadeError, EngineError
+from crossfade.errors import AdapterError, CrossfadeError, EngineError
 from crossfade.types import mode_name
 from crossfade.ui import answering, render
 from crossfade.ui.controls import (
@@ -141,6 +141,8 @@ class ChatTab:
             if self._busy():
                 raise EngineError(answering.BUSY)
             query, choice = make_query(self._catalog, text, values)
+            if fine_tune and not choice.adapter:
+                raise AdapterError(choice.why_off)
             mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
             blend = ((choice.adapter, 1.0),) if choice.adapter else ()
             query = query_in_mode(query, mode, blend=blend)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from crossfade import prompts
 from crossfade.corpora.registry import Corpus
-from crossfade.errors import CorpusError
+from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.types import Query, Sampling, Turn
 from crossfade.ui.choices import Choice, find_choice, list_choices
 
@@ -54,21 +54,35 @@ class Catalog:
         return [(corpus.title, corpus.name) for corpus in self._startup.corpora]
 
     def corpus(self, name: str | None) -> Corpus:
-        """The corpus of that name, otherwise the first. Raises CorpusError where there is none."""
+        """The corpus of that name, the first for None. Raises CorpusError where there is none."""
         corpora = self._startup.corpora
         if not corpora:
             raise CorpusError(
                 f"No corpus was found in {self._startup.settings.corpora}. Put one there and start again."
             )
-        return next((corpus for corpus in corpora if corpus.name == name), corpora[0])
+        for corpus in corpora:
+            if name in (None, corpus.name):
+                return corpus
+        why = " ".join(self._startup.broken_corpora) or "It is not there any more."
+        raise CorpusError(f"Corpus {name!r} cannot be asked. {why} Known: {', '.join(c.name for c in corpora)}.")
 
     def choices(self, corpus: str | None) -> tuple[Choice, ...]:
-        """The choices of a corpus; none where there is no corpus at all."""
-        return list_choices(self.corpus(corpus), self._startup.adapters) if self._startup.corpora else ()
+        """The choices of a corpus; none where there is no such corpus."""
+        try:
+            return list_choices(self.corpus(corpus), self._startup.adapters)
+        except CorpusError:
+            return ()
 
     def choice(self, corpus: str | None, key: str | None) -> Choice:
-        """One choice of a corpus. Raises CorpusError where there is no corpus."""
+        """One choice of a corpus. Raises CorpusError and AdapterError where it is not there."""
         return find_choice(list_choices(self.corpus(corpus), self._startup.adapters), key)
+
+    def choice_if_there(self, corpus: str | None, key: str | None) -> Choice | None:
+        """One choice of a corpus, or None: for drawing what a question will be refused for."""
+        try:
+            return self.choice(corpus, key)
+        except CrossfadeError:
+            return None
 
     def offered(self, corpus: str | None) -> list[tuple[str, str]]:
         """(label, key) of each choice."""
@@ -118,8 +132,10 @@ def wire(catalog: Catalog, controls: Controls) -> None:
         return gr.Dropdown(choices=offered, value=offered[0][1] if offered else None)
 
     def choice_changed(corpus: str | None, key: str | None) -> tuple[Any, Any]:
-        task = catalog.choice(corpus, key).task
-        return gr.Checkbox(visible=task.schema is not None), task.max_new_tokens
+        choice = catalog.choice_if_there(corpus, key)
+        if choice is None:
+            return gr.skip(), gr.skip()
+        return gr.Checkbox(visible=choice.task.schema is not None), choice.task.max_new_tokens
 
     controls.corpus.change(corpus_changed, controls.corpus, controls.choice, **AT_ONCE)
     controls.choice.change(
@@ -131,9 +147,12 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     """When the trigger fires, offer the adapters as they are now; what was chosen stays where it is still there."""
 
     def offer(corpus: str | None, key: str | None) -> Any:
-        offered = catalog.offered(corpus)
-        keys = [value for _, value in offered]
-        return gr.Dropdown(choices=offered, value=key if key in keys else keys[0] if keys else None)
+        offered, chosen = catalog.offered(corpus), catalog.choice_if_there(corpus, key)
+        if chosen is None:
+            return gr.skip()
+        if chosen.key not in [value for _, value in offered]:
+            offered.append((chosen.label, chosen.key))  # gone, and said so: no other one takes its place
+        return gr.Dropdown(choices=offered, value=chosen.key)
 
     return trigger(offer, [controls.corpus, controls.choice], controls.choice, **AT_ONCE)
 

@@ -47,7 +47,7 @@ def question_html(text: str) -> str:
     shown = escape(text[:SHOWN_CHARACTERS])
     rest = len(text) - SHOWN_CHARACTERS
     more = f'<span class="cf-note">&#8230; and {rest:,} more characters</span>' if rest > 0 else ""
-    return f'<div class="cf-text">{shown}{more}</div>'
+    return f'<div class="cf-text" dir="auto">{shown}{more}</div>'
 
 
 def note_html(text: str, *, kind: str = "note") -> str:
@@ -88,12 +88,13 @@ def facts_html(answer: Answer) -> str:
             f"<code>{escape(sha256[:HASH_DIGITS])}</code></span>"
         )
     if made.finish:
-        facts += [
-            f"<span>{made.prompt_tokens:,} prompt tokens ({made.cached_tokens:,} cached)</span>",
-            f"<span>{made.new_tokens:,} new</span>",
-            f"<span>first token {_seconds(made.seconds_to_first)}</span>",
-            f"<span>{_seconds(made.seconds)} in all</span>",
-        ]
+        if made.prompt_tokens is not None:
+            cached = f" ({made.cached_tokens:,} cached)" if made.cached_tokens is not None else ""
+            facts.append(f"<span>{made.prompt_tokens:,} prompt tokens{cached}</span>")
+        facts.append(f"<span>{made.new_tokens:,} new</span>")
+        if made.new_tokens:
+            facts.append(f"<span>first token {_seconds(answer.seconds_to_first)}</span>")
+        facts.append(f"<span>{_seconds(answer.seconds)} in all</span>")
         if ending := _NAMES.get(made.finish, made.finish):
             facts.append(f'<span class="cf-ending">{escape(ending)}</span>')
     if answer.prompt and answer.prompt.turns:
@@ -108,14 +109,14 @@ def _body(text: str, *, schema: dict[str, Any] | None) -> str:
         return ""
     if schema is not None:
         return f'<pre class="cf-json"><code>{escape(text)}</code></pre>'
-    return f'<div class="cf-text">{escape(text)}</div>'
+    return f'<div class="cf-text" dir="auto">{escape(text)}</div>'
 
 
 def _passages(passages: tuple[Passage, ...]) -> str:
     items = "".join(
         f'<div class="cf-item"><div class="cf-source"><b>&#91;{number}&#93;</b> {escape(passage.source)} '
         f'<span class="cf-score">score {escape(f"{passage.score:.3f}")}</span></div>'
-        f'<div class="cf-text">{escape(_WRAPPED.sub(" ", passage.text))}</div></div>'
+        f'<div class="cf-text" dir="auto">{escape(_WRAPPED.sub(" ", passage.text))}</div></div>'
         for number, passage in enumerate(passages, start=1)
     )
     return _fold(f"{len(passages)} passage{_s(len(passages))} given", items) if passages else ""
@@ -123,8 +124,8 @@ def _passages(passages: tuple[Passage, ...]) -> str:
 
 def _examples(answer: Answer) -> str:
     items = "".join(
-        f'<div class="cf-item"><div class="cf-source">{escape(example.question)}</div>'
-        f'<div class="cf-text">{escape(example.answer)}</div></div>'
+        f'<div class="cf-item"><div class="cf-source" dir="auto">{escape(example.question)}</div>'
+        f'<div class="cf-text" dir="auto">{escape(example.answer)}</div></div>'
         for example in answer.examples
     )
     count = len(answer.examples)

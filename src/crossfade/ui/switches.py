@@ -62,18 +62,15 @@ class Switches:
 
     def choice_changed(self, corpus: str | None, key: str | None, fine_tune: bool, rag: bool, icl: bool) -> list[Any]:
         """Another adapter: its fine-tuning may not be possible, and then the switch says why."""
-        choice = self._choice(corpus, key)
+        choice = self._catalog.choice_if_there(corpus, key)
         fine_tune = fine_tune and bool(choice and choice.adapter)
         box = gr.Checkbox(value=fine_tune, **_fine_tuning(choice))
         return [box, *self._mode_changed(corpus, key, fine_tune, rag, icl)]
 
-    def _choice(self, corpus: str | None, key: str | None) -> Choice | None:
-        return self._catalog.choice(corpus, key) if self._catalog.names() else None
-
     def _preset(self, mode: str) -> Any:
         def press(corpus: str | None, key: str | None) -> list[Any]:
             fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
-            choice = self._choice(corpus, key)
+            choice = self._catalog.choice_if_there(corpus, key)
             if choice and fine_tune and not choice.adapter:
                 why = render.note_html(f"Mode {mode} is off. {choice.why_off}", kind="error")
                 return [gr.skip(), gr.skip(), gr.skip(), why]
@@ -83,7 +80,7 @@ class Switches:
 
     def _mode_changed(self, corpus: str | None, key: str | None, fine_tune: bool, rag: bool, icl: bool) -> list[Any]:
         shown = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-        line = mode_html(fine_tune, rag, icl, choice=self._choice(corpus, key))
+        line = mode_html(fine_tune, rag, icl, choice=self._catalog.choice_if_there(corpus, key))
         return [line, *(gr.Button(variant=_variant(mode, shown)) for mode in MODES)]
 
 
