@@ -29,10 +29,13 @@ test: $(VENV)/.test $(VENV)/.models
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
 
+# Debian's Python without python3-venv has no ensurepip, which puts pip into a venv; the pip outside can do it too.
+BARE_VENV = $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip
+
 # Each stamp is older than pyproject.toml where something has to be installed again.
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Crossfade needs Python 3.11 or 3.12; {sys.executable} is {v[0]}.{v[1]}. Name one: make app PYTHON=python3.11")'
-	@$(PYTHON) -m venv $(VENV)
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); else $(BARE_VENV); fi
 	@touch $@
 
 $(VENV)/.app: $(VENV)/.venv pyproject.toml

@@ -12,6 +12,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,20 @@ FORM_MODES = ("base", "icl", "fine-tune")
 
 
 def ask_all(pipeline: Pipeline, task: Task, questions: Sequence[str], mode: str) -> list[str]:
-    """The greedy answers to the questions in a mode, with the task's own adapter where fine-tuning is on."""
-    texts = []
-    for number, question in enumerate(questions, start=1):
+    """The greedy answers to the questions in a mode, with the task's own adapter where fine-tuning is on.
+
+    As many are asked at once as the engine has slots: all have one adapter, so it computes them together.
+    """
+    done = count(1)
+
+    def ask(question: str) -> str:
         query = Query(question, "tidewell", task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
-        texts.append(pipeline.ask(query_in_mode(query, mode, blend=((task.adapter, 1.0),))).generation.text)
-        print(f"\r{task.name} {mode} {number}/{len(questions)}  ", end="", file=sys.stderr)
-    return texts
+        text = pipeline.ask(query_in_mode(query, mode, blend=((task.adapter, 1.0),))).generation.text
+        print(f"\r{task.name} {mode} {next(done)}/{len(questions)}  ", end="", file=sys.stderr)
+        return text
+
+    with ThreadPoolExecutor(Settings.from_environment().slots) as pool:
+        return list(pool.map(ask, questions))
 
 
 def difference(better: Sequence[float], worse: Sequence[float]) -> tuple[float, float, float]:

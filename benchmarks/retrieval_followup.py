@@ -2,7 +2,7 @@
 
     python benchmarks/retrieval_followup.py [--set eval|dev]
 
-recall@3: a passage of a gold document is among the first three. The first question alone is taken from the conversation.
+recall@3: a passage of a gold document is among the first three. Of the conversation the first question alone is given.
 """
 
 from __future__ import annotations

@@ -95,12 +95,13 @@ def bare_stream(address: str, messages: Sequence[Message], tokens: int) -> Timed
 
 def our_stream(pipeline: Pipeline, query: Query) -> Timed:
     """An answer of the pipeline, from question to text."""
-    began, times, text, cached = time.perf_counter(), [], "", 0
+    times: list[float] = []
+    began, text, cached = time.perf_counter(), "", 0
     for answer in pipeline.stream(query):
         if answer.generation.text != text:
             text = answer.generation.text
             times.append(time.perf_counter())
-        cached = answer.generation.cached_tokens
+        cached = answer.generation.cached_tokens or 0  # unknown until the engine has told it
     return timed(began, times, cached)
 
 
@@ -207,7 +208,7 @@ def comparing(pipeline: Pipeline, repeats: int) -> tuple[float, float]:
 
     def together(_: int) -> float:
         queries, began = columns(), time.perf_counter()
-        for _ in compare(pipeline, queries):
+        for _column in compare(pipeline, queries):
             pass
         return time.perf_counter() - began
 

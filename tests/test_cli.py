@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +21,7 @@ import crossfade
 import handmade_adapters
 from crossfade.cli import main
 from crossfade.settings import Settings
-from fake_engine import FakeEngine, patch_startup, write_corpus
+from fake_engine import FakeEngine, FakeRetriever, passage, patch_startup, write_corpus
 
 COMMANDS = ("ask", "compare", "index", "models", "adapters", "serve", "train")
 TRACE_KEYS = {
@@ -187,6 +189,13 @@ def test_index_tells_what_it_found(run: Crossfade, engine: FakeEngine) -> None:
     assert (facts["corpus"], facts["passages"], len(facts["found"])) == ("tidewell", 3, 3)
 
 
+def test_models_that_were_never_run_are_marked_in_the_list(run: Crossfade, engine: FakeEngine) -> None:
+    measured = {row["name"]: row["measured"] for row in json.loads(run("models", "--json").out)}
+    assert set(measured.values()) == {True, False}
+    lines = {line.split()[0]: line for line in run("models").out.splitlines()}
+    assert {name: "not measured here" not in line.lower() for name, line in lines.items()} == measured
+
+
 def test_models_and_adapters_are_listed(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
     assert {"smollm2-135m", "minilm"} <= {row["name"] for row in json.loads(run("models", "--json").out)}
     (tmp_path / "adapters" / "domain" / "adapter_model.safetensors").unlink()
@@ -280,6 +289,27 @@ def test_a_refused_adapter_is_told_with_its_reason(run: Crossfade, engine: FakeE
     assert "safetensors is missing" in run("ask", "q", "--mode", "hybrid", "--adapter", "json").error()
 
 
+def test_the_reason_why_the_engine_refused_an_adapter_is_told(run: Crossfade, engine: FakeEngine) -> None:
+    engine._refuses = ("json",)
+    assert "does not change" in run("ask", "q", "--mode", "hybrid", "--adapter", "json").error()
+
+
+def test_no_text_of_others_commands_the_terminal(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "a\x1b]0;owned\x07b\rc\x9b2Jd\x7f"
+    handmade_adapters.write(tmp_path / "adapters" / "mine", card={"purpose": hostile})
+    engine.says = hostile
+    monkeypatch.setattr("crossfade.startup.load_index", lambda *_: FakeRetriever([passage(1, hostile)]))
+    for command in (["ask", "q"], ["compare", "q", "--modes", "base,rag"], ["adapters"], ["index", "--search", "q"]):
+        found = run(*command)
+        assert found.code == 0
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", found.out + found.err), command
+        assert r"a\x1b]0;owned\x07b" in found.out, command
+        assert r"c\x9b2Jd\x7f" in found.out, command
+    assert hostile in json.loads(run("ask", "q", "--json").out)["answer"]
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
@@ -335,6 +365,29 @@ def test_a_real_process_ends_with_1_and_one_line(tmp_path: Path) -> None:
         "ask", "q", "--corpus", "bnak", CROSSFADE_CORPORA=str(tmp_path), CROSSFADE_HOME=str(tmp_path)
     )
     assert found.error() == "crossfade: Unknown corpus 'bnak'. Known: bank.\n"
+
+
+def processor_seconds(*code_and_arguments: str) -> float:
+    """The least that Python with this code took in three runs; waiting for a busy machine does not count."""
+    source = str(Path(crossfade.__file__).resolve().parents[1])
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        environment = {**os.environ, "PYTHONPATH": source}
+        command = [sys.executable, "-c", *code_and_arguments]
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return min(times)
+
+
+def test_help_costs_little_more_than_the_library_of_commands() -> None:
+    """At most three imports of typer and the help of a program with one command that does nothing."""
+    least = "import typer\napp = typer.Typer()\napp.command()(lambda: None)\napp()"
+    typer, bare = processor_seconds("import typer"), processor_seconds(least, "--help")
+    for command in ([], *([name] for name in COMMANDS)):
+        took = processor_seconds("from crossfade.cli import main; main()", *command, "--help")
+        assert took <= 3 * typer + bare, f"{command}: {took:.2f} s; typer {typer:.2f} s, the least help {bare:.2f} s"
 
 
 @pytest.mark.slow

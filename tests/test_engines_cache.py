@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +26,10 @@ B: Blend = (("b", 1.0),)
 STORY = "Hello. " + "How much does it cost to send money abroad, please? " * 6
 NEW_TOKENS = 24
 MARGIN = 1e-3
+WIDE_MARGIN = 0.1
+FORCED_WORDS = "The fee is 12 euros. Hello, tell me the cost to send money"
+FORCED = [FORCED_WORDS[: space.start()] for space in re.finditer(r" |$", FORCED_WORDS)]
+"""Growing beginnings of an answer that no model chose, so that every later step is looked at too."""
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +63,57 @@ def sure_text(model: TinyModel, adapter: Path | None, prompt: Prompt) -> str:
     return str(tokenizer.decode(ids[length:]))
 
 
+def next_pieces(model: TinyModel, adapter: Path | None, prompt: Prompt, *, margin: float) -> dict[str, str]:
+    """After each forced beginning of an answer, what transformers says next without any cache, where that is clear.
+
+    The beginnings end at whole words, so that both libraries cut them into the same tokens.
+    """
+    import torch
+
+    tokenizer, torch_model = tokenizer_of(model.folder), model_of(model.folder, adapter)
+    asked = chat_ids(tokenizer, prompt.messages)
+    begun = {t: asked + tokenizer(t, add_special_tokens=False)["input_ids"] for t in FORCED}
+    ids = begun[FORCED[-1]]
+    assert all(ids[: len(part)] == part for part in begun.values())
+    with torch.no_grad(), one_thread():
+        logits = torch_model(torch.tensor([ids]), use_cache=False).logits[0]
+    clear = {}
+    for text, part in begun.items():
+        (first, second), (best, _) = (found.tolist() for found in logits[len(part) - 1].topk(2))
+        piece = tokenizer.decode([best])
+        # Half a character and the end of the answer are no text to compare.
+        if first - second > margin and best != tokenizer.eos_token_id and piece.isprintable() and "\ufffd" not in piece:
+            clear[text] = piece
+    return clear
+
+
+# The cache as it ships rounds keys and values to 16 bits: beside what that does to a logit, its margin is wide.
+@pytest.mark.parametrize(("exact", "margin"), [(True, MARGIN), (False, WIDE_MARGIN)], ids=["exact", "as shipped"])
 def test_a_base_a_on_one_prompt_equals_an_uncached_run(
-    engine: LlamaCppEngine, tiny_llama: TinyModel, folders: Sequence[Path]
+    exact: bool, margin: float, tiny_llama: TinyModel, folders: Sequence[Path], tmp_path: Path
 ) -> None:
     kinds: dict[Blend, Path | None] = {A: folders[0], (): None, B: folders[1]}
     rolled = random.Random(0)
     # Unlike each other: only then does llama.cpp look for a prompt that it has put aside, under whatever adapter.
-    conversations = [prompt_of(" ".join(rolled.choices(STORY.split(), k=40))) for _ in range(5)]
-    sure = {(n, blend): sure_text(tiny_llama, f, p) for n, p in enumerate(conversations) for blend, f in kinds.items()}
+    conversations = [" ".join(rolled.choices(STORY.split(), k=40)) for _ in range(5)]
+    sure = {
+        (number, blend): next_pieces(tiny_llama, folder, prompt_of(asked), margin=margin)
+        for number, asked in enumerate(conversations)
+        for blend, folder in kinds.items()
+    }
+    assert sum(map(len, sure.values())) > len(sure) * len(FORCED) / 2, "most steps must be able to tell"
     for number in range(len(conversations)):
-        texts = [sure[number, blend] for blend in kinds]
-        assert not any(one.startswith(other) for one in texts for other in texts if one is not other), "all differ"
-    assert sum(map(len, sure.values())) > 15 * NEW_TOKENS
+        for one, other in itertools.combinations(kinds, 2):
+            pairs = [(piece, sure[number, other].get(text)) for text, piece in sure[number, one].items()]
+            assert sum(mine != its for mine, its in pairs if its) >= 3, "a wrong adapter would be seen"
     cached = 0
-    for order in ((A, (), A), (B, A, (), A)):
-        for blend in order:
-            for number, prompt in enumerate(conversations):
-                last = ask(engine, prompt, blend, max_new_tokens=NEW_TOKENS)
-                cached += last.cached_tokens
-                assert last.text.startswith(sure[number, blend]), (number, blend)
+    with running(tiny_llama, tmp_path, adapters=folders, slots=2, exact=exact) as engine:
+        for blend in (A, (), A, B, A, (), A):
+            for number, asked in enumerate(conversations):
+                for text, piece in sure[number, blend].items():
+                    last = ask(engine, prompt_of(asked, text), blend, max_new_tokens=1)
+                    cached += last.cached_tokens or 0
+                    assert last.text == piece, (number, blend, text)
     assert cached > 0, "the cache was in use"
 
 

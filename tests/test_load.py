@@ -15,7 +15,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ import pytest
 
 from crossfade.ui.answering import BUSY, QUEUE_LENGTH
 
-pytest.importorskip("gradio")
-httpx = pytest.importorskip("httpx")
+httpx = pytest.importorskip("httpx", reason="the page needs gradio, and gradio needs httpx")
 
 STANDIN = Path(__file__).parent / "browser" / "standin.py"
-CLIENTS, SLOTS, SECONDS = 200, 4, 60
-ANSWER = "The monthly fee is seven dollars and no cents, THE END."
+CLIENTS, SLOTS, SECONDS = 200, 4, 90
+ANSWER = "Seven dollars."
 GRADIO_BUSY = "This application is currently busy. Please try again."
 """What Gradio's page shows in a corner for some seconds where the server answers 503."""
 
@@ -109,37 +107,44 @@ class Page:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The page on an engine that takes half a second for an answer, and the engine's log of how each one ended."""
+    """The page on an engine that takes 0.8 s for an answer, and the engine's log of how each one ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log, url = tmp_path / "engine.log", f"http://127.0.0.1:{port}/gradio_api/"
     command = [sys.executable, str(STANDIN), "--port", str(port), "--slots", str(SLOTS), "--log", str(log)]
-    command += ["--answer", ANSWER, "--delay", "0.05"]
+    command += ["--answer", ANSWER, "--delay", "0.4"]
     with (tmp_path / "server.log").open("wb") as output:
         process = subprocess.Popen(command, env=os.environ, stdout=output, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < end:
-            with suppress(httpx.HTTPError):
-                if httpx.get(f"{url}startup-events", trust_env=False).status_code == 200:
-                    break
+        end = time.monotonic() + 120
+        while not is_up(f"{url}startup-events"):
+            assert process.poll() is None, (tmp_path / "server.log").read_text()
+            assert time.monotonic() < end, "the page did not come up"
             time.sleep(0.2)
         yield url, log
     finally:
         process.terminate()
         process.wait(20)
-    print((tmp_path / "server.log").read_text()[-3000:])
+
+
+def is_up(url: str) -> bool:
+    try:
+        return bool(httpx.get(url, trust_env=False).status_code == 200)
+    except httpx.HTTPError:
+        return False
 
 
 async def storm(url: str) -> tuple[list[str], str, float]:
     """How the page of each client ended; then how one more ended that asked in the calm after it, and its seconds."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     root = url.removesuffix("gradio_api/")
     async with httpx.AsyncClient(base_url=url, timeout=SECONDS, limits=limits, trust_env=False) as client:
         config = (await client.get(f"{root}config")).json()
         pages = [Page(client, config, f"client{n}") for n in range(CLIENTS)]
-        ends = await asyncio.gather(*(page.ask(f"Question {n}?") for n, page in enumerate(pages)), return_exceptions=True)
+        ends = await asyncio.gather(
+            *(page.ask(f"Question {n}?") for n, page in enumerate(pages)), return_exceptions=True
+        )
         for n, (page, end) in enumerate(zip(pages, ends, strict=True)):
             assert end != "busy" or page.prop("chat-question") == f"Question {n}?"
         began = time.monotonic()
@@ -154,6 +159,6 @@ def test_each_of_200_clients_is_answered_or_told_to_try_again(served: tuple[str,
     print(count)
     assert set(count) == {"answered", "busy"}
     assert count["answered"] >= QUEUE_LENGTH
-    assert (late, seconds < 5) == ("answered", True)
+    assert (late, seconds < 10) == ("answered", True)
     ended = [line.split()[0] for line in log.read_text().splitlines()]
     assert ended == ["stop"] * (count["answered"] + 1), "a generation was lost, cut off, or runs on"

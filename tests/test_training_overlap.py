@@ -22,6 +22,90 @@ QUESTIONS = [
     "Which documents prove my address when I move house?",
 ]
 
+# Document, judged question, its answer, a paraphrase, and a question of the same product that another answer fits.
+LIKENESSES = [
+    (
+        "harbor-checking",
+        "What does Harbor Checking cost a month?",
+        "$7",
+        "How much is the monthly fee for Harbor Checking?",
+        "How old must I be to open Harbor Checking?",
+        "18",
+    ),
+    (
+        "first-home-buyers",
+        "What's the highest price a house may have if I want to count as a first home buyer?",
+        "$480,000",
+        "Up to what purchase price do I still qualify as a first-time buyer of a home?",
+        "How large is the grant for a first home buyer?",
+        "$3,000",
+    ),
+    (
+        "mortgage-payments-and-escrow",
+        "In what month does Tidewell go over my escrow account each year?",
+        "October",
+        "When is the yearly escrow review done?",
+        "Do I get interest on the money in my escrow account?",
+        "No",
+    ),
+    (
+        "privacy-and-data",
+        "You record phone calls to the desk. How long are those recordings stored?",
+        "18 months",
+        "For how long do you keep the recording of a call with the desk?",
+        "How can I get a copy of the data that you hold on me?",
+        "Ask in the app",
+    ),
+    (
+        "statements-and-documents",
+        "How far back can I find my online bank statements in the Tideline app?",
+        "8 years",
+        "How many years of statements does the Tideline app show?",
+        "How do I switch my statements from paper to the Tideline app?",
+        "In the settings",
+    ),
+    (
+        "joint-accounts",
+        "I'm leaving a joint account with my ex-flatmate. What do you charge for taking my name off?",
+        "$18",
+        "What is the fee to remove an owner from a joint account?",
+        "How many people may own a joint account?",
+        "4",
+    ),
+    (
+        "pearl-secured-card",
+        "How many days after the statement closes must I pay my Pearl Secured Card?",
+        "22 days",
+        "By when is the Pearl Secured Card bill due once the statement has closed?",
+        "What deposit does the Pearl Secured Card ask for?",
+        "$300",
+    ),
+    (
+        "foreign-currency-cash",
+        "I only need about $200 in foreign notes. What order fee will I pay?",
+        "$7.50",
+        "What fee do you take for a small order of foreign cash?",
+        "How many days does an order of foreign cash take?",
+        "2 days",
+    ),
+    (
+        "moorings-home-equity-line",
+        "Above which rate can the Moorings Home Equity Line never rise, whatever the market does?",
+        "17%",
+        "What is the rate cap of the Moorings Home Equity Line?",
+        "How long is the draw period of the Moorings Home Equity Line?",
+        "10 years",
+    ),
+    (
+        "quayside-card-reader",
+        "One of my staff lost our Quayside Card Reader on a ferry. What will that cost us?",
+        "$45",
+        "How much do we pay for a lost Quayside Card Reader?",
+        "What does the Quayside Card Reader take from each card payment?",
+        "1.6%",
+    ),
+]
+
 
 def rows(*questions: str) -> list[dict[str, Any]]:
     return [{"question": question} for question in questions]
@@ -102,3 +186,27 @@ def test_the_order_of_the_rows_does_not_change_what_is_found() -> None:
     judging.reverse()
     assert {training[o.training]["question"] for o in overlaps(training, judging, embed)} == found
     assert set(QUESTIONS[:3]) <= found
+
+
+@pytest.fixture(scope="module")
+def real_embedder() -> Any:
+    from crossfade.settings import Settings
+    from crossfade.startup import EMBEDDER, Startup
+
+    settings = Settings.from_environment()
+    if not (settings.home / "models" / EMBEDDER).is_dir():
+        pytest.skip(f"the embedder is not in {settings.home}; fetch it with: crossfade models --fetch {EMBEDDER}")
+    return Startup(settings).open_embedder()
+
+
+@pytest.mark.slow
+def test_ten_real_paraphrases_are_found_and_ten_questions_that_look_alike_are_not(real_embedder: Any) -> None:
+    """By meaning alone, without an answer and a document to compare, two of the ten are found."""
+    judging = [fact(asked, answers=[answer], documents=[name]) for name, asked, answer, *_ in LIKENESSES]
+    paraphrases = [fact(like, answer=answer, documents=[name]) for name, _, answer, like, *_ in LIKENESSES]
+    alike = [fact(other, answer=answer, documents=[name]) for name, *_, other, answer in LIKENESSES]
+    found = overlaps(paraphrases, judging, real_embedder.embed)
+    assert [(o.training, o.judging) for o in found] == [(n, n) for n in range(len(LIKENESSES))]
+    assert overlaps(alike, judging, real_embedder.embed) == []
+    alone = overlaps(rows(*(row["question"] for row in paraphrases)), judging, real_embedder.embed)
+    assert len(alone) >= 2

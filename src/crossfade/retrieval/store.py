@@ -17,6 +17,7 @@ import json
 import os
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def write(folder: Path, manifest: dict[str, Any], *, rows: list[dict[str, Any]],
     import faiss
 
     contents = {"passages.json": _json(rows), "vectors.faiss": faiss.serialize_index(faiss_index).tobytes()}
-    files = {}
+    files: dict[str, str] = {}
+    new: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, data in contents.items():
@@ -83,10 +85,16 @@ def write(folder: Path, manifest: dict[str, Any], *, rows: list[dict[str, Any]],
             stem, _, ending = label.partition(".")
             name = f"{stem}-{digest[:16]}.{ending}"
             files[name] = digest
+            if not (folder / name).exists():
+                new.append(folder / name)
             _replace(folder / name, data)
         _replace(folder / "manifest.json", _json({**manifest, "files": files}))
+        new.clear()
         _tidy(folder, set(files))
     except OSError as error:
+        with suppress(OSError):
+            for path in new:  # no manifest points to them, and the disk may be full
+                path.unlink(missing_ok=True)
         raise CorpusError(
             f"The index cannot be written to {folder}: {error}. Make room, or set CROSSFADE_HOME to a folder of yours."
         ) from error

@@ -31,18 +31,29 @@ class Overlap:
     why: str
 
 
-def overlaps(training: Sequence[dict[str, Any]], judging: Sequence[dict[str, Any]], embed: Embed) -> list[Overlap]:
+def overlaps(
+    training: Sequence[dict[str, Any]],
+    judging: Sequence[dict[str, Any]],
+    embed: Embed,
+    *,
+    same_words: float = SAME_WORDS,
+    same_meaning: float = SAME_MEANING,
+) -> list[Overlap]:
     """The overlaps between rows with `question` (or `message`), one at most for each training row.
 
     `answer`, `answers` and `documents` are looked at where both rows have them. `embed` gives unit vectors
-    (rows, dimensions).
+    (rows, dimensions). `same_words` is the least share of trigrams, `same_meaning` the least cosine that counts alone.
     """
     if not training or not judging:
         return []
     asked, judged = [_text(r) for r in training], [_text(r) for r in judging]
     cosine = np.concatenate([embed(asked[i : i + 64]) for i in range(0, len(asked), 64)]) @ embed(judged).T
     grams = [_trigrams(t) for t in judged]
-    return [found for i in range(len(training)) if (found := next(_of_row(i, training, judging, cosine, grams), None))]
+    found = (
+        next(_of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning), None)
+        for i in range(len(training))
+    )
+    return [overlap for overlap in found if overlap]
 
 
 def _of_row(
@@ -51,14 +62,17 @@ def _of_row(
     judging: Sequence[dict[str, Any]],
     cosine: NDArray[np.float32],
     grams: Sequence[frozenset[tuple[str, ...]]],
+    *,
+    same_words: float,
+    same_meaning: float,
 ) -> Iterator[Overlap]:
     own = _trigrams(_text(training[i]))
     for j in np.argsort(-cosine[i]):
         value = float(cosine[i, j])
         shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
-        if shared >= SAME_WORDS and min(len(own), len(grams[j])) >= 3:
+        if shared >= same_words and min(len(own), len(grams[j])) >= 3:
             yield Overlap(i, int(j), f"{shared:.0%} of the word trigrams are the same")
-        elif value >= SAME_MEANING:
+        elif value >= same_meaning:
             yield Overlap(i, int(j), f"cosine {value:.2f}")
         elif value >= SAME_FACT and _same_fact(training[i], judging[j]):
             yield Overlap(i, int(j), f"same document and answer, cosine {value:.2f}")

@@ -116,6 +116,8 @@ class ChatTab:
         # Stop also frees the controls where the answer still waits for its place: then nobody else would.
         freed = [[self.box, self.turns], [self.box, self.chatbot, self.turns, *buttons]]
         answered.then(self._finish, *freed, **AT_ONCE)
+        # What follows a success does not follow a failure, such as a place in the queue that was refused.
+        answered.failure(self._finish, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
         self.clear.click(lambda: ((), [], ""), None, [self.turns, self.chatbot, self.notice], **AT_ONCE)
 

@@ -116,6 +116,8 @@ class CompareTab:
         # Stop also frees the controls where the comparison still waits for its place: then nobody else would.
         freed = [self.asked, [self.asked, *self.columns, *buttons]]
         answered.then(self._finish, *freed, **AT_ONCE)
+        # What follows a success does not follow a failure, such as a place in the queue that was refused.
+        answered.failure(self._finish, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
