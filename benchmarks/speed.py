@@ -248,7 +248,7 @@ def second_start(port: int = 7913) -> dict[str, float]:
             page.click("#preset-hybrid")
             page.fill("#chat-question textarea", QUESTION)
             page.click("#chat-send")
-            word = "[...document.querySelectorAll('#chat-log .cf-text')].some(e => e.innerText.trim())"
+            word = "[...document.querySelectorAll('#chat-log .cf-answer > .cf-text')].some(e => e.innerText.trim())"
             page.wait_for_function(word, polling=20, timeout=120_000)
             token = time.perf_counter() - began
             memory = _resident(app.pid)
