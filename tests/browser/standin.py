@@ -57,7 +57,7 @@ class WordEngine:
     def stream(
         self, prompt: Prompt, *, blend: Blend, sampling: Sampling, stop: Event, schema: dict[str, Any] | None = None
     ) -> Iterator[Generation]:
-        began, finish, text = time.monotonic(), "closed", ""
+        began, finish, text = time.monotonic(), "", ""
         last = prompt.messages[-1].content
         answer = TICKET if schema or any(name == "json" for name, _ in blend) else self._answer
         used = tuple((name, weight, self.adapters[name]) for name, weight in blend)
@@ -75,11 +75,10 @@ class WordEngine:
                 yield Generation(text, prompt.tokens, 7, number, self._delay, seconds, finish, used)
                 if finish:
                     return
-                finish = "closed"
         finally:
             if self._log:
                 with self._log.open("a") as file:
-                    file.write(f"{finish} {time.time():.3f}\n")
+                    file.write(f"{finish or 'closed'} {time.time():.3f}\n")
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content) // 4 for message in messages)
