@@ -31,6 +31,7 @@ ROOMS = [
     "startup",
     "server",
     "ui",
+    "terminal",
     "cli_train",
     "cli",
 ]

@@ -57,7 +57,7 @@ class Page:
         free = self.prop("chat-send", "visible") is not False and self.prop("chat-stop", "visible") is False
         if free and ANSWER in text and not question and not self.said:
             return "answered"
-        if free and question and (BUSY in text or GRADIO_BUSY in self.said):
+        if free and question and BUSY in text:
             return "busy"
         return f"{free=} {question=} said={self.said} {text=}"
 

@@ -12,6 +12,7 @@ import pytest
 
 import handmade_adapters
 from crossfade.adapters.peft_files import AdapterFiles
+from crossfade.compare import compare
 from crossfade.errors import AdapterError, CorpusError, EngineError, ModelError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
@@ -236,16 +237,31 @@ def test_models_that_cannot_be_reached_give_one_sentence(
     assert len(startup.adapters) == 2, "what is there is still told"
 
 
-def test_an_embedder_that_cannot_be_had_closes_the_engine_again(
+def test_without_an_embedder_the_modes_that_need_none_are_served_and_the_others_say_why(
     settings: Settings, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fetched = []
+
     def unreachable(*_: Any, **__: Any) -> Path:
+        fetched.append(1)
         raise ModelError("The embedder cannot be had. Check the network.")
 
     monkeypatch.setattr("crossfade.startup.fetch", unreachable)
     startup = started(Startup(settings))
-    assert (startup.error, startup.pipeline) == ("The embedder cannot be had. Check the network.", None)
-    assert engine.closed
+    assert startup.error == ""
+    assert "The embedder cannot be had. Check the network." in startup.without_documents
+    pipeline = startup.pipeline
+    assert pipeline
+    query = Query("fee?", corpus="bank", task="answer")
+    assert pipeline.ask(query).generation.text
+    assert pipeline.ask(replace(query, blend=(("domain", 1.0),))).generation.text
+    for needs_it in (replace(query, rag=True), replace(query, icl=True)):
+        with pytest.raises(ModelError, match="The embedder cannot be had"):
+            pipeline.ask(needs_it)
+    assert len(fetched) == 1, "a question does not wait for the network once more"
+    columns = dict(compare(pipeline, [replace(query, rag=True), query, replace(query, icl=True)]))
+    assert [isinstance(column, ModelError) for _, column in sorted(columns.items())] == [True, False, True]
+    assert not engine.closed
 
 
 def test_what_nobody_foresaw_is_logged_and_not_shown(

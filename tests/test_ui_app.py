@@ -69,6 +69,9 @@ def test_the_theme_loads_no_font_from_elsewhere(parts: Any) -> None:
 def test_the_status_says_what_loads_what_is_ready_and_what_is_wrong(parts: Any, startup: Any) -> None:
     status_html = parts[1].status_html
     assert "Ready" in status_html(startup)
+    startup.without_documents = "The <b>embedder</b> cannot be had."
+    assert "<b>embedder" not in status_html(startup)
+    assert "The <b>embedder</b> cannot be had." in html.unescape(status_html(startup))
     startup.pipeline, startup.status = None, ("Index of tidewell: 40 of 300 passages",)
     assert "Loading" in status_html(startup)
     assert "40 of 300 passages" in status_html(startup)

@@ -6,9 +6,7 @@ in one line, 2 for words that are no command.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossfade import __version__
-from crossfade.cli_train import Bar, train
+from crossfade.cli_train import train
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.prompts import clean_question
 from crossfade.settings import Settings
+from crossfade.terminal import Bar, Printable, print_json, printable, say, tell
 from crossfade.types import MODES, Blend, Query, Sampling
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 Corpus = Annotated[str, typer.Option("--corpus", help="The corpus to ask.")]
 Task = Annotated[str, typer.Option("--task", help="Which instructions; by default those of the adapter.")]
 Adapters = Annotated[list[str] | None, typer.Option("--adapter", help="An adapter's name; by default the task's own.")]
@@ -51,7 +48,7 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
 def main() -> None:
     """The entry point: an error of ours becomes one line and exit code 1."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Printable("%(levelname)s: %(message)s"))
+    handler.setFormatter(Printable("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         app()
@@ -94,16 +91,16 @@ def ask(
                 sys.stdout.flush()
                 shown = len(answer.generation.text)
         if as_json:
-            _print_json(answer_as_dict(answer))
+            print_json(answer_as_dict(answer))
             return
         typer.echo()
         for notice in (
             *answer.notices,
             *(f"Left out to fit: {x}." for x in (answer.prompt.left_out if answer.prompt else ())),
         ):
-            _tell(notice)
+            tell(notice)
         for number, passage in enumerate(answer.passages, start=1):
-            _tell(f"[{number}] {passage.source} ({passage.document}.md)")
+            tell(f"[{number}] {passage.source} ({passage.document}.md)")
 
 
 @app.command()
@@ -128,9 +125,9 @@ def compare(
         last: dict[int, Answer | CrossfadeError] = dict(run_compare(startup.run(), queries))
         rows = [_column(queries[i].mode, last[i], answer_as_dict) for i in sorted(last)]
         if as_json:
-            _print_json(rows)
+            print_json(rows)
         for row in rows if not as_json else ():
-            typer.echo(printable(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}"))
+            say(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}")
         if any("error" in row for row in rows):
             raise typer.Exit(1)
 
@@ -155,11 +152,11 @@ def index(
             "embedded": found.embedded,
         }
         if as_json:
-            _print_json({**facts, "found": passages})
+            print_json({**facts, "found": passages})
             return
         typer.echo(f"{corpus}: {facts['passages']} passages, {found.rebuilt or 'nothing to do'}")
         for row in passages:
-            typer.echo(printable(f"\n{row['score']:.4f}  {row['source']}\n{row['text']}"))
+            say(f"\n{row['score']:.4f}  {row['source']}\n{row['text']}")
 
 
 @app.command()
@@ -178,7 +175,7 @@ def models(
         for m in CATALOGUE
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     for row in rows if not as_json else ():
         note = row["note"] if row["measured"] else f"{row['note']} Not measured here."
         typer.echo(f"{row['name']:<20} {row['kind']:<9} {row['title']} ({row['licence']}). {note}")
@@ -203,12 +200,12 @@ def adapters(as_json: AsJson = False) -> None:
     ]
     refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
     if as_json:
-        _print_json([*rows, *refused])
+        print_json([*rows, *refused])
         return
     for row in rows:
-        typer.echo(printable(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}"))
+        say(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
     for row in refused:
-        typer.echo(printable(f"{row['name']:<12} refused: {row['refused']}"))
+        say(f"{row['name']:<12} refused: {row['refused']}")
 
 
 @app.command()
@@ -240,7 +237,7 @@ def _started(base: str = "") -> Iterator[Startup]:
     """A startup that tells its progress on a terminal; its engine is closed on leaving."""
     from crossfade.startup import Startup
 
-    startup = Startup(_settings(base), report=_tell if sys.stderr.isatty() else None)
+    startup = Startup(_settings(base), report=tell if sys.stderr.isatty() else None)
     try:
         yield startup
     finally:
@@ -281,29 +278,6 @@ def _weight(text: str) -> tuple[str, float]:
 
 def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:
     return {"mode": mode, "error": str(answer)} if isinstance(answer, CrossfadeError) else as_dict(answer)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _tell(line: str) -> None:
-    typer.echo(printable(line), err=True)
-
-
-def printable(text: str) -> str:
-    """The text with its control characters written out, such as `\\x1b`, line ends and tabs kept.
-
-    A model, a document or an adapter's card could otherwise command the terminal: clear it, or write over a line.
-    """
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
-class _Printable(logging.Formatter):
-    """Log lines as `printable` text: they name files and adapters."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
 
 
 def _version(wanted: bool) -> None:

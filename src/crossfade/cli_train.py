@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
+from crossfade.terminal import Bar, print_json, tell
 
 
 def train(
@@ -71,12 +71,12 @@ def train(
         replace=replace,
     )
     check_order(order)
-    _tell("Fetching the base and the embedder ...")
+    tell("Fetching the base and the embedder ...")
     source = fetch(settings.base, settings.home, progress=Bar())
     startup.open_embedder()
-    _tell("Converting the base to train on; about half a minute the first time ...")
+    tell("Converting the base to train on; about half a minute the first time ...")
     base_folder = hf_folder(source, settings.home)
-    _tell("Making the rows with their passages ...")
+    tell("Making the rows with their passages ...")
     folder = train_adapter(
         order,
         base_folder=base_folder,
@@ -85,7 +85,10 @@ def train(
         finder=startup.index(found),
         progress=_show,
     )
-    typer.echo(json.dumps(_facts(folder), indent=2, ensure_ascii=False) if as_json else folder)
+    if as_json:
+        print_json(_facts(folder))
+    else:
+        typer.echo(folder)
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -103,21 +106,7 @@ def _show(progress: object) -> None:
     assert isinstance(progress, TrainingProgress)
     held_out = "" if progress.held_out is None else f"  held out {progress.held_out:.3f}"
     if progress.held_out is not None or progress.step % 10 == 0:
-        _tell(
+        tell(
             f"step {progress.step} of {progress.steps}  loss {progress.loss:.3f}{held_out}  "
             f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.1f} min left"
         )
-
-
-def _tell(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-class Bar:
-    """Progress of a download on standard error: one line that is written over."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        share = f"{done / total:4.0%} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
-        end = "\r" if sys.stderr.isatty() else "\n"
-        if sys.stderr.isatty() or done == total:
-            sys.stderr.write(f"{stage:<10} {share}{end}")

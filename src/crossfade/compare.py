@@ -11,9 +11,9 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
-from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.errors import CrossfadeError, ModelError, QuestionError
 from crossfade.pipeline import Pipeline
-from crossfade.types import MODE_SWITCHES, Answer, Blend, Query, mode_switches
+from crossfade.types import MODE_SWITCHES, Answer, Blend, Passage, Query, mode_switches
 
 MAX_COLUMNS = 6
 
@@ -46,9 +46,17 @@ def compare(
     if any((q.text, q.corpus, q.history) != (first.text, first.corpus, first.history) for q in queries):
         raise QuestionError("A comparison asks one question of one corpus.")
     stop = stop or Event()
-    passages = pipeline.retrieve(first) if any(q.rag for q in queries) else ()
+    passages: tuple[Passage, ...] = ()
+    no_embedder: ModelError | None = None
+    if any(q.rag for q in queries):
+        try:
+            passages = pipeline.retrieve(first)
+        except ModelError as error:
+            no_embedder = error
     for column, query in enumerate(queries):
         try:
+            if query.rag and no_embedder:
+                raise no_embedder
             with closing(pipeline.stream(query, stop=stop, passages=passages)) as answers:
                 for answer in answers:
                     yield column, answer

@@ -15,7 +15,7 @@ from pathlib import Path
 from crossfade.adapters.registry import Registry, scan
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
 from crossfade.engines.llamacpp import LlamaCppEngine
-from crossfade.errors import AdapterError, CorpusError, CrossfadeError, EngineError
+from crossfade.errors import AdapterError, CorpusError, CrossfadeError, EngineError, ModelError
 from crossfade.examples import ExampleStore
 from crossfade.models.catalogue import knows_english_only
 from crossfade.models.embedder_gguf import embedder_gguf
@@ -45,7 +45,10 @@ class AdapterCard:
 
 
 class Startup:
-    """Everything of one process. `pipeline` is None until it is ready; `error` says why it never will be."""
+    """Everything of one process. `pipeline` is None until it is ready; `error` says why it never will be.
+
+    `without_documents` says why only the modes without RAG and ICL are served, or is empty.
+    """
 
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None) -> None:
         """Read corpora and adapters. `report` is called with each new line of the status."""
@@ -54,6 +57,7 @@ class Startup:
         self.registry: Registry = scan(settings.adapters, settings.my_adapters)
         self.pipeline: Pipeline | None = None
         self.embedder: LlamaCppEmbedder | None = None
+        self.without_documents = ""
         self.error = " ".join(self.broken_corpora) if not self.corpora else ""
         self._report = report or (lambda line: None)
         self._status: dict[str, str] = {}
@@ -94,6 +98,9 @@ class Startup:
             self._note("Documents", "getting the embedder")
             self.open_embedder()
             self._index_all()
+        except ModelError as error:  # base and fine-tune need no embedder
+            self.without_documents = f"{error} Until then answers come without RAG and ICL; start again to have them."
+            logger.info("%s", self.without_documents)
         except BaseException:
             engine.close()
             raise
@@ -106,7 +113,7 @@ class Startup:
             refused=self._refused,
             english_only=[what for what, name in models.items() if knows_english_only(name)],
         )
-        self._note("Documents", "ready")
+        self._note("Documents", "left out" if self.without_documents else "ready")
         return self.pipeline
 
     def open_engine(self) -> LlamaCppEngine:
@@ -140,6 +147,8 @@ class Startup:
     def open_embedder(self) -> LlamaCppEmbedder:
         """The embedder, opened once. Raises ModelError."""
         with self._lock:
+            if self.without_documents:
+                raise ModelError(self.without_documents)
             if self.embedder is None:
                 folder = fetch(EMBEDDER, self.settings.home, progress=partial(self._progress, "Documents"))
                 gguf = embedder_gguf(folder, self.settings.home)

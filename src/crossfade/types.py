@@ -127,8 +127,8 @@ class Generation:
     """The answer so far and what it cost. Seconds count from the engine's request; `finish` is empty while it streams.
 
     `cached_tokens` of the `prompt_tokens` were not computed again; None where the engine has not told yet, or was
-    stopped before it could. `adapters` holds (name, weight, sha256) of each
-    adapter that made the text. Finish is `stop`, `length` or `cancelled`.
+    stopped before it could. `adapters` holds (name, weight, sha256) of each adapter that made the text. Finish is
+    `stop`, `length` or `cancelled`.
     """
 
     text: str = ""

@@ -132,6 +132,7 @@ class StandIn:
         )
         self.corpora: tuple[Corpus, ...] = (read_corpus(self.settings.corpora, "tidewell"),)
         self.broken_corpora = tuple(filter(None, [broken]))
+        self.without_documents = ""
         tasks = {"domain": "answer", "json": "ticket", "style": "voice"}
         hashes = {name: f"{number:x}" * 64 for number, name in enumerate(adapters, start=10)}
         self.adapters = tuple(

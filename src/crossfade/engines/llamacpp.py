@@ -8,7 +8,6 @@ tested, new requests go to it, and the first is dropped when its last request ha
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from crossfade.adapters.gguf_twin import gguf_twin
 from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.engines.openai_stream import complete, post, stream_events
 from crossfade.engines.protocol import Capabilities
+from crossfade.engines.self_test import PROBE, check_effect
 from crossfade.engines.slots import SlotTable
 from crossfade.errors import AdapterError, EngineError, ModelError
 from crossfade.models.gguf_file import BaseDescription
@@ -30,8 +30,6 @@ from crossfade.types import Blend, Generation, Message, Prompt, Sampling
 
 PREFILL_STEP = 256
 """Tokens of a prompt that are computed between two looks at whether the reader has gone."""
-PROBE = (Message("user", "Hello. What can you tell me about the fees?"),)
-"""The prompt on which an adapter must change the logits."""
 
 
 @dataclass(slots=True)
@@ -114,7 +112,7 @@ class LlamaCppEngine:
             server = self._start((*kept, *adapters))
             try:
                 for adapter in adapters:
-                    self._self_test(server, adapter)
+                    check_effect(adapter.name, lambda blend: self._top_tokens(server, PROBE, blend=blend, n=20))
             except BaseException:
                 self._retire(server)
                 raise
@@ -302,20 +300,6 @@ class LlamaCppEngine:
             reply = complete(server.address, body | {"id_slot": lease.number, "cache_prompt": False})
         top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return {t["id"]: float("nan") if t["logprob"] is None else float(t["logprob"]) for t in top}
-
-    def _self_test(self, server: _Server, adapter: AdapterFiles) -> None:
-        base = self._top_tokens(server, PROBE, blend=(), n=20)
-        with_it = self._top_tokens(server, PROBE, blend=((adapter.name, 1.0),), n=20)
-        if not all(map(math.isfinite, with_it.values())):
-            raise AdapterError(
-                f"Adapter {adapter.name!r} is refused: with it the base computes no numbers. Train it anew."
-            )
-        moved = max(abs(with_it.get(token, -99.0) - value) for token, value in base.items())
-        if moved < 1e-5:
-            raise AdapterError(
-                f"Adapter {adapter.name!r} is refused: it does not change what the base says. It is untrained, or its "
-                "weights are zero."
-            )
 
 
 def defuse(text: str, control_tokens: Sequence[str]) -> str:

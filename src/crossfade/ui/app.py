@@ -118,13 +118,14 @@ def theme() -> Any:
 
 
 def status_html(startup: Startup) -> str:
-    """One line on what is loading, ready or wrong; a broken corpus is told in each."""
+    """One line on what is loading, ready or wrong; what is left out, such as a broken corpus, is told in each."""
     if startup.error:
         return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
+    left_out = (*startup.broken_corpora, *filter(None, [startup.without_documents]))
     lines = "".join(f"<span>{render.escape(line)}</span>" for line in told)
-    lines += "".join(f'<span class="cf-left">{render.escape(line)}</span>' for line in startup.broken_corpora)
+    lines += "".join(f'<span class="cf-left">{render.escape(line)}</span>' for line in left_out)
     word = "Ready" if ready else "Loading"
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
 

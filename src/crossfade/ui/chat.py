@@ -117,7 +117,7 @@ class ChatTab:
         freed = [[self.box, self.turns], [self.box, self.chatbot, self.turns, *buttons]]
         answered.then(self._finish, *freed, **AT_ONCE)
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        answered.failure(self._finish, *freed, **AT_ONCE)
+        answered.failure(self._refuse, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
         self.clear.click(lambda: ((), [], ""), None, [self.turns, self.chatbot, self.notice], **AT_ONCE)
 
@@ -185,13 +185,19 @@ class ChatTab:
             shown = shown.failed(answering.sentence(error))
         yield [*earlier, *shown.messages()], (*before, shown)
 
-    def _finish(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
+    def _refuse(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
+        """Free the controls after an answer whose place in the queue was refused."""
+        return self._finish(request, box, turns, why=answering.BUSY)
+
+    def _finish(
+        self, request: gr.Request, box: str, turns: Conversation, why: str = answering.STOPPED
+    ) -> tuple[Any, ...]:
         """Free the controls. A question that failed goes back into the box, unless something new stands there."""
         if not self._running.forget(str(request.session_hash), TAB) or not turns:
             return (gr.skip(),) * 6
         *before, shown = turns
         if shown.open:
-            shown = shown.failed(answering.STOPPED)
+            shown = shown.failed(why)
         turns = (*before, shown)
         text = shown.query.text if shown.error and not box.strip() else gr.skip()
         return text, all_messages(turns), turns, *_buttons(answering=False)

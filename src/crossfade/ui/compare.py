@@ -117,7 +117,7 @@ class CompareTab:
         freed = [self.asked, [self.asked, *self.columns, *buttons]]
         answered.then(self._finish, *freed, **AT_ONCE)
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        answered.failure(self._finish, *freed, **AT_ONCE)
+        answered.failure(self._refuse, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
@@ -173,12 +173,16 @@ class CompareTab:
             now = list(end_open(now, answering.sentence(error)))
         yield [tuple(now), *_redraw(now, asked)[1:]]
 
-    def _finish(self, request: gr.Request, columns: Columns) -> list[Any]:
+    def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
+        """Free the controls after a comparison whose place in the queue was refused."""
+        return self._finish(request, columns, why=answering.BUSY)
+
+    def _finish(self, request: gr.Request, columns: Columns, why: str = answering.STOPPED) -> list[Any]:
         """Free the controls."""
         if not self._running.forget(str(request.session_hash), TAB):
             return [gr.skip()] * (MAX_COLUMNS + 3)
         left = [place for place, column in enumerate(columns) if column.open]
-        columns = end_open(columns, answering.STOPPED)
+        columns = end_open(columns, why)
         return [columns, *_redraw(columns, left)[1:], *_buttons(answering=False)]
 
     def _stop(self, request: gr.Request) -> None:
