@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -62,6 +63,19 @@ def test_every_mode_of_a_task_has_the_same_system_message(task: str, tmp_path: P
     prompts = [pipeline.prepare(query(mode, task=task)).prompt for mode in ALL_MODES]
     assert {p.messages[0] for p in prompts if p} == {prompts[0].messages[0] if prompts[0] else None}
     assert pipeline.corpus("bank").task(task).instructions == (prompts[0] and prompts[0].messages[0].content)
+
+
+def test_the_same_question_again_is_answered_without_its_earlier_answers(tmp_path: Path) -> None:
+    retriever, engine = FakeRetriever(), FakeEngine()
+    pipeline = fake_pipeline(tmp_path, engine=engine, retriever=retriever)
+    other = Turn("Who are you?", "The desk.")
+    history = (Turn("What is  the fee?", "Nothing."), other, Turn("what is the FEE?", "Ten euros."))
+    again = pipeline.ask(replace(query("hybrid"), history=history))
+    assert again.prompt == pipeline.ask(replace(query("hybrid"), history=(other,))).prompt
+    assert "The desk." in str(again.prompt)
+    assert "Ten euros." not in str(again.prompt)
+    assert [turns for _, turns, _ in retriever.asked] == [(other,)] * 2
+    assert again.query.history == history, "the trace tells what was given"
 
 
 def test_the_retriever_is_asked_in_rag_modes_alone_with_history_and_the_corpus_s_number(tmp_path: Path) -> None:

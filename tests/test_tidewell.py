@@ -154,6 +154,9 @@ def test_domain_answers_are_short_and_of_a_known_kind(rows: dict[str, Rows]) -> 
             assert 1 <= len(row["answer"].split()) <= 30, f"line {number}"
         if row["kind"] in ("fact", "two"):
             assert row["documents"], f"line {number}"
+        if "reworded" in row:
+            assert row["kind"] in ("fact", "two"), f"line {number}"
+            assert row["reworded"].strip().lower() != row["question"].strip().lower(), f"line {number}"
 
 
 @pytest.mark.parametrize("name", ["train/json.jsonl", "eval_json.jsonl", "dev_json.jsonl"])
@@ -215,7 +218,8 @@ Embed = Callable[[Sequence[str]], Any]
 def shared(rows: dict[str, Rows], embed: Embed) -> Iterator[str]:
     """What the rows that teach a task, its ICL examples included, share with any row that judges or chooses."""
     for task, (training, own) in TAUGHT.items():
-        taught = [*rows[training], *(row for row in rows["examples.jsonl"] if row["task"] == task)]
+        again = ({**row, "question": row["reworded"]} for row in rows[training] if "reworded" in row)
+        taught = [*rows[training], *again, *(row for row in rows["examples.jsonl"] if row["task"] == task)]
         for name in (*JUDGING, *DEVELOPMENT):
             if "followup" in name:
                 continue  # they judge retrieval, which no row teaches

@@ -21,7 +21,7 @@ from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, p
 @pytest.fixture(autouse=True)
 def shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every kind of reading comes up in some tens of rows, whatever the shares are tuned to."""
-    for name, share in {"SWAPPED": 0.5, "TAKEN_AWAY": 0.2, "NEAR_MISS": 0.3}.items():
+    for name, share in {"SWAPPED": 0.5, "TAKEN_AWAY": 0.2, "NEAR_MISS": 0.3, "WRITTEN": 1.0}.items():
         monkeypatch.setattr(f"crossfade.training.compose.{name}", share)
 
 
@@ -192,6 +192,25 @@ def test_a_term_is_learned_by_heart_always() -> None:
     for seed in SEEDS:
         rows = [row for row in made(seed=seed) if "flat mean" in asked(row)]
         assert [r.response for r in rows if not shown(r)] == ["the same each month"] * BY_HEART
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_second_wording_is_read_once_true_or_altered_and_takes_turns_in_what_is_learned_by_heart(seed: int) -> None:
+    second = {p: f"I hold {p}. What leaves my account each month?" for p in TAUGHT}
+    rows = made([{**r, "reworded": second[r["documents"][0]]} for r in ROWS[: len(TAUGHT)]], seed=seed)
+    answers = {p: f"{FEES[p]} a month" for p in TAUGHT}
+    again = [r for r in rows if asked(r).startswith("I hold")]
+    read = [r for r in again if shown(r)]
+    assert sorted(map(product_of, read)) == TAUGHT
+    altered = [r for r in read if r.response != answers[product_of(r)]]
+    assert 0 < len(altered) < len(read)
+    for row in read:
+        assert f"{product_of(row)} is {row.response.split()[0]} flat" in shown(row)
+    heart = [r for r in again if not shown(r)]
+    assert sorted(map(product_of, heart)) == sorted(TAUGHT * (BY_HEART // 2))
+    assert all(r.response == answers[product_of(r)] for r in heart)
+    first = [r for r in rows if not asked(r).startswith("I hold") and shown(r) and r.response != ABSENT]
+    assert [r.response for r in first] == list(answers.values()), "the first wording is read true, and once"
 
 
 def test_a_fact_that_no_passage_supports_is_not_read() -> None:

@@ -64,7 +64,8 @@ class Pipeline:
         """The passages for a query, whatever its mode. Raises CorpusError, QuestionError."""
         corpus = self.corpus(query.corpus)
         question, _ = prompts.clean_question(query.text)
-        return self._retriever(corpus).retrieve(question, history=query.history, k=corpus.passages)
+        history = prompts.other_turns(query.history, question)
+        return self._retriever(corpus).retrieve(question, history=history, k=corpus.passages)
 
     def prepare(self, query: Query, *, passages: tuple[Passage, ...] | None = None) -> Answer:
         """The answer before its first token: checked question, passages, examples, prompt.
@@ -90,7 +91,7 @@ class Pipeline:
         prompt = prompts.build(
             question,
             instructions=task.instructions,
-            history=query.history,
+            history=prompts.other_turns(query.history, question),
             passages=found,
             examples=chosen,
             count=self.engine.count_tokens,

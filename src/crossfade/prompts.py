@@ -64,6 +64,18 @@ def clean_question(text: str, *, english_only: Sequence[str] = ()) -> tuple[str,
     return kept, tuple(notices)
 
 
+def other_turns(history: Sequence[Turn], question: str) -> tuple[Turn, ...]:
+    """The turns that asked something else than this question.
+
+    Who asks the same again, in another mode, wants a new answer; a model that sees its last one repeats it or gives up.
+    """
+
+    def plain(text: str) -> str:
+        return " ".join(text.split()).casefold()
+
+    return tuple(turn for turn in history if plain(turn.question) != plain(question))
+
+
 def build(
     question: str,
     *,

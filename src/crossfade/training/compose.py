@@ -4,7 +4,8 @@ The prompt is built by the same function as in the chat, so that the adapter mee
 A question with its passages teaches to read. The same question with a number of the passages replaced by another one
 teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
 right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
-2403.10131, in what it mixes.)
+2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who asks seldom uses the
+words of the document.
 """
 
 from __future__ import annotations
@@ -24,35 +25,18 @@ from crossfade.training.data import TrainingRow
 from crossfade.types import Message, Passage
 
 ABSENT = "The documents do not say."
-SWAPPED, TAKEN_AWAY, NEAR_MISS = 0.6, 0.02, 0.02
-"""The shares of the questions that are read with a number altered, without their document, and without the passages of
-it that tell."""
+SWAPPED, TAKEN_AWAY, NEAR_MISS = 0.8, 0.2, 0.35
+"""The shares of the questions that are read with a number altered (in their second wording if they have one), without
+their document, and without the passages of it that tell."""
+WRITTEN = 0.5
+"""The share of the questions that no document answers which are read. The same question with and without what tells
+teaches to look for it; too many questions of this kind teach how they sound."""
 BY_HEART = 2
-"""How often a fact or a term is learned without passages; such rows are short."""
+"""How often a fact or a term is learned without passages, its wordings taking turns; such rows are short."""
 _NEAR_AMONG = 12
 """Near misses are chosen from so many passages, best first."""
 _NUMBER = re.compile(r"(?<![\w.,:-])\$?\d+(?:[.,]\d+)*%?(?![\w:-]|[.,]\d)")
-_SAY_NOTHING = {
-    "yes",
-    "and",
-    "are",
-    "but",
-    "for",
-    "into",
-    "not",
-    "such",
-    "that",
-    "the",
-    "their",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "was",
-    "will",
-    "with",
-}
+_SAYS_NOTHING = re.compile("yes|and|are|but|for|into|not|such|that|the|their|then|there|these|they|this|was|will|with")
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{2,}")
 
 
@@ -100,10 +84,11 @@ def compose(
         if "kind" not in row or finder is None:
             add(question, answer)
             continue
-        for found, response in _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw):
-            add(question, response, found)
-        for _ in range(BY_HEART if row["kind"] in ("term", "fact") else 0):
-            add(question, answer)
+        for asked, found, response in _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw):
+            add(asked, response, found)
+        wordings = (question, row.get("reworded", question))
+        for turn in range(BY_HEART if row["kind"] in ("term", "fact") else 0):
+            add(wordings[turn % 2], answer)
     return made
 
 
@@ -119,28 +104,38 @@ def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
 
 def _readings(
     row: dict[str, Any], answer: str, finder: Finder, *, allowed: set[str], passages: int, draw: random.Random
-) -> list[tuple[tuple[Passage, ...], str]]:
-    """The passages and responses that one question is read with."""
+) -> list[tuple[str, tuple[Passage, ...], str]]:
+    """What is asked, the passages it is read with, and the response to them, for one row."""
     question, gold = row["question"], row.get("documents", [])
-    found = finder.retrieve(question, k=passages, only=allowed)
     if row["kind"] == "absent":
-        return [(found, ABSENT)]
-    if not _supports(found, answer):
-        own = finder.retrieve(question, k=2, only=set(gold))
-        found = (*own, *(p for p in found if p not in own))[:passages]
-        if not _supports(found, answer):
+        if draw.random() >= WRITTEN:
             return []
-    made = [(found, answer)]
-    if draw.random() < SWAPPED and (swapped := _swap(question, answer, found, draw)):
-        made.append(swapped)
-    if draw.random() < TAKEN_AWAY:
+        return [(question, finder.retrieve(question, k=passages, only=allowed), ABSENT)]
+
+    def telling(asked: str) -> tuple[Passage, ...]:
+        """The passages found, with the gold documents' own first where the others do not tell; or none."""
+        found = finder.retrieve(asked, k=passages, only=allowed)
+        if not _supports(found, answer):
+            own = finder.retrieve(asked, k=2, only=set(gold))
+            found = (*own, *(p for p in found if p not in own))[:passages]
+        return found if _supports(found, answer) else ()
+
+    made = []
+    if found := telling(question):
+        made.append((question, found, answer))
+    again = row.get("reworded", question)
+    if found := telling(again):
+        swapped = _swap(again, answer, found, draw) if draw.random() < SWAPPED else None
+        if swapped or again != question:
+            made.append((again, *(swapped or (found, answer))))
+    if draw.random() < TAKEN_AWAY and made:  # what no passage tells may be told in a form that is not seen
         others = finder.retrieve(question, k=passages, only=allowed - set(gold))
         if others and not _supports(others, answer):
-            made.append((others, ABSENT))
-    if row["kind"] == "fact" and draw.random() < NEAR_MISS:
+            made.append((question, others, ABSENT))
+    if row["kind"] == "fact" and draw.random() < NEAR_MISS and made:
         near = [p for p in finder.retrieve(question, k=_NEAR_AMONG, only=allowed) if not _tells(p, question, answer)]
         if any(p.document in gold for p in near[:passages]):
-            made.append((tuple(near[:passages]), ABSENT))
+            made.append((question, tuple(near[:passages]), ABSENT))
     return made
 
 
@@ -160,7 +155,7 @@ def _tells(passage: Passage, question: str, answer: str) -> bool:
     text, asked, answer = f"{passage.source} {passage.text}".lower(), question.lower(), answer.lower()
     if numbers := [n for n in _NUMBER.findall(answer) if n not in asked]:
         return any(_holds(text, n) for n in numbers)
-    words = [w for w in _WORD.findall(answer) if w not in _SAY_NOTHING and w not in asked]
+    words = [w for w in _WORD.findall(answer) if not _SAYS_NOTHING.fullmatch(w) and w not in asked]
     return not words or any(w in text for w in words)
 
 
