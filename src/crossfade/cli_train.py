@@ -28,6 +28,7 @@ def train(
     max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are left out and listed.")] = 1024,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
+    start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the folder and the card as JSON.")] = False,
 ) -> None:
@@ -68,6 +69,7 @@ def train(
             max_tokens=max_tokens,
             seed=seed,
         ),
+        start=startup.registry.get(start) if start else None,
         replace=replace,
     )
     check_order(order)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crossfade.adapters.peft_files import CARD_FILE, NAME, read_adapter
+from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles, read_adapter
 from crossfade.adapters.swap import put, workplace
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
@@ -29,7 +29,10 @@ HELD_OUT_EVERY = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to."""
+    """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to.
+
+    `start` is an adapter whose weights the training goes on from.
+    """
 
     name: str
     purpose: str
@@ -39,6 +42,7 @@ class Order:
     out: Path
     command: str
     settings: LoraSettings
+    start: AdapterFiles | None = None
     replace: bool = False
 
 
@@ -63,6 +67,11 @@ def train_adapter(
     from crossfade.training.lora import train_lora
 
     check_order(order)
+    if order.start and order.start.base_sha256 not in ("", base_sha256):
+        raise TrainingError(
+            f"Adapter {order.start.name!r} was trained for the base {order.start.base_sha256[:12]}, and this is "
+            f"{base_sha256[:12]}. Train on that base, or without a start."
+        )
     folder = order.out / order.name
     rows = read_rows(order.data)
     data_file_sha256 = hashlib.sha256(order.data.read_bytes()).hexdigest()  # now: it may be edited while this trains
@@ -90,6 +99,7 @@ def train_adapter(
             out=scratch / order.name,
             settings=order.settings,
             held_out=made[1][:48],
+            start=order.start,
             progress=progress,
         )
         _write_card(scratch / order.name, card(order, record, data_file_sha256=data_file_sha256))
@@ -130,8 +140,15 @@ def card(order: Order, record: TrainingRecord, *, data_file_sha256: str) -> dict
         "train_loss": [[step, round(loss, 4)] for step, loss in record.train_loss],
         "held_out_loss": [[step, round(loss, 4)] for step, loss in record.held_out_loss],
         "command": order.command,
+        **({"start": _origin(order.start)} if order.start else {}),
         "scores": {},
     }
+
+
+def _origin(start: AdapterFiles) -> dict[str, Any]:
+    """What is recorded of the adapter that a training went on from: which it was, and how that was made."""
+    told = ("data_file_sha256", "data_sha256", "rows", "settings", "minutes", "command", "start")
+    return {"sha256": start.sha256, **{key: start.card.get(key) for key in told}}
 
 
 def _write_card(folder: Path, content: dict[str, Any]) -> None:

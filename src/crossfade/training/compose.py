@@ -5,7 +5,8 @@ A question with its passages teaches to read. The same question with a number of
 teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
 right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
 2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who asks seldom uses the
-words of the document.
+words of the document. Some rows come after earlier turns, as in a chat, and some have their passages in another order,
+so that neither what was said before nor the first place stands for the answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from crossfade import prompts
 from crossfade.corpora.registry import Task
 from crossfade.errors import QuestionError, TrainingError
 from crossfade.training.data import TrainingRow
-from crossfade.types import Message, Passage
+from crossfade.types import Message, Passage, Turn
 
 ABSENT = "The documents do not say."
 SWAPPED, TAKEN_AWAY, NEAR_MISS = 0.8, 0.2, 0.35
@@ -31,8 +32,12 @@ their document, and without the passages of it that tell."""
 WRITTEN = 0.5
 """The share of the questions that no document answers which are read. The same question with and without what tells
 teaches to look for it; too many questions of this kind teach how they sound."""
-BY_HEART = 2
+BY_HEART = 3
 """How often a fact or a term is learned without passages, its wordings taking turns; such rows are short."""
+EARLIER, SHUFFLED = 0.3, 0.3
+"""The shares of the rows that come after one or two earlier turns, and of those with passages that have them shuffled."""
+GIVEN_UP = 0.3
+"""The share of the earlier turns in which the answer was that the documents do not say, whatever they say now."""
 _NEAR_AMONG = 12
 """Near misses are chosen from so many passages, best first."""
 _NUMBER = re.compile(r"(?<![\w.,:-])\$?\d+(?:[.,]\d+)*%?(?![\w:-]|[.,]\d)")
@@ -68,10 +73,12 @@ def compose(
     allowed = {name for row in rows for name in row.get("documents", ())}
     made: list[TrainingRow] = []
 
-    def add(question: str, answer: str, found: Sequence[Passage] = ()) -> None:
+    def add(question: str, answer: str, found: Sequence[Passage] = (), history: Sequence[Turn] = ()) -> None:
         room = limit - task.max_new_tokens
         try:
-            prompt = prompts.build(question, instructions=task.instructions, passages=found, count=count, limit=room)
+            prompt = prompts.build(
+                question, instructions=task.instructions, history=history, passages=found, count=count, limit=room
+            )
         except QuestionError:
             # Too long even alone: training leaves out what is over its limit, and lists it.
             prompt = prompts.build(question, instructions=task.instructions, count=count, limit=sys.maxsize)
@@ -79,17 +86,31 @@ def compose(
             return
         made.append(TrainingRow(messages=prompt.messages, response=answer))
 
+    def earlier(row: dict[str, Any]) -> tuple[Turn, ...]:
+        return _earlier(row, rows, draw) if draw.random() < EARLIER else ()
+
     for number, row in enumerate(rows, start=1):
         question, answer = _pair(row, number)
         if "kind" not in row or finder is None:
             add(question, answer)
             continue
         for asked, found, response in _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw):
-            add(asked, response, found)
+            order = draw.sample(found, len(found)) if draw.random() < SHUFFLED else found
+            add(asked, response, order, earlier(row))
         wordings = (question, row.get("reworded", question))
         for turn in range(BY_HEART if row["kind"] in ("term", "fact") else 0):
-            add(wordings[turn % 2], answer)
+            add(wordings[turn % 2], answer, history=earlier(row))
     return made
+
+
+def _earlier(row: dict[str, Any], rows: Sequence[dict[str, Any]], draw: random.Random) -> tuple[Turn, ...]:
+    """One or two turns on other questions, half of the time about the same document."""
+    near = [r for r in rows if set(r.get("documents", ())) & set(row.get("documents", ()))]
+    others = [r for r in (near if draw.random() < 0.5 else rows) if r is not row and r.get("question")]
+    asked = draw.sample(others, min(draw.choice((1, 2)), len(others)))
+    return tuple(
+        Turn(r["question"], ABSENT if draw.random() < GIVEN_UP else r.get("answer") or ABSENT) for r in asked
+    )
 
 
 def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import TrainingError
 from crossfade.training.batches import learned_tokens
 from crossfade.training.data import EncodedRows, TrainingRow, encode_rows, rows_sha256
@@ -25,12 +26,14 @@ def train_lora(
     out: Path,
     settings: LoraSettings,
     held_out: Sequence[TrainingRow] = (),
+    start: AdapterFiles | None = None,
     progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train on `rows` and write the adapter's folder to `out`; `base` is the name that its config gives the base.
 
-    `base_folder` is a Hugging Face folder with its tokenizer, `held_out` rows are measured and never learned. Raises
-    TrainingError: the extra `train` is missing, no rows, broken rows, `out` is taken, the loss is no number.
+    `base_folder` is a Hugging Face folder with its tokenizer, `held_out` rows are measured and never learned. With
+    `start` the training goes on from that adapter's weights. Raises TrainingError: the extra `train` is missing, no
+    rows, broken rows, `out` is taken, `start` is of another form, the loss is no number.
     """
     require_training_libraries()
     from transformers import AutoTokenizer, set_seed
@@ -46,6 +49,8 @@ def train_lora(
     device = device_name()
     set_seed(settings.seed)
     model = wrap_with_lora(_load(base_folder), settings).to(device)
+    if start is not None:
+        _begin_from(start, model, settings)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     curves = run(
         model, learned.rows, held_out=watched.rows, settings=settings, padding=padding, device=device, progress=progress
@@ -93,6 +98,23 @@ def wrap_with_lora(model: Any, settings: LoraSettings) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         raise TrainingError(f"LoRA does not fit this base with target {settings.target!r}: {error}") from error
+
+
+def _begin_from(start: AdapterFiles, model: Any, settings: LoraSettings) -> None:
+    """Put an adapter's weights into the fresh LoRA layers. Raises TrainingError where their forms differ."""
+    import torch
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    weights = {name: torch.from_numpy(matrix).float() for name, matrix in read_weights(start).items()}
+    wanted = {name: tuple(matrix.shape) for name, matrix in get_peft_model_state_dict(model).items()}
+    scales = {scale for _, _, _, scale in start.modules.values()}
+    if wanted != {n: tuple(m.shape) for n, m in weights.items()} or scales != {settings.alpha / settings.rank}:
+        ranks = " and ".join(map(str, sorted({rank for _, _, rank, _ in start.modules.values()})))
+        raise TrainingError(
+            f"Adapter {start.name!r} has rank {ranks} on {len(start.modules)} layers; asked for is rank "
+            f"{settings.rank} on {len(wanted) // 2}. Give its rank and layers, or train without a start."
+        )
+    set_peft_model_state_dict(model, weights)
 
 
 def linear_layers(model: Any) -> list[str]:
