@@ -219,6 +219,28 @@ def test_serve_gives_the_page_a_startup_with_the_wanted_address(
     assert (settings.host, settings.port, startup.settings) == ("127.0.0.2", 0, settings)
 
 
+def test_a_comparison_prints_what_is_to_be_known_of_it(run: Crossfade, engine: FakeEngine) -> None:
+    shown = run("compare", "手续费是多少? \x07", "--modes", "base,rag", "--seed", "3", "--temperature", "0.5")
+    assert shown.code == 0
+    lines = shown.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["base", "rag"]
+    assert shown.err.count("1 control character(s)") == 1
+    assert "English is all that is known" in shown.err
+    assert "[1] " in shown.err
+    rows = json.loads(run("compare", "fee?", "--modes", "base,rag", "--seed", "3", "--temperature", "0.5", "--json").out)
+    assert [(row["sampling"]["seed"], row["sampling"]["temperature"]) for row in rows] == [(3, 0.5)] * 2
+
+
+def test_a_blend_becomes_an_adapter_that_is_listed(run: Crossfade, engine: FakeEngine) -> None:
+    made = json.loads(run("adapters", "blend", "domain", "json:0.5", "--out", "mix", "--json").out)
+    assert [(part["name"], part["weight"]) for part in made["parts"]] == [("domain", 1.0), ("json", 0.5)]
+    listed = {row["name"]: row for row in json.loads(run("adapters", "--json").out)}
+    assert listed["mix"]["sha256"] == made["sha256"]
+    assert "Blend of domain + json x 0.5" in run("adapters").out
+    again = run("adapters", "blend", "domain", "--out", "mix").error()
+    assert "--replace" in again
+
+
 ERRORS: dict[str, tuple[list[str], str]] = {
     "unknown corpus": (["ask", "q", "--corpus", "bnak"], "'bnak'. Known: tidewell"),
     "corpus outside": (["ask", "q", "--corpus", "../x"], "'../x'. Known: tidewell"),
@@ -226,6 +248,8 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "unknown task": (["ask", "q", "--task", "tikcet"], "Known: answer, ticket"),
     "unknown adapter": (["ask", "q", "--mode", "hybrid", "--adapter", "jsn"], "'jsn'. Known: domain, json"),
     "unknown adapter in base mode": (["ask", "q", "--mode", "base", "--adapter", "jsn"], "'jsn'"),
+    "bad weight in a blend": (["adapters", "blend", "json:2", "--out", "mix"], "Weight 2.0"),
+    "unknown adapter in a blend": (["adapters", "blend", "jsn", "--out", "mix"], "'jsn'"),
     "bad weight": (["ask", "q", "--mode", "hybrid", "--adapter", "json:much"], "NAME:WEIGHT"),
     "unknown mode": (["ask", "q", "--mode", "hybird"], "'hybird'. Known:"),
     "unknown mode of several": (["compare", "q", "--modes", "base,hybird"], "'hybird'. Known:"),

@@ -24,8 +24,9 @@ from hypothesis import strategies as some
 
 from crossfade.adapters.peft_files import read_adapter
 from crossfade.engines import llamacpp
-from crossfade.engines.llamacpp import LlamaCppEngine, defuse
+from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.engines.openai_stream import post
+from crossfade.engines.requests import defuse
 from crossfade.errors import AdapterError, EngineError, ModelError
 from crossfade.types import Blend, Message, Query, Sampling
 from engine_kit import COBALT, MARBLE, ask, busy, gone, running, stream, until

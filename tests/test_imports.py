@@ -32,6 +32,7 @@ ROOMS = [
     "server",
     "ui",
     "terminal",
+    "cli_adapters",
     "cli_train",
     "cli",
 ]

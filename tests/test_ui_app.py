@@ -95,12 +95,15 @@ def test_a_port_in_use_is_refused_in_a_sentence_and_zero_finds_a_free_one(parts:
 def test_a_query_takes_the_task_of_its_adapter_and_bounded_sampling(parts: Any, startup: Any) -> None:
     _, _, controls = parts
     catalog = controls.Catalog(startup)
-    query, choice = controls.make_query(catalog, "Hi there", ("tidewell", "ticket/json", True, 99, 10**9, -5))
-    assert (query.task, choice.adapter, query.enforce_schema) == ("ticket", "json", True)
+    asked = controls.make_query(catalog, "Hi there", ("tidewell", "ticket/json", True, 99, 10**9, -5))
+    query = asked.query
+    assert (query.task, asked.choice.adapter, query.enforce_schema) == ("ticket", "json", True)
+    assert asked.blend == (("json", 1.0),)
     assert query.sampling.max_new_tokens == controls.MOST_NEW_TOKENS
     assert 0 <= query.sampling.temperature <= 2
     assert query.sampling.seed == 0
-    plain, choice = controls.make_query(catalog, "Hi there", (None, None, True, None, None, None))
+    asked = controls.make_query(catalog, "Hi there", (None, None, True, None, None, None))
+    plain, choice = asked.query, asked.choice
     assert (plain.task, plain.enforce_schema) == ("answer", False)
     assert plain.sampling.max_new_tokens == choice.task.max_new_tokens
     with pytest.raises(QuestionError):
@@ -144,6 +147,7 @@ def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, st
     assert [key for _, key in after] == [key for _, key in before]
     assert all("refused" in label for label, _ in after)
     for _, key in before:
-        query, choice = parts[2].make_query(catalog, "Hi there", ("tidewell", key, False, None, None, None))
+        asked = parts[2].make_query(catalog, "Hi there", ("tidewell", key, False, None, None, None))
+        query, choice = asked.query, asked.choice
         assert (query.task, choice.adapter) == (key.partition("/")[0], "")
         assert "It does not fit." in choice.why_off

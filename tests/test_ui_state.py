@@ -12,9 +12,11 @@ from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import AdapterError, EngineError, QuestionError
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
-from crossfade.ui.choices import find_choice, list_choices
+from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import end_open, make_columns
+from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history
+from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
 
 ANSWER = Task("answer", "Answer from the documents", "Answer.", adapter="domain")
@@ -94,23 +96,37 @@ def test_messages_alternate_and_an_error_keeps_what_was_answered() -> None:
     assert shown("q", finish="").open
 
 
+def asked(query: Query, choice: Choice) -> Asked:
+    return Asked(query, choice, blend_of(choice.adapter, ()))
+
+
 def test_columns_that_need_a_missing_adapter_say_so_and_the_others_are_asked() -> None:
     query = Query(text="q", corpus="bank", task="answer")
     without = find_choice(list_choices(CORPUS, []), "answer/")
-    columns = make_columns(query, ["base", "rag", "hybrid"], without)
+    columns = make_columns(asked(query, without), ["base", "rag", "hybrid"])
     assert [c.query.mode if c.query else None for c in columns] == ["base", "rag", None]
     assert "No adapter" in columns[2].error
-    with_adapter = make_columns(query, ["base", "hybrid"], replace(without, adapter="domain"))
+    with_adapter = make_columns(asked(query, replace(without, adapter="domain")), ["base", "hybrid"])
     assert [c.query.blend for c in with_adapter if c.query] == [(), (("domain", 1.0),)]
     with pytest.raises(QuestionError, match="Fewer than 2"):
-        make_columns(query, ["base", "hybrid"], without)
+        make_columns(asked(query, without), ["base", "hybrid"])
     with pytest.raises(QuestionError, match="1 modes"):
-        make_columns(query, ["base"], without)
+        make_columns(asked(query, without), ["base"])
+
+
+def test_a_mixer_s_values_are_the_blend_and_an_adapter_goes_in_once() -> None:
+    assert blend_of("domain", (1.0, "", 0.5, "", 0.5)) == (("domain", 1.0),)
+    assert blend_of("domain", (0.8, "", 0.5, "style", 0.6)) == (("domain", 0.8), ("style", 0.6))
+    assert blend_of("domain", (0, "style", 9, None, None)) == (("domain", 0.0), ("style", 1.5))
+    assert blend_of("", (1.0, "style", 0.5, "", 0.5)) == ()
+    for twice in ((1.0, "domain", 0.5, "", 0.5), (1.0, "style", 0.5, "style", 0.6)):
+        with pytest.raises(AdapterError, match="twice"):
+            blend_of("domain", twice)
 
 
 def test_a_column_grows_fails_and_ends() -> None:
     query = Query(text="q", corpus="bank", task="answer")
-    first, second = make_columns(query, ["base", "rag"], find_choice(list_choices(CORPUS, []), "answer/"))
+    first, second = make_columns(asked(query, find_choice(list_choices(CORPUS, []), "answer/")), ["base", "rag"])
     assert first.open
     grown = first.grown(Answer(query, generation=Generation("text", finish="stop")))
     assert not grown.open

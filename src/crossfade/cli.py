@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossfade import __version__
+from crossfade.cli_adapters import adapters, weighted
 from crossfade.cli_train import train
-from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.prompts import clean_question
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say, tell
-from crossfade.types import MODES, Blend, Query, Sampling
+from crossfade.types import MODES, Answer, Blend, Query, Sampling
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -37,9 +38,13 @@ app = typer.Typer(
 
 Corpus = Annotated[str, typer.Option("--corpus", help="The corpus to ask.")]
 Task = Annotated[str, typer.Option("--task", help="Which instructions; by default those of the adapter.")]
-Adapters = Annotated[list[str] | None, typer.Option("--adapter", help="An adapter's name; by default the task's own.")]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option("--adapter", help="NAME or NAME:WEIGHT, several for a blend; by default the task's own."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Base = Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf path, or hub:owner/repo/file.gguf.")]
+EnforceSchema = Annotated[bool, typer.Option("--enforce-schema", help="Decode to the task's JSON schema.")]
 MaxTokens = Annotated[int | None, typer.Option("--max-new-tokens", min=1, max=100_000)]
 Temperature = Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
@@ -68,7 +73,7 @@ def ask(
     adapter: Adapters = None,
     corpus: Corpus = "tidewell",
     task: Task = "",
-    enforce_schema: Annotated[bool, typer.Option("--enforce-schema", help="Decode to the task's JSON schema.")] = False,
+    enforce_schema: EnforceSchema = False,
     max_new_tokens: MaxTokens = None,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
@@ -94,13 +99,8 @@ def ask(
             print_json(answer_as_dict(answer))
             return
         typer.echo()
-        for notice in (
-            *answer.notices,
-            *(f"Left out to fit: {x}." for x in (answer.prompt.left_out if answer.prompt else ())),
-        ):
-            tell(notice)
-        for number, passage in enumerate(answer.passages, start=1):
-            tell(f"[{number}] {passage.source} ({passage.document}.md)")
+        _tell_notices([answer])
+        _tell_passages(answer)
 
 
 @app.command()
@@ -110,25 +110,37 @@ def compare(
     adapter: Adapters = None,
     corpus: Corpus = "tidewell",
     task: Task = "",
+    enforce_schema: EnforceSchema = False,
+    max_new_tokens: MaxTokens = None,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
     base: Base = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask one question in several modes, with one retrieval."""
+    """Ask one question in several modes, with one retrieval and one seed; each answer is printed when it is whole."""
     from crossfade.compare import compare as run_compare
     from crossfade.compare import query_in_mode
     from crossfade.trace import answer_as_dict
-    from crossfade.types import Answer
 
     with _started(base) as startup:
         query, blend = _query(startup, question, corpus, task, adapter)
+        sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
+        query = replace(query, sampling=sampling, enforce_schema=enforce_schema)
         queries = [query_in_mode(query, mode, blend=blend) for mode in modes.split(",") if mode.strip()]
-        last: dict[int, Answer | CrossfadeError] = dict(run_compare(startup.run(), queries))
-        rows = [_column(queries[i].mode, last[i], answer_as_dict) for i in sorted(last)]
+        last: dict[int, Answer | CrossfadeError] = {}
+        for i, result in run_compare(startup.run(), queries):
+            last[i] = result
+            if not as_json and (isinstance(result, CrossfadeError) or result.generation.finish):
+                say(
+                    f"{queries[i].mode:>14}  {result if isinstance(result, CrossfadeError) else result.generation.text}"
+                )
         if as_json:
-            print_json(rows)
-        for row in rows if not as_json else ():
-            say(f"{row['mode']:>14}  {row.get('answer', row.get('error'))}")
-        if any("error" in row for row in rows):
+            print_json([_column(queries[i].mode, last[i], answer_as_dict) for i in sorted(last)])
+        answers = [answer for answer in last.values() if isinstance(answer, Answer)]
+        if not as_json:
+            _tell_notices(answers)
+            _tell_passages(max(answers, key=lambda answer: len(answer.passages), default=None))
+        if len(answers) < len(queries):
             raise typer.Exit(1)
 
 
@@ -141,6 +153,8 @@ def index(
     """Build or refresh the index of a corpus."""
     with _started() as startup:
         found = startup.index(startup.corpus(corpus))
+        if found.unsaved:
+            raise CorpusError(found.unsaved)
         passages = [
             {"source": p.source, "document": p.document, "score": p.score, "text": p.text}
             for p in (found.retrieve(search) if search else ())
@@ -182,33 +196,6 @@ def models(
 
 
 @app.command()
-def adapters(as_json: AsJson = False) -> None:
-    """List the adapters: purpose, hash, and why one is refused."""
-    from crossfade.adapters.registry import scan
-
-    settings = Settings.from_environment()
-    found = scan(settings.adapters, settings.my_adapters)
-    rows: list[dict[str, Any]] = [
-        {
-            "name": a.name,
-            "purpose": a.purpose,
-            "task": a.card.get("task", ""),
-            "sha256": a.sha256,
-            "folder": str(a.folder),
-        }
-        for a in found.adapters.values()
-    ]
-    refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
-    if as_json:
-        print_json([*rows, *refused])
-        return
-    for row in rows:
-        say(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
-    for row in refused:
-        say(f"{row['name']:<12} refused: {row['refused']}")
-
-
-@app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "",
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
@@ -225,6 +212,19 @@ def serve(
     from crossfade.ui.app import serve as serve_ui
 
     serve_ui(startup, settings)
+
+
+def _tell_notices(answers: Sequence[Answer]) -> None:
+    """Say once what is to be known of answers: notices, and what was left out to fit."""
+    notices = [notice for answer in answers for notice in answer.notices]
+    left_out = [(a.query.mode, what) for a in answers if a.prompt for what in a.prompt.left_out]
+    for line in dict.fromkeys([*notices, *(f"Left out to fit, {mode}: {what}." for mode, what in left_out)]):
+        tell(line)
+
+
+def _tell_passages(answer: Answer | None) -> None:
+    for number, passage in enumerate(answer.passages if answer else (), start=1):
+        tell(f"[{number}] {passage.source} ({passage.document}.md)")
 
 
 def _settings(base: str = "") -> Settings:
@@ -253,7 +253,7 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
     text = sys.stdin.buffer.read().decode("utf-8", "replace") if question == "-" else question
     clean_question(text)
     found = startup.corpus(corpus)
-    blend = tuple(_weight(a) for a in adapters or ())
+    blend = tuple(weighted(a) for a in adapters or ())
     for name, _ in blend:
         startup.registry.get(name)
     cards = {card.name: card for card in startup.adapters}
@@ -263,17 +263,6 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
         blend = ((chosen.adapter, 1.0),)
     sampling = Sampling(max_new_tokens=chosen.max_new_tokens)
     return Query(text=text, corpus=found.name, task=chosen.name, sampling=sampling), blend
-
-
-def _weight(text: str) -> tuple[str, float]:
-    """`style` or `style:0.6` as (name, weight)."""
-    name, _, weight = text.partition(":")
-    try:
-        return name, float(weight or 1)
-    except ValueError:
-        raise QuestionError(
-            f"--adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6."
-        ) from None
 
 
 def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:
@@ -296,3 +285,4 @@ def _options(
 
 
 app.command()(train)
+app.add_typer(adapters)

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 Blend = tuple[tuple[str, float], ...]
 """The adapters of one answer with their weights, `(("style", 0.6), ("domain", 1.0))`; empty means the base model."""
 
+MAX_WEIGHT = 1.5
+"""The highest weight of an adapter in a blend; 0 is the base, 1 the adapter as it was trained."""
+
 MODES = ("base", "icl", "rag", "fine-tune", "hybrid")
 """The five named modes. Every other combination of the switches has a name made by `mode_name`."""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from crossfade.settings import Settings
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 HOSTILE = (
@@ -247,8 +249,32 @@ def test_each_session_has_a_conversation_of_its_own(open_page: Callable[..., Any
     assert "earlier turn" not in first.answer.inner_text()
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), "pyproject.toml"])
-def test_no_file_of_the_machine_is_served(open_page: Callable[..., Any], serve: Any, path: str) -> None:
+HOME = Settings.from_environment().home
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        str(Path(__file__).resolve()),
+        "pyproject.toml",
+        str(HOME / "indexes" / "tidewell" / "manifest.json"),
+        str(Settings.from_environment().corpora / "tidewell" / "corpus.toml"),
+        "http://127.0.0.1:9/",
+    ],
+)
+def test_no_file_of_the_machine_is_served_and_no_address_fetched(
+    open_page: Callable[..., Any], serve: Any, path: str
+) -> None:
     page = open_page(serve())
-    reply = page.context.request.get(f"{page.url}gradio_api/file={path}")
-    assert reply.status in (403, 404)
+    for route in (f"file={path}", f"proxy={path}", f"stream/{path}"):
+        reply = page.context.request.get(f"{page.url}gradio_api/{route}")
+        assert reply.status in (400, 403, 404, 405), route
+
+
+def test_no_file_is_taken(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve())
+    upload = {"files": {"name": "a.txt", "mimeType": "text/plain", "buffer": b"mine"}}
+    for route in ("gradio_api/upload", "upload", "gradio_api/upload/"):
+        reply = page.context.request.post(f"{page.url}{route}", multipart=upload)
+        assert reply.status in (404, 405), route

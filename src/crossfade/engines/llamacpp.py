@@ -22,8 +22,9 @@ from crossfade.adapters.gguf_twin import gguf_twin
 from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.engines.openai_stream import complete, post, stream_events
 from crossfade.engines.protocol import Capabilities
+from crossfade.engines.requests import check_blend, defuse
 from crossfade.engines.self_test import PROBE, check_effect
-from crossfade.engines.slots import SlotTable
+from crossfade.engines.slots import BETWEEN, SlotTable
 from crossfade.errors import AdapterError, EngineError, ModelError
 from crossfade.models.gguf_file import BaseDescription
 from crossfade.types import Blend, Generation, Message, Prompt, Sampling
@@ -145,10 +146,10 @@ class LlamaCppEngine:
         began = time.perf_counter()
         with self._use() as server:
             hashes = {a.name: a.sha256 for a in server.adapters}
-            self._check_blend(blend, hashes)
+            check_blend(blend, hashes)
             used = tuple((name, weight, hashes[name]) for name, weight in blend)
             messages = self._safe(prompt.messages)
-            text = "\0".join(m["content"] for m in messages)
+            text = BETWEEN.join(m["content"] for m in messages)
             with server.slots.lease(blend, text, stop) as lease:
                 if lease is None:
                     yield Generation(finish="cancelled", adapters=used, seconds=time.perf_counter() - began)
@@ -169,7 +170,7 @@ class LlamaCppEngine:
         Raises AdapterError and EngineError.
         """
         with self._use() as server:
-            self._check_blend(blend, {a.name: a.sha256 for a in server.adapters})
+            check_blend(blend, {a.name: a.sha256 for a in server.adapters})
             return self._top_tokens(server, messages, blend=blend, n=n)
 
     def close(self) -> None:
@@ -254,17 +255,6 @@ class LlamaCppEngine:
         """The messages with the base's control tokens broken up, so that no text can end its own turn."""
         return [{"role": m.role, "content": defuse(m.content, self._base.control_tokens)} for m in messages]
 
-    def _check_blend(self, blend: Blend, hashes: Mapping[str, str]) -> None:
-        if len({name for name, _ in blend}) < len(blend):
-            raise AdapterError(
-                f"The blend {', '.join(name for name, _ in blend)} names an adapter twice; name it once."
-            )
-        for name, weight in blend:
-            if name not in hashes:
-                raise AdapterError(f"Unknown adapter {name!r}. Loaded: {', '.join(sorted(hashes)) or 'none'}.")
-            if not 0.0 <= weight <= 1.5:
-                raise AdapterError(f"Weight {weight} of adapter {name!r} is not allowed; use 0 to 1.5.")
-
     def _body(
         self,
         server: _Server,
@@ -295,16 +285,8 @@ class LlamaCppEngine:
         # The server tells nothing of a token that is half a character. The bias makes it draw a whole one; the
         # probabilities it tells are those before the bias.
         body |= {"logprobs": True, "top_logprobs": n, "logit_bias": [["a", 100.0]]}
-        with server.slots.lease(blend, "\0".join(m["content"] for m in safe), Event()) as lease:
+        with server.slots.lease(blend, BETWEEN.join(m["content"] for m in safe), Event()) as lease:
             assert lease is not None  # only a set event gives none
             reply = complete(server.address, body | {"id_slot": lease.number, "cache_prompt": False})
         top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return {t["id"]: float("nan") if t["logprob"] is None else float(t["logprob"]) for t in top}
-
-
-def defuse(text: str, control_tokens: Sequence[str]) -> str:
-    """The text with a space inside every control token of the model, so that it is read as plain text."""
-    for token in control_tokens:
-        if token in text:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text

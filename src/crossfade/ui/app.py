@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossfade.errors import SettingsError
 from crossfade.settings import Settings
@@ -74,6 +77,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         theme=theme(),
         css_paths=[STYLE],
         footer_links=[],
+        app_kwargs={"middleware": [Middleware(NoUploads)]},
         show_error=False,
         share=False,
         inbrowser=False,
@@ -86,6 +90,19 @@ def serve(startup: Startup, settings: Settings) -> None:
         mcp_server=False,
         run_history=False,
     )
+
+
+class NoUploads:
+    """Answers uploads with 404: the page takes no file, and Gradio's own route keeps whatever is sent to it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload"):
+            await PlainTextResponse("This page takes no files.", status_code=404)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def theme() -> Any:

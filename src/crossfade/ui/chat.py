@@ -30,6 +30,7 @@ from crossfade.ui.controls import (
     wire,
 )
 from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history
+from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.suggestions import suggestions_of
 from crossfade.ui.switches import Switches
@@ -72,7 +73,8 @@ class ChatTab:
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 corpus, choice = corpus_and_choice(self._catalog)
                 self.switches.draw_boxes()
-                self.controls = Controls(corpus, choice, *answer_settings(self._catalog))
+                mixer = Mixer(self._catalog.loaded())
+                self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
                 self.clear = gr.Button("Clear the conversation", size="sm", elem_id="chat-clear")
 
     def _draw_question(self) -> None:
@@ -142,12 +144,12 @@ class ChatTab:
         try:
             if self._busy():
                 raise EngineError(answering.BUSY)
-            query, choice = make_query(self._catalog, text, values)
+            asked = make_query(self._catalog, text, values)
+            choice = asked.choice
             if fine_tune and not choice.adapter:
                 raise AdapterError(choice.why_off)
             mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-            blend = ((choice.adapter, 1.0),) if choice.adapter else ()
-            query = query_in_mode(query, mode, blend=blend)
+            query = query_in_mode(asked.query, mode, blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
             return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 3)
@@ -186,8 +188,9 @@ class ChatTab:
         yield [*earlier, *shown.messages()], (*before, shown)
 
     def _refuse(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
-        """Free the controls after an answer whose place in the queue was refused."""
-        return self._finish(request, box, turns, why=answering.BUSY)
+        """Free the controls after an answer whose place in the queue was refused, or whose writing broke down."""
+        waited = self._running.waits(str(request.session_hash), TAB)
+        return self._finish(request, box, turns, why=answering.BUSY if waited else answering.UNEXPECTED)
 
     def _finish(
         self, request: gr.Request, box: str, turns: Conversation, why: str = answering.STOPPED

@@ -1,4 +1,4 @@
-"""The columns of one comparison. Pure; knows neither Gradio nor how an answer is made."""
+"""The columns of one comparison. Pure; knows not how an answer is made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crossfade.compare import MAX_COLUMNS, query_in_mode
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.types import Answer, Query, mode_switches
 from crossfade.ui import answering, render
-from crossfade.ui.choices import Choice
+from crossfade.ui.controls import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,17 @@ class Column:
 Columns = tuple[Column, ...]
 
 
-def make_columns(query: Query, modes: Sequence[str], choice: Choice) -> Columns:
+def make_columns(asked: Asked, modes: Sequence[str]) -> Columns:
     """A column for each mode; those that need an adapter which is not there say so and are not asked."""
     if not 2 <= len(modes) <= MAX_COLUMNS:
         raise QuestionError(f"{len(modes)} modes are chosen; a comparison takes 2 to {MAX_COLUMNS}.")
-    columns = []
+    columns, choice = [], asked.choice
     for mode in modes:
         if not choice.adapter and (mode_switches(mode) or (True,))[0]:
             columns.append(Column(mode, error=choice.why_off))
         else:
-            blend = ((choice.adapter, 1.0),)
-            asked = query_in_mode(query, mode, blend=blend)
-            columns.append(Column(mode, asked, choice.task.schema, waiting=answering.WAITING))
+            query = query_in_mode(asked.query, mode, blend=asked.blend)
+            columns.append(Column(mode, query, choice.task.schema, waiting=answering.WAITING))
     if sum(column.open for column in columns) < 2:
         raise QuestionError(f"Fewer than 2 of the chosen modes can answer. {choice.why_off}")
     return tuple(columns)

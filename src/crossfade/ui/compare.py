@@ -29,6 +29,7 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
+from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.suggestions import suggestions_of
 
@@ -81,7 +82,8 @@ class CompareTab:
                     self.examples = [(gr.Button(_short(s.text), size="sm"), s) for s in suggestions_of(self._catalog)]
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 corpus, choice = corpus_and_choice(self._catalog)
-                self.controls = Controls(corpus, choice, *answer_settings(self._catalog))
+                mixer = Mixer(self._catalog.loaded())
+                self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
         with gr.Row(elem_classes="cf-columns", elem_id="compare-columns"):
             self.columns = [
                 gr.HTML("", visible=False, min_width=230, elem_classes="cf-column", elem_id=f"column-{n}")
@@ -129,8 +131,8 @@ class CompareTab:
         try:
             if self._busy():
                 raise EngineError(answering.BUSY)
-            query, choice = make_query(self._catalog, text, values)
-            columns = make_columns(query, [mode for mode in ALL_MODES if mode in modes], choice)
+            asked = make_query(self._catalog, text, values)
+            columns = make_columns(asked, [mode for mode in ALL_MODES if mode in modes])
         except CrossfadeError as error:
             return [gr.skip(), render.note_html(str(error), kind="error"), *[gr.skip()] * (MAX_COLUMNS + 2)]
         if not self._running.begin(str(request.session_hash), TAB):
@@ -174,8 +176,9 @@ class CompareTab:
         yield [tuple(now), *_redraw(now, asked)[1:]]
 
     def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
-        """Free the controls after a comparison whose place in the queue was refused."""
-        return self._finish(request, columns, why=answering.BUSY)
+        """Free the controls after a comparison whose place in the queue was refused, or whose writing broke down."""
+        waited = self._running.waits(str(request.session_hash), TAB)
+        return self._finish(request, columns, why=answering.BUSY if waited else answering.UNEXPECTED)
 
     def _finish(self, request: gr.Request, columns: Columns, why: str = answering.STOPPED) -> list[Any]:
         """Free the controls."""

@@ -11,8 +11,9 @@ import gradio as gr
 from crossfade import prompts
 from crossfade.corpora.registry import Corpus
 from crossfade.errors import CorpusError, CrossfadeError
-from crossfade.types import Query, Sampling, Turn
+from crossfade.types import Blend, Query, Sampling, Turn
 from crossfade.ui.choices import Choice, find_choice, list_choices
+from crossfade.ui.mixer import Mixer, blend_of
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -36,11 +37,22 @@ class Controls:
     temperature: Any
     tokens: Any
     seed: Any
+    mixer: Mixer
 
     @property
     def values(self) -> list[Any]:
-        """The components, in the order of the arguments of `make_query`."""
-        return [self.corpus, self.choice, self.enforce, self.temperature, self.tokens, self.seed]
+        """The components, in the order in which `make_query` takes them."""
+        own = [self.corpus, self.choice, self.enforce, self.temperature, self.tokens, self.seed]
+        return [*own, *self.mixer.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a tab's controls ask: the query in base mode, the choice it belongs to, the blend for fine-tuning modes."""
+
+    query: Query
+    choice: Choice
+    blend: Blend
 
 
 class Catalog:
@@ -83,6 +95,10 @@ class Catalog:
             return self.choice(corpus, key)
         except CrossfadeError:
             return None
+
+    def loaded(self) -> list[str]:
+        """The names of the adapters that are served, whatever their task."""
+        return [card.name for card in self._startup.adapters if not card.refused]
 
     def offered(self, corpus: str | None) -> list[tuple[str, str]]:
         """(label, key) of each choice."""
@@ -146,25 +162,24 @@ def wire(catalog: Catalog, controls: Controls) -> None:
 def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     """When the trigger fires, offer the adapters as they are now; what was chosen stays where it is still there."""
 
-    def offer(corpus: str | None, key: str | None) -> Any:
+    def offer(corpus: str | None, key: str | None, *added: str | None) -> list[Any]:
         offered, chosen = catalog.offered(corpus), catalog.choice_if_there(corpus, key)
         if chosen is None:
-            return gr.skip()
+            return [gr.skip()] * (1 + len(added))
         if chosen.key not in [value for _, value in offered]:
             offered.append((chosen.label, chosen.key))  # gone, and said so: no other one takes its place
-        return gr.Dropdown(choices=offered, value=chosen.key)
+        return [gr.Dropdown(choices=offered, value=chosen.key), *controls.mixer.offer(catalog.loaded(), added)]
 
-    return trigger(offer, [controls.corpus, controls.choice], controls.choice, **AT_ONCE)
+    names = controls.mixer.names
+    return trigger(offer, [controls.corpus, controls.choice, *names], [controls.choice, *names], **AT_ONCE)
 
 
-def make_query(
-    catalog: Catalog, text: str | None, values: Sequence[Any], *, history: tuple[Turn, ...] = ()
-) -> tuple[Query, Choice]:
-    """The question as a query in base mode, and the choice it belongs to; the mode's switches are added by the tab.
+def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, history: tuple[Turn, ...] = ()) -> Asked:
+    """What is asked; the mode's switches are added by the tab.
 
-    `values` are those of `Controls.values`. Raises QuestionError and CorpusError.
+    `values` are those of `Controls.values`. Raises QuestionError, CorpusError and AdapterError.
     """
-    corpus_name, key, enforce, temperature, tokens, seed = values
+    corpus_name, key, enforce, temperature, tokens, seed, *mixed = values
     prompts.clean_question(text or "")
     corpus = catalog.corpus(corpus_name)
     choice = catalog.choice(corpus.name, key)
@@ -181,4 +196,4 @@ def make_query(
         sampling=sampling,
         enforce_schema=bool(enforce) and choice.task.schema is not None,
     )
-    return query, choice
+    return Asked(query, choice, blend_of(choice.adapter, mixed))

@@ -54,6 +54,12 @@ class Running:
             if entry := self._entries.get((session, tab)):
                 entry.stop.set()
 
+    def waits(self, session: str, tab: str) -> bool:
+        """Whether an answer is under way that nobody has begun to write."""
+        with self._lock:
+            entry = self._entries.get((session, tab))
+            return entry is not None and not entry.taken
+
     def forget(self, session: str, tab: str) -> bool:
         """Forget an answer that nobody writes: closed, or never taken. False while it is written, or where none is."""
         with self._lock:

@@ -1,0 +1,76 @@
+"""The commands `crossfade adapters`: list them, and write a blend as one of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossfade.errors import QuestionError
+from crossfade.settings import Settings
+from crossfade.terminal import print_json, say
+
+adapters = typer.Typer(name="adapters", invoke_without_command=True, rich_markup_mode=None)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@adapters.callback()
+def show(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the adapters: purpose, hash, and why one is refused. `adapters blend` writes a blend as one of its own."""
+    if context.invoked_subcommand:
+        return
+    from crossfade.adapters.registry import scan
+
+    settings = Settings.from_environment()
+    found = scan(settings.adapters, settings.my_adapters)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": a.name,
+            "purpose": a.purpose,
+            "task": a.card.get("task", ""),
+            "sha256": a.sha256,
+            "folder": str(a.folder),
+        }
+        for a in found.adapters.values()
+    ]
+    refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
+    if as_json:
+        print_json([*rows, *refused])
+        return
+    for row in rows:
+        say(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
+    for row in refused:
+        say(f"{row['name']:<12} refused: {row['refused']}")
+
+
+@adapters.command()
+def blend(
+    parts: Annotated[list[str], typer.Argument(help="Adapters, each NAME or NAME:WEIGHT.", metavar="NAME[:WEIGHT]...")],
+    out: Annotated[str, typer.Option("--out", help="The new adapter's name, or the path of its folder.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a blend of adapters as one adapter that does exactly the same."""
+    from crossfade.adapters.blending import write_blend
+    from crossfade.adapters.registry import scan
+
+    settings = Settings.from_environment()
+    registry = scan(settings.adapters, settings.my_adapters)
+    chosen = tuple((registry.get(name), weight) for name, weight in map(weighted, parts))
+    place = Path(out) if "/" in out else settings.my_adapters / out
+    made = write_blend(chosen, place, replace=replace)
+    if as_json:
+        print_json({"name": made.name, "folder": str(made.folder), "sha256": made.sha256, **made.card})
+    else:
+        say(f"{made.folder}  {made.sha256[:12]}  {made.purpose}")
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """`style` or `style:0.6` as (name, weight). Raises QuestionError."""
+    name, _, weight = text.partition(":")
+    try:
+        return name, float(weight or 1)
+    except ValueError:
+        raise QuestionError(f"Adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6.") from None
