@@ -266,6 +266,47 @@ def test_a_row_without_question_or_answer_is_told_with_its_number(row: dict[str,
         made([{"question": "q?", "answer": "a"}, row])
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"question": "q", "answer": "a", "documents": None, "kind": "fact"}, "documents must be a list"),
+        ({"question": "q", "answer": "a", "documents": 3, "kind": "fact"}, "documents must be a list"),
+        ({"question": "q", "answer": "a", "documents": [1], "kind": "fact"}, "documents must be a list"),
+        ({"message": "m", "ticket": {}, "kind": "fact"}, "needs a question"),
+    ],
+)
+def test_a_row_of_another_form_is_told_with_its_number(row: dict[str, Any], why: str) -> None:
+    with pytest.raises(TrainingError, match=f"row {len(ROWS) + 1}.*{why}"):
+        made([*ROWS, row])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_some_rows_come_after_other_questions_and_some_of_those_were_given_up(seed: int) -> None:
+    rows = made(seed=seed)
+    after = [row for row in rows if len(row.messages) > 2]
+    assert 0 < len(after) < len(rows)
+    earlier = [message for row in after for message in row.messages[1:-1]]
+    assert {message.role for message in earlier} == {"user", "assistant"}
+    assert not any(PASSAGES_HEAD in message.content for message in earlier), "as the chat shows earlier turns"
+    for row in after:
+        assert asked(row) not in [message.content for message in row.messages[1:-1]]
+    given_up = [message.content == ABSENT for message in earlier if message.role == "assistant"]
+    assert True in given_up
+    assert False in given_up
+    told = [row for row in after if row.messages[-2].content == ABSENT and row.response != ABSENT]
+    assert told, "what was given up before does not decide what is answered now"
+
+
+def test_some_passages_stand_in_another_order_than_they_were_found() -> None:
+    straight = []
+    for row in made():
+        if shown(row):
+            best = DOCUMENTS.retrieve(asked(row), k=3)[0]
+            straight.append(shown(row).index("[1] ") < shown(row).find(best.title) < shown(row).find("[2] "))
+    assert True in straight
+    assert False in straight
+
+
 def test_passages_that_do_not_fit_are_left_out_and_never_the_answer_s_own() -> None:
     whole = count_words(made(ROWS[:20])[0].messages)
     for limit in range(TASK.max_new_tokens + 20, whole + TASK.max_new_tokens + 5, 3):
@@ -280,7 +321,8 @@ def test_a_row_that_is_too_long_alone_does_not_end_the_others() -> None:
     assert [row.response for row in rows] == ["a", "b"], "training leaves the first one out by its length and lists it"
 
 
-def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught() -> None:
+def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossfade.training.compose.SHUFFLED", 0.0)  # another order could bring it to the front
     texts = ["The monthly fee of this one?", "The monthly fee of that one?", "It is $91."]
     finder = FakeRetriever([passage(n, text, document=f"doc{n}") for n, text in enumerate(texts, start=1)])
     row = {

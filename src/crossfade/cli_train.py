@@ -26,6 +26,7 @@ def train(
     rank: Annotated[int, typer.Option(min=1, max=512)] = 8,
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Rows of one optimizer step.")] = 16,
     max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are left out and listed.")] = 1024,
+    max_rows: Annotated[int, typer.Option(min=0, help="Draw so many of the rows; 0 takes all.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
@@ -70,6 +71,7 @@ def train(
             seed=seed,
         ),
         start=startup.registry.get(start) if start else None,
+        max_rows=max_rows,
         replace=replace,
     )
     check_order(order)

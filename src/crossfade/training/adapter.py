@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +32,7 @@ HELD_OUT_EVERY = 20
 class Order:
     """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to.
 
-    `start` is an adapter whose weights the training goes on from.
+    `start` is an adapter whose weights the training goes on from. `max_rows` are drawn from the rows made, all for 0.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Order:
     command: str
     settings: LoraSettings
     start: AdapterFiles | None = None
+    max_rows: int = 0
     replace: bool = False
 
 
@@ -89,6 +91,8 @@ def train_adapter(
         )
         for part in (learned, watched)
     ]
+    if 0 < order.max_rows < len(made[0]):
+        made[0] = random.Random(order.settings.seed).sample(made[0], order.max_rows)
     with _writing(order.out), workplace(folder) as scratch:
         check_order(order)  # again: what a killed run had moved aside is back by now
         record = train_lora(

@@ -35,7 +35,7 @@ teaches to look for it; too many questions of this kind teach how they sound."""
 BY_HEART = 3
 """How often a fact or a term is learned without passages, its wordings taking turns; such rows are short."""
 EARLIER, SHUFFLED = 0.3, 0.3
-"""The shares of the rows that come after one or two earlier turns, and of those with passages that have them shuffled."""
+"""The shares of the rows that come after one or two earlier turns, and of the readings whose passages are shuffled."""
 GIVEN_UP = 0.3
 """The share of the earlier turns in which the answer was that the documents do not say, whatever they say now."""
 _NEAR_AMONG = 12
@@ -70,6 +70,7 @@ def compose(
     documents that some row names. Raises TrainingError for a row without question and answer.
     """
     draw = random.Random(seed)
+    pairs = [_pair(row, number) for number, row in enumerate(rows, start=1)]
     allowed = {name for row in rows for name in row.get("documents", ())}
     made: list[TrainingRow] = []
 
@@ -89,8 +90,7 @@ def compose(
     def earlier(row: dict[str, Any]) -> tuple[Turn, ...]:
         return _earlier(row, rows, draw) if draw.random() < EARLIER else ()
 
-    for number, row in enumerate(rows, start=1):
-        question, answer = _pair(row, number)
+    for row, (question, answer) in zip(rows, pairs, strict=True):
         if "kind" not in row or finder is None:
             add(question, answer)
             continue
@@ -108,9 +108,7 @@ def _earlier(row: dict[str, Any], rows: Sequence[dict[str, Any]], draw: random.R
     near = [r for r in rows if set(r.get("documents", ())) & set(row.get("documents", ()))]
     others = [r for r in (near if draw.random() < 0.5 else rows) if r is not row and r.get("question")]
     asked = draw.sample(others, min(draw.choice((1, 2)), len(others)))
-    return tuple(
-        Turn(r["question"], ABSENT if draw.random() < GIVEN_UP else r.get("answer") or ABSENT) for r in asked
-    )
+    return tuple(Turn(r["question"], ABSENT if draw.random() < GIVEN_UP else r.get("answer") or ABSENT) for r in asked)
 
 
 def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
@@ -118,6 +116,11 @@ def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
     answer = json.dumps(row["ticket"], ensure_ascii=False) if "ticket" in row else row.get("answer")
     if row.get("kind") == "absent":
         answer = ABSENT
+    documents = row.get("documents", [])
+    if not isinstance(documents, list) or not all(isinstance(name, str) for name in documents):
+        raise TrainingError(f"Training row {number}: documents must be a list of their names.")
+    if "kind" in row and not row.get("question"):
+        raise TrainingError(f"Training row {number} has a kind, so it needs a question.")
     if not isinstance(question, str) or not isinstance(answer, str) or not question.strip() or not answer.strip():
         raise TrainingError(f"Training row {number} needs a question and an answer, or a message and a ticket.")
     return question.strip(), answer.strip()
