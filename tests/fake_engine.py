@@ -140,7 +140,7 @@ class FakeRetriever:
     It stands in for an `Index` too.
     """
 
-    rebuilt, embedded = "", 0
+    rebuilt, embedded, unsaved = "", 0, ""
 
     def __init__(self, passages: Sequence[Passage] = PASSAGES) -> None:
         self.passages = tuple(passages)

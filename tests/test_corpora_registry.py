@@ -112,11 +112,32 @@ def test_a_corpus_toml_of_other_bytes_is_told(data: bytes, tmp_path: Path) -> No
         read_corpus(tmp_path, "bank")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 5000, "[]", "null", '"text"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[" * 5000, "[]", "null", '"text"'),
+        '{"type": "strng"}',
+        '{"properties": {"date": {"type": "string", "pattern": "["}}}',
+        '{"properties": 3}',
+    ],
+)
 def test_a_broken_schema_is_told_with_its_task(text: str, tmp_path: Path) -> None:
     (write_corpus(tmp_path) / "ticket.schema.json").write_text(text, encoding="utf-8")
     with pytest.raises(CorpusError, match=r"ticket\.schema\.json, the schema of task 'ticket'"):
         read_corpus(tmp_path, "bank")
+
+
+def test_a_folder_whose_name_is_not_allowed_is_told_so(tmp_path: Path) -> None:
+    write_corpus(tmp_path, "Harbor Bank")
+    with pytest.raises(CorpusError, match="Harbor Bank cannot be a corpus: name it with up to 64 of a-z"):
+        read_corpus(tmp_path, "Harbor Bank")
+
+
+def test_half_of_a_character_in_a_row_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "fine \\ud83d\\ude00"}\n{"question": "half \\ud800"}\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"rows\.jsonl, line 2: .*half of a character"):
+        read_rows(path)
 
 
 def test_missing_documents_are_told_with_where_they_belong(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from crossfade.engines.slots import Lease, SlotTable
+from crossfade.engines.slots import BETWEEN, Lease, SlotTable
 from crossfade.errors import EngineError
 from crossfade.types import Blend
 
@@ -45,10 +45,9 @@ def test_a_slot_has_one_lease_and_is_reused_only_for_its_last_blend(count: int, 
             assert lease.number not in running
             assert lease.number in range(count)
             assert lease.reuse == (last.get(lease.number) == argument)
-            if not lease.reuse:
-                assert argument not in [last.get(n) for n in range(count) if n not in running], (
-                    "a prefix was left unused"
-                )
+            free = [last.get(n) for n in range(count) if n not in running]
+            if not lease.reuse and argument in free:
+                assert last.get(lease.number) is None, "a prefix was left unused for one of another blend"
             running[lease.number], last[lease.number] = (stack, lease), argument
         elif argument in running:
             stack, lease = running.pop(argument)
@@ -86,6 +85,23 @@ def test_no_two_threads_ever_hold_one_slot() -> None:
         thread.join(60)
     assert not failures
     assert most["slots"] == 3, "the slots were used side by side"
+
+
+def test_conversations_of_one_blend_keep_their_prefixes_while_slots_are_empty() -> None:
+    table = SlotTable(3)
+
+    def take(*messages: str) -> Lease:
+        with table.lease((), BETWEEN.join(messages), Event()) as lease:
+            assert lease is not None
+            return lease
+
+    first, second = take("rules", "A?"), take("rules", "B?")
+    assert first.number != second.number
+    assert take("rules", "A?", "a", "And then?") == Lease(first.number, reuse=True)
+    assert take("rules", "B?", "b", "And then?") == Lease(second.number, reuse=True)
+    third = take("rules", "C?")
+    assert third.number not in (first.number, second.number)
+    assert take("rules", "D?").reuse, "none is empty now: the instructions at least are there"
 
 
 def test_the_slot_with_the_longest_common_prefix_is_chosen() -> None:

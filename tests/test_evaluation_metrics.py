@@ -78,6 +78,11 @@ def test_the_complaint_agrees_with_the_validator(value: object) -> None:
     assert (schema_complaint(value, SCHEMA) == "") is valid
 
 
+@pytest.mark.parametrize("where", ["http://127.0.0.1:9/schema.json", "#/$defs/none", "other.json"])
+def test_a_reference_that_leads_nowhere_is_a_complaint_and_is_not_fetched(where: str) -> None:
+    assert "cannot be followed" in schema_complaint({"a": 1}, {"properties": {"a": {"$ref": where}}})
+
+
 def test_field_f1_is_one_for_equal_objects_and_none_for_disjoint_ones() -> None:
     gold = {"a": 1, "b": "x", "c": None}
     assert field_f1(json.loads(json.dumps(gold)), gold) == 1.0

@@ -34,6 +34,10 @@ def test_each_rule_is_noticed(old: str, new: str, rule: str) -> None:
     assert rule in broken_rules(GOOD.replace(old, new))
 
 
+def test_no_rule_asks_for_more_than_is_told() -> None:
+    assert broken_rules(GOOD.removesuffix(".")) == (), "the rules that every mode is given name no full stop"
+
+
 def test_the_address_needs_both_sides() -> None:
     text = GOOD.replace("We keep", "They keep").replace("and we lift", "and they lift").replace("ask us", "ask them")
     assert "address" in broken_rules(text)

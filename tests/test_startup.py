@@ -17,7 +17,7 @@ from crossfade.errors import AdapterError, CorpusError, EngineError, ModelError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
 from crossfade.types import Query
-from fake_engine import FakeEngine, patch_startup, write_corpus
+from fake_engine import FakeEngine, FakeRetriever, patch_startup, write_corpus
 
 
 @pytest.fixture
@@ -190,20 +190,44 @@ def test_a_corpus_with_a_broken_document_is_told_and_the_others_are_served(
     (folder / "docs" / "empty.md").write_bytes(b"")
     startup = Startup(settings)
     pipeline = startup.run()
-    assert [c.name for c in startup.corpora] == ["bank"]
-    assert any("empty.md is empty" in line for line in startup.broken_corpora)
+    (told,) = startup.broken_corpora
+    assert "empty.md is empty" in told
+    assert told.endswith("Until then aaa answers without RAG.")
     assert "Index of aaa: not made" in startup.status
     assert pipeline.ask(Query("fee?", corpus="bank", task="", rag=True)).passages
+    asked = Query("fee?", corpus="aaa", task="")
+    assert pipeline.ask(asked).generation.text
     with pytest.raises(CorpusError, match=r"empty\.md is empty"):
-        pipeline.ask(Query("fee?", corpus="aaa", task="", rag=True))
+        pipeline.ask(replace(asked, rag=True))
+    columns = dict(compare(pipeline, [asked, replace(asked, rag=True)]))
+    assert [isinstance(column, CorpusError) for _, column in sorted(columns.items())] == [False, True]
+    (folder / "docs" / "empty.md").unlink()
+    assert pipeline.ask(replace(asked, rag=True)).passages, "mended, without a new start"
 
 
-def test_when_every_corpus_is_broken_that_is_the_error(settings: Settings, engine: FakeEngine) -> None:
+def test_when_no_corpus_has_sound_documents_the_modes_without_them_are_served(
+    settings: Settings, engine: FakeEngine
+) -> None:
     (settings.corpora / "bank" / "docs" / "fees.md").write_bytes(b"\xff")
     startup = started(Startup(settings))
-    assert "fees.md is not UTF-8 text" in startup.error
-    assert startup.pipeline is None
-    assert engine.closed
+    assert startup.error == ""
+    assert "fees.md is not UTF-8 text" in startup.broken_corpora[0]
+    assert startup.pipeline
+    assert startup.pipeline.ask(Query("fee?", corpus="bank", task="", blend=(("domain", 1.0),))).generation.text
+    assert not engine.closed
+
+
+def test_an_index_that_cannot_be_kept_is_served_from_memory_and_told(
+    settings: Settings, engine: FakeEngine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unsaved(FakeRetriever):
+        unsaved = "The index cannot be written: No space left on device."
+
+    monkeypatch.setattr("crossfade.startup.load_index", lambda *_: Unsaved())
+    startup = Startup(settings)
+    assert startup.run().ask(Query("fee?", corpus="bank", task="", rag=True)).passages
+    assert any("No space left" in line for line in caplog.messages)
+    assert "Index of bank: ready (kept in memory alone)" in startup.status
 
 
 @pytest.mark.parametrize("toml", [None, "title = "])

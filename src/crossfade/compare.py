@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
-from crossfade.errors import CrossfadeError, ModelError, QuestionError
+from crossfade.errors import CorpusError, CrossfadeError, ModelError, QuestionError
 from crossfade.pipeline import Pipeline
 from crossfade.types import MODE_SWITCHES, Answer, Blend, Passage, Query, mode_switches
 
@@ -47,16 +47,16 @@ def compare(
         raise QuestionError("A comparison asks one question of one corpus.")
     stop = stop or Event()
     passages: tuple[Passage, ...] = ()
-    no_embedder: ModelError | None = None
+    no_documents: CrossfadeError | None = None
     if any(q.rag for q in queries):
         try:
             passages = pipeline.retrieve(first)
-        except ModelError as error:
-            no_embedder = error
+        except (ModelError, CorpusError) as error:  # the modes without RAG need neither embedder nor documents
+            no_documents = error
     for column, query in enumerate(queries):
         try:
-            if query.rag and no_embedder:
-                raise no_embedder
+            if query.rag and no_documents:
+                raise no_documents
             with closing(pipeline.stream(query, stop=stop, passages=passages)) as answers:
                 for answer in answers:
                     yield column, answer

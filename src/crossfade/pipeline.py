@@ -16,7 +16,7 @@ from crossfade import prompts
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.engines.protocol import Engine
 from crossfade.errors import AdapterError, QuestionError
-from crossfade.types import Answer, Example, Passage, Query, Turn
+from crossfade.types import Answer, Example, Message, Passage, Query, Turn
 
 EXAMPLE_TOKENS = 600
 """The token budget of the ICL examples of one prompt."""
@@ -59,6 +59,7 @@ class Pipeline:
         self._chooser = chooser
         self._refused = refused
         self._english_only = tuple(english_only)
+        self._counted: dict[Example, int] = {}
 
     def retrieve(self, query: Query) -> tuple[Passage, ...]:
         """The passages for a query, whatever its mode. Raises CorpusError, QuestionError."""
@@ -86,7 +87,7 @@ class Pipeline:
         chosen: tuple[Example, ...] = ()
         if query.icl:
             chooser = self._chooser(corpus, task)
-            chosen = chooser.choose(question, k=task.examples, budget=EXAMPLE_TOKENS, count=_rough_tokens)
+            chosen = chooser.choose(question, k=task.examples, budget=EXAMPLE_TOKENS, count=self._example_tokens)
         seconds = time.perf_counter() - began
         prompt = prompts.build(
             question,
@@ -135,6 +136,13 @@ class Pipeline:
         *_, answer = self.stream(query, passages=passages)
         return answer
 
+    def _example_tokens(self, example: Example) -> int:
+        """The tokens of an example as the two turns that it will be."""
+        if example not in self._counted:
+            turns = (Message("user", example.question), Message("assistant", example.answer))
+            self._counted[example] = self.engine.count_tokens(turns)
+        return self._counted[example]
+
     def _check_blend(self, query: Query) -> None:
         known = self.engine.adapters
         for name, _ in query.blend:
@@ -153,8 +161,3 @@ class Pipeline:
         if query.enforce_schema and task.schema is None:
             able = ", ".join(t.name for t in corpus.tasks.values() if t.schema is not None)
             raise QuestionError(f"Task {task.name!r} has no JSON schema to enforce. Tasks with one: {able or 'none'}.")
-
-
-def _rough_tokens(example: Example) -> int:
-    """Tokens of an example within some tens of per cent: English has about four characters a token."""
-    return (len(example.question) + len(example.answer)) // 4 + 8

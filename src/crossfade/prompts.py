@@ -125,7 +125,7 @@ def last_message(question: str, passages: Sequence[Passage]) -> str:
     """The text of the last user message: passages, question."""
     if not passages:
         return question
-    quoted = [_LIKE_A_MARK.sub("> ", p.text) for p in passages]
+    quoted = [_LIKE_A_MARK.sub("> ", "\n".join(p.text.splitlines())) for p in passages]  # any sign that ends a line
     sources = [f"[{n}] {p.source}" for n, p in enumerate(passages, start=1)]
     return "\n\n".join([PASSAGES_HEAD, *map("\n".join, zip(sources, quoted, strict=True)), f"Question: {question}"])
 

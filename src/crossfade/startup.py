@@ -47,7 +47,8 @@ class AdapterCard:
 class Startup:
     """Everything of one process. `pipeline` is None until it is ready; `error` says why it never will be.
 
-    `without_documents` says why only the modes without RAG and ICL are served, or is empty.
+    `without_documents` says why only the modes without RAG and ICL are served, or is empty. A corpus whose index cannot
+    be made stays, and the modes without RAG with it; `broken_corpora` tells.
     """
 
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None) -> None:
@@ -173,22 +174,21 @@ class Startup:
                     self._note(f"Index of {corpus.name}", f"{done} of {of} passages")
 
                 index = load_index(corpus, embedder, folder, progress)
-                self._note(f"Index of {corpus.name}", f"ready ({index.rebuilt})" if index.rebuilt else "ready")
+                told = ", ".join(filter(None, [index.rebuilt, "kept in memory alone" if index.unsaved else ""]))
+                self._note(f"Index of {corpus.name}", f"ready ({told})" if told else "ready")
                 self._indexes[corpus.name] = index
             return self._indexes[corpus.name]
 
     def _index_all(self) -> None:
-        """Index every corpus; a broken one is set aside and told. Raises CorpusError where none is left."""
+        """Index every corpus; one whose documents are broken is told, and asked again when a question needs them."""
         for corpus in self.corpora:
             try:
-                self.index(corpus)
+                if unsaved := self.index(corpus).unsaved:
+                    logger.warning("%s Until then it is made again at each start.", unsaved)
             except CorpusError as error:
-                self.corpora = tuple(c for c in self.corpora if c is not corpus)
-                self.broken_corpora = (*self.broken_corpora, str(error))
+                self.broken_corpora = (*self.broken_corpora, f"{error} Until then {corpus.name} answers without RAG.")
                 self._note(f"Index of {corpus.name}", "not made")
                 logger.warning("%s", error)
-        if not self.corpora:
-            raise CorpusError(" ".join(self.broken_corpora))
 
     def _chooser(self, corpus: Corpus, task: Task) -> ExampleStore:
         embedder = self.open_embedder()

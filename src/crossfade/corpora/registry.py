@@ -116,6 +116,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             raise CorpusError(f"{path}, line {number}: a number is too long or the nesting too deep.") from error
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise CorpusError(
+                f"{path}, line {number}: a text holds half of a character ({error.object[error.start]!r})."
+            ) from error
         rows.append(row)
     return rows
 
@@ -127,9 +133,11 @@ def list_corpora(root: Path) -> list[str]:
 
 def read_corpus(root: Path, name: str) -> Corpus:
     """Read one corpus. Raises CorpusError for an unknown name and for a broken `corpus.toml`."""
-    if not _NAME.fullmatch(name) or not (root / name / "corpus.toml").is_file():
-        known = ", ".join(list_corpora(root)) or f"none; {root} holds no corpus"
-        raise CorpusError(f"Unknown corpus {name!r}. Known: {known}.")
+    known = list_corpora(root)
+    if name not in known:
+        raise CorpusError(f"Unknown corpus {name!r}. Known: {', '.join(known) or f'none; {root} holds no corpus'}.")
+    if not _NAME.fullmatch(name):
+        raise CorpusError(f"The folder {root / name} cannot be a corpus: name it with up to 64 of a-z, 0-9, - and _.")
     path = root / name / "corpus.toml"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -164,8 +172,7 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
             schema = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
             raise CorpusError(f"{file}, the schema of task {name!r}, cannot be read: {error}.") from error
-        if not isinstance(schema, dict):
-            raise CorpusError(f"{file}, the schema of task {name!r}, is not a JSON object.")
+        _check_schema(schema, f"{file}, the schema of task {name!r},")
     return Task(
         name=name,
         title=str(data.get("title", name)),
@@ -175,6 +182,22 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
         examples=_whole(data, "examples", 3, low=0),
         schema=schema,
     )
+
+
+def _check_schema(schema: Any, what: str) -> None:
+    """Raises CorpusError unless it is a JSON Schema, its patterns regular expressions."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
+    if not isinstance(schema, dict):
+        raise CorpusError(f"{what} is not a JSON object.")
+    kind = validator_for(schema)
+    try:
+        kind.check_schema(schema)
+    except (SchemaError, RecursionError) as error:
+        place = "/".join(map(str, getattr(error, "absolute_path", ())))
+        why = getattr(error, "message", "it is nested too deep")
+        raise CorpusError(f"{what} is no JSON Schema{f' at {place}' if place else ''}: {why[:300]}.") from error
 
 
 def _whole(data: dict[str, Any], key: str, default: int, *, low: int) -> int:

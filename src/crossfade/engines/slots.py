@@ -17,6 +17,9 @@ from threading import Event
 from crossfade.errors import EngineError
 from crossfade.types import Blend
 
+BETWEEN = "\0"
+"""Stands between the messages in a prompt's text, and in none of them."""
+
 
 @dataclass(slots=True)
 class _Slot:
@@ -47,7 +50,10 @@ class SlotTable:
 
     @contextmanager
     def lease(self, blend: Blend, text: str, stop: Event) -> Iterator[Lease | None]:
-        """A slot for a prompt's text, or None where `stop` was set first. Raises EngineError where all are busy."""
+        """A slot for a prompt's text, its messages parted by BETWEEN, or None where `stop` was set first.
+
+        Raises EngineError where all are busy.
+        """
         slot = self._take(blend, text, stop)
         if slot is None:
             yield None
@@ -89,9 +95,15 @@ class SlotTable:
 
 
 def _best(free: list[_Slot], blend: Blend, text: str) -> _Slot:
-    """Same blend with the longest common prefix; else one never used; else the one unused for longest."""
-    same = [s for s in free if s.blend == blend]
-    if same:
-        alike = {s.number: len(os.path.commonprefix([s.text, text])) for s in same}  # noqa: RUF071 - not paths
-        return max(same, key=lambda s: (alike[s.number], -s.used))
-    return min(free, key=lambda s: (s.blend is not None, s.used))
+    """The same conversation's slot; else one never used; else the longest prefix of the same blend; else the oldest.
+
+    Two prompts of one blend are of one conversation where they share more than their first message, the instructions:
+    a second conversation does not cost the first its prefix while slots are empty.
+    """
+    prefixes = {s.number: os.path.commonprefix([s.text + BETWEEN, text + BETWEEN]) for s in free if s.blend == blend}  # noqa: RUF071 - not paths
+    same = [s for s in free if s.number in prefixes]
+    talking = [s for s in same if prefixes[s.number].count(BETWEEN) > 1]
+    empty = [s for s in free if s.blend is None]
+    if talking or (same and not empty):
+        return max(talking or same, key=lambda s: (len(prefixes[s.number]), -s.used))
+    return empty[0] if empty else min(free, key=lambda s: s.used)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
@@ -75,8 +77,15 @@ def json_complaint(text: str, schema: dict[str, Any]) -> str:
 
 
 def schema_complaint(value: Any, schema: dict[str, Any]) -> str:
-    """The first complaint of the JSON Schema validator, with its place, or an empty text for a valid value."""
-    faults = sorted(validator_for(schema)(schema).iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+    """The first complaint of the JSON Schema validator, with its place, or an empty text for a valid value.
+
+    A reference out of the schema is never followed: what cannot be looked up is the complaint.
+    """
+    try:
+        found = list(validator_for(schema)(schema, registry=Registry()).iter_errors(value))
+    except (Unresolvable, RecursionError) as error:
+        return f"the schema cannot be followed: {error}"
+    faults = sorted(found, key=lambda fault: list(map(str, fault.path)))
     if not faults:
         return ""
     place = ".".join(str(step) for step in faults[0].absolute_path)

@@ -40,7 +40,6 @@ def broken_rules(text: str) -> tuple[str, ...]:
         "next step": "\n" in text
         and last.startswith(CLOSING)
         and text.count(CLOSING.strip()) == 1
-        and 1 <= len(step.split()) <= MAX_STEP
-        and step.endswith("."),
+        and 1 <= len(step.split()) <= MAX_STEP,
     }
     return tuple(name for name, kept in rules.items() if not kept)

@@ -43,6 +43,7 @@ class Index:
 
     `rebuilt` says why the index had to be made when it was loaded: empty when it was not, `new`, `documents changed:
     ...`, `embedder changed`, `settings changed`, `files damaged`. `embedded` is how many passages were embedded then.
+    `unsaved` says why it could not be written, so that it is in memory alone, or is empty.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Index:
         self.recipe = recipe
         self.rebuilt = ""
         self.embedded = 0
+        self.unsaved = ""
         self._faiss = faiss_index
         self._embedder = embedder
         self._ids = list(ids)

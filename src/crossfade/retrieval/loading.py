@@ -34,8 +34,8 @@ def load_index(
 ) -> Index:
     """The index of a corpus, opened if it fits and else built; `Index.rebuilt` says why it was.
 
-    Only passages whose text, heading or title changed are embedded again. Raises CorpusError where the folder cannot
-    be written.
+    Only passages whose text, heading or title changed are embedded again. Where the folder cannot be written the index
+    is there all the same, in memory, and `Index.unsaved` says why. Raises CorpusError for a broken document.
     """
     recipe = recipe or Recipe()
     stored, reason = _inspect(corpus, embedder, folder, recipe)
@@ -52,7 +52,7 @@ def load_index(
 def build_index(
     corpus: Corpus, embedder: Embedder, folder: Path, progress: Progress | None = None, *, recipe: Recipe | None = None
 ) -> Index:
-    """Build the index of a corpus from nothing, whatever the folder holds. Raises CorpusError if it cannot write."""
+    """Build the index of a corpus from nothing, whatever the folder holds. Raises like `load_index`."""
     index = _build(corpus, embedder, folder, recipe=recipe or Recipe(), progress=progress, stored=None)
     index.rebuilt = "new"
     return index
@@ -161,9 +161,12 @@ def _build(
         "documents": _describe(corpus),
         "next_id": next_id,
     }
-    write(folder, manifest, rows=rows, faiss_index=index)
     made = Index(passages, index, embedder, ids=ids, recipe=recipe)
     made.embedded = len(missing)
+    try:
+        write(folder, manifest, rows=rows, faiss_index=index)
+    except CorpusError as error:
+        made.unsaved = str(error)
     return made
 
 

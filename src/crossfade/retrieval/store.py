@@ -22,8 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from crossfade.errors import CorpusError
 
+_PATIENCE = 60.0
+"""Seconds to wait for another process that writes the same index."""
 _ABANDONED = 3600.0
 """Seconds after which a half-written file belongs to nobody who is still writing."""
 
@@ -80,17 +84,19 @@ def write(folder: Path, manifest: dict[str, Any], *, rows: list[dict[str, Any]],
     new: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for label, data in contents.items():
-            digest = hashlib.sha256(data).hexdigest()
-            stem, _, ending = label.partition(".")
-            name = f"{stem}-{digest[:16]}.{ending}"
-            files[name] = digest
-            if not (folder / name).exists():
-                new.append(folder / name)
-            _replace(folder / name, data)
-        _replace(folder / "manifest.json", _json({**manifest, "files": files}))
-        new.clear()
-        _tidy(folder, set(files))
+        lock = folder.with_name(f".{folder.name}.lock")
+        with FileLock(lock, timeout=_PATIENCE):  # another writer would tidy away what no manifest names yet
+            for label, data in contents.items():
+                digest = hashlib.sha256(data).hexdigest()
+                stem, _, ending = label.partition(".")
+                name = f"{stem}-{digest[:16]}.{ending}"
+                files[name] = digest
+                if not (folder / name).exists():
+                    new.append(folder / name)
+                _replace(folder / name, data)
+            _replace(folder / "manifest.json", _json({**manifest, "files": files}))
+            new.clear()
+            _tidy(folder, set(files))
     except OSError as error:
         with suppress(OSError):
             for path in new:  # no manifest points to them, and the disk may be full
@@ -103,8 +109,9 @@ def write(folder: Path, manifest: dict[str, Any], *, rows: list[dict[str, Any]],
 def _tidy(folder: Path, kept: set[str]) -> None:
     for pattern, age in (("passages-*.json", 0.0), ("vectors-*.faiss", 0.0), ("*.new", _ABANDONED)):
         for path in folder.glob(pattern):
-            if path.name not in kept and time.time() - path.stat().st_mtime >= age:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process may have removed it in between
+                if path.name not in kept and time.time() - path.stat().st_mtime >= age:
+                    path.unlink()
 
 
 def _json(value: Any) -> bytes:
