@@ -133,11 +133,12 @@ def decode(pipeline: Pipeline, address: str, repeats: int) -> tuple[float, float
 def first_token(pipeline: Pipeline, address: str, repeats: int) -> tuple[float, float, float, float]:
     """Seconds from question to first token of a RAG answer, and of the bare engine's prefill of the same prompt.
 
-    Every question has other passages; both sides keep the prefix of the question before. Then the cached tokens of
-    both, which must be about the same for the ratio to mean something.
+    Every question has other passages; both sides keep the prefix of the question before, ours once each slot was used.
+    Then the cached tokens of both, which must be about the same for the ratio to mean something.
     """
-    rows = read_rows(Settings.from_environment().corpora / "tidewell" / "dev.jsonl")
-    queries = [replace(_query(row["question"]), rag=True, sampling=Sampling(2)) for row in rows[: repeats + 1]]
+    settings = Settings.from_environment()
+    rows = read_rows(settings.corpora / "tidewell" / "dev.jsonl")[: repeats + settings.slots]
+    queries = [replace(_query(row["question"]), rag=True, sampling=Sampling(2)) for row in rows]
     prompts = [pipeline.prepare(query).prompt for query in queries]
     cached: list[tuple[int, int]] = []
 
@@ -148,9 +149,9 @@ def first_token(pipeline: Pipeline, address: str, repeats: int) -> tuple[float, 
         cached.append((bare.cached, mine.cached))
         return bare.first, mine.first
 
-    rounds = [both(number) for number in range(repeats + 1)][1:]
+    rounds = [both(number) for number in range(len(rows))][settings.slots :]
     theirs, mine = (statistics.median(side) for side in zip(*rounds, strict=True))
-    bare_cached, our_cached = (statistics.mean(side) for side in zip(*cached[1:], strict=True))
+    bare_cached, our_cached = (statistics.mean(side) for side in zip(*cached[settings.slots :], strict=True))
     return mine, theirs, our_cached, bare_cached
 
 
