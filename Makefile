@@ -57,5 +57,5 @@ $(VENV)/.check: $(VENV)/.app
 
 $(VENV)/.test: $(VENV)/.app
 	@echo "Installing what training and the tests need ..."
-	@$(BIN)/python -m pip install -q -e '.[train,test]'
+	@$(BIN)/python -m pip install -q -e '.[transformers,test]'
 	@touch $@

@@ -1,9 +1,11 @@
 """Measure the three shipped adapters on the judging sets: every mode, greedy, and write the figures.
 
-    python benchmarks/quality.py [--set eval|dev] [--task answer|voice|ticket] [--write]
+    python benchmarks/quality.py [--set eval|dev] [--task answer|voice|ticket] [--earlier] [--resume MODE] [--write]
 
 Prints a Markdown table per task. `--write` puts the scores into each adapter's card.json. Scores: "right" means that
 an accepted answer is contained in an answer of at most 30 words; intervals are 95%, paired bootstrap over questions.
+`--earlier` asks each question of the answer task after another one and its answer, as in a conversation. Every answer
+is kept in the cache folder; `--resume MODE` takes those of a mode from there, where they are whole, instead of asking.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -26,27 +28,31 @@ from crossfade.evaluation.style import broken_rules
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
 from crossfade.startup import Startup
-from crossfade.types import Query, Sampling
+from crossfade.types import Query, Sampling, Turn
 
 ANSWER_MODES = ("base", "icl", "rag", "fine-tune", "hybrid", "hybrid+icl")
 FORM_MODES = ("base", "icl", "fine-tune")
 
 
-def ask_all(pipeline: Pipeline, task: Task, questions: Sequence[str], mode: str) -> list[str]:
+def ask_all(
+    pipeline: Pipeline, task: Task, questions: Sequence[str], mode: str, *, earlier: Sequence[tuple[Turn, ...]] = ()
+) -> list[str]:
     """The greedy answers to the questions in a mode, with the task's own adapter where fine-tuning is on.
 
-    As many are asked at once as the engine has slots: all have one adapter, so it computes them together.
+    As many are asked at once as the engine has slots: all have one adapter, so it computes them together. `earlier` has
+    the turns before each question.
     """
     done = count(1)
 
-    def ask(question: str) -> str:
-        query = Query(question, "tidewell", task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
+    def ask(question: str, history: tuple[Turn, ...]) -> str:
+        sampling = Sampling(max_new_tokens=task.max_new_tokens)
+        query = Query(question, "tidewell", task.name, history=history, sampling=sampling)
         text = pipeline.ask(query_in_mode(query, mode, blend=((task.adapter, 1.0),))).generation.text
         print(f"\r{task.name} {mode} {next(done)}/{len(questions)}  ", end="", file=sys.stderr)
         return text
 
     with ThreadPoolExecutor(Settings.from_environment().slots) as pool:
-        return list(pool.map(ask, questions))
+        return list(pool.map(ask, questions, earlier or [()] * len(questions)))
 
 
 def difference(better: Sequence[float], worse: Sequence[float]) -> tuple[float, float, float]:
@@ -57,13 +63,40 @@ def difference(better: Sequence[float], worse: Sequence[float]) -> tuple[float, 
     return float(gaps.mean()), float(low), float(high)
 
 
-def measure_answers(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+class Asking:
+    """Asks a task's rows in one mode after another and keeps every answer, to read the errors and to resume."""
+
+    def __init__(
+        self, pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], *, label: str, resume: Sequence[str] = ()
+    ) -> None:
+        self._pipeline, self._task, self.rows = pipeline, task, rows
+        self._label, self._resume = label, resume
+
+    def texts(self, mode: str, *, earlier: Sequence[tuple[Turn, ...]] = ()) -> list[str]:
+        """The answers in a mode, in the order of the rows."""
+        path = Settings.from_environment().home / "quality" / f"{self._label}-{self._task.name}-{mode}.jsonl"
+        asked = [row.get("question") or row["message"] for row in self.rows]
+        if mode in self._resume and path.is_file():
+            kept = read_rows(path)
+            if [row["asked"] for row in kept] == asked:
+                return [row["text"] for row in kept]
+        texts = ask_all(self._pipeline, self._task, asked, mode, earlier=earlier)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [{"asked": q, "text": t, **row} for q, t, row in zip(asked, texts, self.rows, strict=True)]
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        return texts
+
+
+def measure_answers(asking: Asking, modes: Sequence[str], *, earlier: bool = False) -> dict[str, Any]:
     """Right by split, refusals where they are due and where they are not, for every mode."""
+    rows = asking.rows
+    before = [(Turn(r["question"], (r["answers"] or ["The documents do not say."])[0]),) for r in rows]
+    turns = [before[-1], *before[:-1]] if earlier else []
     splits = sorted({r["split"] for r in rows} - {"absent"})
     scores: dict[str, Any] = {}
     right: dict[str, dict[str, list[float]]] = {}
     for mode in modes:
-        texts = ask_all(pipeline, task, [r["question"] for r in rows], mode)
+        texts = asking.texts(mode, earlier=turns)
         pairs = list(zip(rows, texts, strict=True))
         right[mode] = {
             s: [float(contains_answer(t, r["answers"])) for r, t in pairs if r["split"] == s] for s in splits
@@ -71,7 +104,6 @@ def measure_answers(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], 
         scores[mode] = {s: round(float(np.mean(v)), 3) for s, v in right[mode].items()}
         scores[mode]["absent: said so"] = _share(is_refusal(t) for r, t in pairs if r["split"] == "absent")
         scores[mode]["said elsewhere"] = _share(is_refusal(t) for r, t in pairs if r["split"] != "absent")
-        save(f"answers-{mode}", [{**r, "text": t} for r, t in pairs])
     if {"hybrid", "rag"} <= set(modes):
         scores["hybrid minus rag"] = {
             s: [round(x, 3) for x in difference(right["hybrid"][s], right["rag"][s])] for s in splits
@@ -79,26 +111,25 @@ def measure_answers(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], 
     return scores
 
 
-def measure_voice(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+def measure_voice(asking: Asking, modes: Sequence[str]) -> dict[str, Any]:
     """The share of replies that keep all rules, and how often each rule is broken."""
     scores: dict[str, Any] = {}
     for mode in modes:
-        texts = ask_all(pipeline, task, [r["question"] for r in rows], mode)
-        broken = [broken_rules(t) for t in texts]
+        broken = [broken_rules(text) for text in asking.texts(mode)]
         scores[mode] = {"all rules kept": _share(not b for b in broken)}
         names = sorted({name for b in broken for name in b})
         scores[mode] |= {f"breaks {name}": _share(name in b for b in broken) for name in names}
-        save(f"voice-{mode}", [{**r, "text": t, "broken": b} for r, t, b in zip(rows, texts, broken, strict=True)])
     return scores
 
 
-def measure_tickets(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], modes: Sequence[str]) -> dict[str, Any]:
+def measure_tickets(asking: Asking, modes: Sequence[str], schema: dict[str, Any]) -> dict[str, Any]:
     """Validity and field F1 without constrained decoding."""
     scores: dict[str, Any] = {}
+    rows = asking.rows
     for mode in modes:
-        texts = ask_all(pipeline, task, [r["message"] for r in rows], mode)
+        texts = asking.texts(mode)
         objects = [parse_object(t) for t in texts]
-        valid = [not json_complaint(t, task.schema or {}) for t in texts]
+        valid = [not json_complaint(t, schema) for t in texts]
         f1 = [field_f1(o, r["ticket"]) for o, r in zip(objects, rows, strict=True)]
         scores[mode] = {
             "parses": _share(o is not None for o in objects),
@@ -109,15 +140,7 @@ def measure_tickets(pipeline: Pipeline, task: Task, rows: list[dict[str, Any]], 
             scores[mode][key] = _share(
                 (o or {}).get(key, "-") == r["ticket"][key] for o, r in zip(objects, rows, strict=True)
             )
-        save(f"tickets-{mode}", [{**r, "text": t} for r, t in zip(rows, texts, strict=True)])
     return scores
-
-
-def save(name: str, rows: list[dict[str, Any]]) -> None:
-    """Keep every answer beside the cache, to read the errors."""
-    folder = Settings.from_environment().home / "quality"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
 
 
 def table(scores: dict[str, Any]) -> str:
@@ -139,11 +162,8 @@ def _share(values: Any) -> float:
     return round(float(np.mean([float(v) for v in values])), 3)
 
 
-TASKS: dict[str, tuple[str, Callable[..., dict[str, Any]], tuple[str, ...]]] = {
-    "answer": ("", measure_answers, ANSWER_MODES),
-    "voice": ("_style", measure_voice, FORM_MODES),
-    "ticket": ("_json", measure_tickets, FORM_MODES),
-}
+TASKS = {"answer": ("", ANSWER_MODES), "voice": ("_style", FORM_MODES), "ticket": ("_json", FORM_MODES)}
+"""The ending of a task's set, and the modes that it is measured in."""
 
 
 def main() -> None:
@@ -153,19 +173,29 @@ def main() -> None:
     parser.add_argument("--task", action="append", choices=list(TASKS))
     parser.add_argument("--mode", action="append")
     parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--earlier", action="store_true")
+    parser.add_argument("--resume", action="append", default=[], metavar="MODE")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     startup = Startup(Settings.from_environment())
     pipeline = startup.run()
     corpus = startup.corpus("tidewell")
     for name in args.task or TASKS:
-        suffix, measure, modes = TASKS[name]
+        suffix, modes = TASKS[name]
+        task, chosen = corpus.task(name), args.mode or modes
         rows = read_rows(corpus.folder / f"{args.set}{suffix}.jsonl")
         rows = rows[:: max(1, len(rows) // args.limit)] if args.limit else rows
-        scores = measure(pipeline, corpus.task(name), rows, args.mode or modes)
-        print(f"\n\n{name}, {args.set}, {len(rows)} rows\n\n{table(scores)}")
+        label = f"{args.set}{'-earlier' if args.earlier else ''}"
+        asking = Asking(pipeline, task, rows, label=label, resume=args.resume)
+        if name == "answer":
+            scores = measure_answers(asking, chosen, earlier=args.earlier)
+        else:
+            scores = (
+                measure_voice(asking, chosen) if name == "voice" else measure_tickets(asking, chosen, task.schema or {})
+            )
+        print(f"\n\n{name}, {label}, {len(rows)} rows\n\n{table(scores)}")
         if args.write:
-            write_card(startup.registry.get(corpus.task(name).adapter).folder, args.set, scores)
+            write_card(startup.registry.get(task.adapter).folder, label, scores)
     pipeline.engine.close()
 
 

@@ -34,9 +34,11 @@ from crossfade.adapters.peft_files import WEIGHTS_FILE, read_adapter
 from crossfade.adapters.registry import scan
 from crossfade.compare import compare, query_in_mode
 from crossfade.corpora.registry import read_rows
+from crossfade.engines.opening import served_weights
+from crossfade.models.fetch import fetch
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
-from crossfade.startup import Startup, served_model
+from crossfade.startup import Startup
 from crossfade.types import MODES, Blend, Message, Prompt, Query, Sampling
 
 QUESTION = "How much is the monthly fee for Harbor Checking, and how can I avoid it?"
@@ -46,7 +48,7 @@ WORDS = ["harbor", "lantern", "anchor", "tide", "ledger", "copper", "meadow", "g
 def bare_server(settings: Settings) -> Any:
     """The engine alone, with the same weights, context, slots and threads."""
     params = xllamacpp.CommonParams()
-    params.model.path = str(served_model(settings))
+    params.model.path = str(served_weights(settings, fetch(settings.base, settings.home)))
     params.n_ctx, params.n_parallel = settings.context * settings.slots, settings.slots
     params.n_batch = params.n_ubatch = 256
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads

@@ -9,17 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 from crossfade.adapters.peft_files import read_adapter
 from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.engines.openai_stream import post
+from crossfade.engines.torch_base import load_base
+from crossfade.engines.transformers_engine import TransformersEngine
 from crossfade.errors import EngineError
 from crossfade.types import Blend, Generation, Prompt, Sampling
-from tiny_models import TinyModel, prompt_of
+from tiny_models import TinyModel, one_thread, prompt_of, quiet
 
 MARBLE: Blend = (("marble", 1.0),)
 COBALT: Blend = (("cobalt", 1.0),)
+
+
+KINDS = ("llama.cpp", "transformers")
+Kind = Literal["llama.cpp", "transformers"]
+AnyEngine = LlamaCppEngine | TransformersEngine
 
 
 @contextmanager
@@ -32,7 +39,7 @@ def running(
     context: int = 2048,
     exact: bool = True,
 ) -> Iterator[LlamaCppEngine]:
-    """An engine with the model's adapters, or those of the given folders; closed at the end.
+    """A llama.cpp engine with the model's adapters, or those of the given folders; closed at the end.
 
     Its cache is exact, or as it ships.
     """
@@ -46,15 +53,43 @@ def running(
         threads=1,
         exact_cache=exact,
     )
+    with _loaded(engine, model, adapters):
+        yield engine
+
+
+@contextmanager
+def running_kind(
+    kind: Kind,
+    model: TinyModel,
+    home: Path,
+    *,
+    adapters: Sequence[Path] | None = None,
+    slots: int = 2,
+    context: int = 2048,
+) -> Iterator[AnyEngine]:
+    """An engine of that kind with the model's adapters, or those of the given folders; closed at the end."""
+    if kind == "llama.cpp":
+        with running(model, home, adapters=adapters, slots=slots, context=context) as engine:
+            yield engine
+        return
+    with quiet():
+        base = load_base(model.folder, precision="float32", device="cpu")
+    other = TransformersEngine(base, identity=model.identity, context=context, rows=slots)
+    with one_thread(), _loaded(other, model, adapters):
+        yield other
+
+
+@contextmanager
+def _loaded(engine: AnyEngine, model: TinyModel, adapters: Sequence[Path] | None) -> Iterator[None]:
     try:
         engine.load(*map(read_adapter, model.adapters.values() if adapters is None else adapters))
-        yield engine
+        yield
     finally:
         engine.close()
 
 
 def stream(
-    engine: LlamaCppEngine,
+    engine: AnyEngine,
     prompt: Prompt | str,
     blend: Blend = (),
     *,
@@ -72,7 +107,7 @@ def stream(
     )
 
 
-def ask(engine: LlamaCppEngine, prompt: Prompt | str, blend: Blend = (), **more: Any) -> Generation:
+def ask(engine: AnyEngine, prompt: Prompt | str, blend: Blend = (), **more: Any) -> Generation:
     """The last of the growing answers."""
     *_, last = stream(engine, prompt, blend, **more)
     return last
@@ -94,8 +129,10 @@ def next_tokens(engine: LlamaCppEngine, ids: Sequence[int], blend: Blend = (), *
     return {t["id"]: t["logprob"] for t in top}
 
 
-def busy(engine: LlamaCppEngine) -> int:
-    """How many slots of the server are working, as it says itself."""
+def busy(engine: AnyEngine) -> int:
+    """How many requests the engine is working on; llama.cpp's server is asked itself."""
+    if isinstance(engine, TransformersEngine):
+        return engine.working
     with urllib.request.urlopen(f"{engine.address}/slots", timeout=10) as reply:
         return sum(slot["is_processing"] for slot in json.load(reply))
 

@@ -61,7 +61,8 @@ def count_words(messages: Sequence[Message]) -> int:
 
 class FakeEngine:
     """Implements `crossfade.engines.protocol.Engine`. `refuses` names adapters that do not fit, `fails_on` a word of
-    the question at which it breaks after the first word of its answer; `says` is answered to everything where set."""
+    the question at which it breaks after the first word of its answer, `mixes` says that it batches rows of different
+    adapters; `says` is answered to everything where set."""
 
     base_sha256 = "b" * 64
 
@@ -72,8 +73,9 @@ class FakeEngine:
         context: int = 1000,
         refuses: Collection[str] = (),
         fails_on: str = "EXPLODE",
+        mixes: bool = False,
     ) -> None:
-        self.capabilities = Capabilities(context, True, ("LORA",), False)
+        self.capabilities = Capabilities(context, True, ("LORA",), mixes)
         self._adapters = {name: hashlib.sha256(name.encode()).hexdigest() for name in adapters}
         self._refuses, self._fails_on = refuses, fails_on
         self.says = ""
@@ -192,12 +194,9 @@ def patch_startup(monkeypatch: pytest.MonkeyPatch, *, engine: Callable[[], FakeE
         return FakeRetriever()
 
     fakes: dict[str, Any] = {
-        "served_model": lambda *_, **__: Path("base.gguf"),
-        "base_identity": lambda *_: FakeEngine.base_sha256,
-        "describe": lambda *_: None,
+        "open_engine": lambda *_, **__: engine(),
         "fetch": lambda *_, **__: Path("embedder"),
         "embedder_gguf": lambda *_: Path("embedder.gguf"),
-        "LlamaCppEngine": lambda *_, **__: engine(),
         "LlamaCppEmbedder": lambda *_: HashingEmbedder(),
         "load_index": index,
     }

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from crossfade.adapters.peft_files import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
+from crossfade.adapters.peft_config import CONFIG_FILE
+from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE
 from crossfade.models.gguf_file import BaseDescription
 
 WIDTH, FEED_FORWARD, HEADS, KV_HEADS = 64, 128, 4, 2

@@ -19,15 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import handmade_adapters as made
-from crossfade.adapters.peft_files import (
-    CARD_FILE,
-    CONFIG_FILE,
-    MAX_RANK,
-    WEIGHTS_FILE,
-    AdapterFiles,
-    read_adapter,
-    read_weights,
-)
+from crossfade.adapters.peft_config import CONFIG_FILE, KINDS, MAX_RANK
+from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE, AdapterFiles, read_adapter, read_weights
 from crossfade.errors import AdapterError
 
 JSON = some.recursive(
@@ -38,6 +31,10 @@ JSON = some.recursive(
 KEYS = ["peft_type", "r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "bias", "use_rslora"]
 KEYS += ["use_dora", "fan_in_fan_out", "auto_mapping", "modules_to_save", "init_lora_weights", "layer_replication"]
 KEYS += ["base_model_name_or_path", "trainable_token_indices", "revision"]
+KEYS += ["init_r", "num_virtual_tokens", "num_transformer_submodules", "token_dim"]
+ADALORA = {"peft_type": "ADALORA", "init_r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+P_TUNING = {"peft_type": "P_TUNING", "num_virtual_tokens": 3}
+Q = "base_model.model.model.layers.0.self_attn.q_proj"
 
 
 class Canary:
@@ -106,10 +103,17 @@ def test_what_lies_beside_a_good_adapter_is_not_read(tmp_path: Path) -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(some.dictionaries(some.sampled_from(KEYS) | some.text(max_size=12), JSON, max_size=8), some.booleans())
-def test_any_configuration_is_accepted_or_refused_with_a_reason(changes: dict[str, Any], from_good: bool) -> None:
+@given(
+    some.dictionaries(some.sampled_from(KEYS) | some.text(max_size=12), JSON, max_size=8),
+    some.booleans(),
+    some.sampled_from(KINDS),
+)
+def test_any_configuration_is_accepted_or_refused_with_a_reason(
+    changes: dict[str, Any], from_good: bool, kind: str
+) -> None:
+    good = {"LORA": made.config(), "ADALORA": ADALORA, "P_TUNING": P_TUNING}[kind]
     with one_folder() as folder:
-        (folder / CONFIG_FILE).write_text(json.dumps((made.config() if from_good else {}) | changes))
+        (folder / CONFIG_FILE).write_text(json.dumps((good if from_good else {}) | changes))
         accepted_or_refused(folder)
 
 
@@ -181,6 +185,13 @@ def accepted_or_refused(folder: Path) -> None:
         ({"rank_pattern": {"q_proj": 4.5}}, "rank_pattern"),
         ({"alpha_pattern": {"q_proj": "8"}}, "alpha_pattern"),
         ({"bias": "all"}, "bias"),
+        ({**ADALORA, "init_r": 0}, "init_r 0"),
+        ({**ADALORA, "lora_alpha": float("nan")}, "lora_alpha"),
+        ({**ADALORA, "target_modules": ".*"}, "target_modules"),
+        ({**P_TUNING, "num_virtual_tokens": MAX_RANK + 1}, "num_virtual_tokens 1025"),
+        ({**P_TUNING, "num_virtual_tokens": "3"}, "num_virtual_tokens"),
+        ({**P_TUNING, "num_transformer_submodules": 2}, "num_transformer_submodules"),
+        ({**P_TUNING, "auto_mapping": {"a": "b"}}, "auto_mapping"),
     ],
 )
 def test_what_is_not_served_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -221,6 +232,60 @@ def test_weights_cut_short_or_grown_are_refused(tmp_path: Path) -> None:
 )
 def test_tensors_that_are_no_lora_are_refused(tmp_path: Path, tensors: dict[str, Any], named: str) -> None:
     assert named in refusal(made.write(tmp_path / "bent", tensors))
+
+
+def matrices_of(a: tuple[int, int], b: tuple[int, int], e: tuple[int, int]) -> dict[str, Any]:
+    shapes = {"A": a, "B": b, "E": e}
+    return {f"{Q}.lora_{side}": np.full(shape, 0.5, "float32") for side, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "named"),
+    [
+        (matrices_of((4, 64), (64, 4), (3, 1)), "E (3, 1)"),
+        (matrices_of((4, 64), (64, 3), (4, 1)), "shapes"),
+        (matrices_of((5, 64), (64, 5), (5, 1)), "rank 5"),
+        (matrices_of((0, 64), (64, 0), (0, 1)), "no layer has any rank left"),
+        (made.matrices(), "no part of an adapter of kind ADALORA"),
+    ],
+)
+def test_tensors_that_are_no_adalora_are_refused(tmp_path: Path, tensors: dict[str, Any], named: str) -> None:
+    assert named in refusal(made.write(tmp_path / "bent", tensors, settings=ADALORA))
+
+
+def test_adalora_is_read_as_the_lora_that_it_is(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    tensors = {
+        name: random.normal(size=x.shape).astype("float32") for name, x in matrices_of((3, 64), (64, 3), (3, 1)).items()
+    }
+    adapter = read_adapter(made.write(tmp_path / "ada", tensors, settings=ADALORA))
+    ((module, (inputs, outputs, rank, scale)),) = adapter.modules.items()
+    assert (adapter.kind, inputs, outputs, rank) == ("ADALORA", 64, 64, 3)
+    assert scale == pytest.approx(8 / 4, rel=1e-4), "divided by the first rank, whatever was pruned"
+    weights = read_weights(adapter)
+    made_of = scale * weights[f"{Q}.lora_B.weight"] @ weights[f"{Q}.lora_A.weight"]
+    a, b, e = (tensors[f"{Q}.lora_{side}"] for side in "ABE")
+    np.testing.assert_allclose(made_of, scale * b @ np.diag(e[:, 0]) @ a, rtol=1e-4, atol=1e-5)
+    assert module == Q.removeprefix("base_model.model.")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "named"),
+    [
+        ({"prompt_embeddings": np.zeros((4, 64), "float32")}, "3 virtual tokens"),
+        ({"prompt_embeddings": np.zeros(3, "float32")}, "shape (3,)"),
+        ({"other": np.zeros((3, 64), "float32")}, "'other'"),
+        ({}, "holds no"),
+    ],
+)
+def test_tensors_that_are_no_p_tuning_are_refused(tmp_path: Path, tensors: dict[str, Any], named: str) -> None:
+    assert named in refusal(made.write(tmp_path / "bent", tensors, settings=P_TUNING))
+
+
+def test_p_tuning_tells_its_tokens_and_their_width(tmp_path: Path) -> None:
+    folder = made.write(tmp_path / "v", {"prompt_embeddings": np.zeros((3, 64), "float32")}, settings=P_TUNING)
+    adapter = read_adapter(folder)
+    assert (adapter.kind, adapter.virtual_tokens, adapter.width, adapter.modules) == ("P_TUNING", 3, 64, {})
 
 
 @pytest.mark.parametrize("name", ["A", "a b", "é", "-a", "_a", "a.b", "x" * 65, "a\n"])

@@ -227,7 +227,9 @@ def test_a_comparison_prints_what_is_to_be_known_of_it(run: Crossfade, engine: F
     assert shown.err.count("1 control character(s)") == 1
     assert "English is all that is known" in shown.err
     assert "[1] " in shown.err
-    rows = json.loads(run("compare", "fee?", "--modes", "base,rag", "--seed", "3", "--temperature", "0.5", "--json").out)
+    rows = json.loads(
+        run("compare", "fee?", "--modes", "base,rag", "--seed", "3", "--temperature", "0.5", "--json").out
+    )
     assert [(row["sampling"]["seed"], row["sampling"]["temperature"]) for row in rows] == [(3, 0.5)] * 2
 
 
@@ -251,6 +253,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "bad weight in a blend": (["adapters", "blend", "json:2", "--out", "mix"], "Weight 2.0"),
     "unknown adapter in a blend": (["adapters", "blend", "jsn", "--out", "mix"], "'jsn'"),
     "bad weight": (["ask", "q", "--mode", "hybrid", "--adapter", "json:much"], "NAME:WEIGHT"),
+    "unknown engine": (["ask", "q", "--engine", "vllm"], "'vllm'. Known: auto, llama.cpp, transformers"),
     "unknown mode": (["ask", "q", "--mode", "hybird"], "'hybird'. Known:"),
     "unknown mode of several": (["compare", "q", "--modes", "base,hybird"], "'hybird'. Known:"),
     "one mode": (["compare", "q", "--modes", "rag"], "2 to 6"),
@@ -366,7 +369,7 @@ def test_training_errors_are_told_before_anything_is_fetched(
 def test_training_without_its_libraries_says_how_to_get_them(
     run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossfade.training.libraries._NEEDED", ("a_library_that_nobody_has",))
+    monkeypatch.setattr("crossfade.models.torch_libraries._NEEDED", ("a_library_that_nobody_has",))
     assert "pip install 'crossfade[train]'" in run("train", "--data", str(rows), "--name", "new").error()
 
 

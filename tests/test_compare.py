@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
+from typing import Any
 
 import pytest
 
 from crossfade.compare import MAX_COLUMNS, compare, query_in_mode
 from crossfade.errors import CrossfadeError, EngineError, QuestionError
 from crossfade.pipeline import Pipeline
-from crossfade.types import MODES, Answer, Query, Sampling, Turn, mode_name, mode_switches
+from crossfade.types import MODES, Answer, Generation, Query, Sampling, Turn, mode_name, mode_switches
 from fake_engine import FakeEngine, FakeRetriever, fake_pipeline
 
 QUERY = Query("What is the fee?", corpus="bank", task="answer", sampling=Sampling(max_new_tokens=20))
@@ -97,6 +100,55 @@ def test_two_to_six_modes_are_answered(number: int, tmp_path: Path) -> None:
 def test_columns_that_ask_different_things_are_refused(other: Query, tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match="one question of one corpus"):
         list(compare(fake_pipeline(tmp_path), [QUERY, other]))
+
+
+def test_an_engine_that_mixes_adapters_is_asked_in_every_mode_at_once(tmp_path: Path) -> None:
+    begun, go_on = Barrier(len(MODES)), FakeEngine.stream
+
+    class Mixing(FakeEngine):
+        def stream(self, *args: Any, **more: Any) -> Iterator[Generation]:
+            begun.wait(20)  # nobody passes before all columns have come
+            yield from go_on(self, *args, **more)
+
+    pipeline = fake_pipeline(tmp_path, engine=Mixing(mixes=True))
+    last, alone = last_of_each(pipeline, queries(*MODES)), last_of_each(fake_pipeline(tmp_path), queries(*MODES))
+    assert sorted(last) == sorted(alone)
+    for column, answer in last.items():
+        assert isinstance(answer, Answer)
+        assert answer.generation == alone[column].generation  # type: ignore[union-attr]
+
+
+def test_at_once_too_a_column_that_fails_ends_alone_and_what_nobody_foresaw_ends_all(tmp_path: Path) -> None:
+    asked = queries("base", "hybrid", "rag")
+    asked[1] = replace(asked[1], blend=(("jsn", 1.0),))
+    last = last_of_each(fake_pipeline(tmp_path, engine=FakeEngine(mixes=True)), asked)
+    assert [isinstance(last[n], Answer) for n in range(3)] == [True, False, True]
+
+    class Broken(FakeEngine):
+        def count_tokens(self, messages: Any) -> int:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        last_of_each(fake_pipeline(tmp_path, engine=Broken(mixes=True)), asked)
+
+
+def test_leaving_stops_every_column_that_runs_at_once(tmp_path: Path) -> None:
+    class Endless(FakeEngine):
+        def stream(self, prompt: Any, *, stop: Event, **more: Any) -> Iterator[Generation]:
+            while not stop.wait(0.001) and not stop.is_set():
+                yield Generation("on and on", 1, 0, 1, 0.1, 0.1)
+            self.ended.append("stopped")
+
+    engine, stop = Endless(mixes=True), Event()
+    columns = compare(fake_pipeline(tmp_path, engine=engine), queries("base", "rag"), stop=stop)
+    for _ in range(20):
+        next(columns)
+    columns.close()
+    until = time.monotonic() + 5
+    while len(engine.ended) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert engine.ended == ["stopped"] * 2
+    assert not stop.is_set(), "the asker's own event is not touched"
 
 
 def test_closing_the_comparison_closes_the_engine_s_stream(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ pytest.importorskip("peft")
 
 from safetensors.numpy import load_file, save_file
 
-import handmade_adapters as made
 from crossfade.adapters.peft_files import read_adapter
 from crossfade.engines import llamacpp
 from crossfade.engines.llamacpp import LlamaCppEngine
@@ -33,14 +31,6 @@ QUESTION = "What is the fee?"
 def engine(tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCppEngine]:
     with running(tiny_llama, tmp_path_factory.mktemp("home")) as started:
         yield started
-
-
-def test_each_adapter_says_its_word_and_is_named_with_its_hash(engine: LlamaCppEngine) -> None:
-    for blend, word in ((MARBLE, "marble"), (COBALT, "cobalt")):
-        last = ask(engine, QUESTION, blend)
-        assert (last.text, last.finish) == (word, "stop")
-        assert last.adapters == ((word, 1.0, engine.adapters[word]),)
-    assert ask(engine, QUESTION).text.strip() not in ("marble", "cobalt")
 
 
 def test_every_request_names_every_adapter_with_its_scale(
@@ -65,17 +55,6 @@ def test_every_request_names_every_adapter_with_its_scale(
         assert sent == [[{"id": i, "scale": scale} for i, scale in enumerate(scales)]] * 2
 
 
-def test_interleaved_requests_are_each_answered_by_their_own_adapter(engine: LlamaCppEngine) -> None:
-    def one(number: int) -> tuple[str, str]:
-        word = ("marble", "cobalt")[number % 2]
-        return word, ask(engine, f"Tell me about number {number % 10}.", ((word, 1.0),)).text
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(one, range(100)))
-    assert len(answers) == 100
-    assert all(word == text for word, text in answers)
-
-
 def test_an_adapter_is_added_while_others_answer(tiny_llama: TinyModel, tmp_path: Path) -> None:
     with running(tiny_llama, tmp_path, adapters=[tiny_llama.adapters["marble"]], context=8192) as engine:
         alone = ask(engine, QUESTION, max_new_tokens=3000)
@@ -96,84 +75,8 @@ def test_an_adapter_is_added_while_others_answer(tiny_llama: TinyModel, tmp_path
         assert until(lambda: gone(address), seconds=5) is not None, "the first server was let go"
 
 
-def test_an_adapter_that_is_unloaded_is_unknown_and_the_others_stay(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    with running(tiny_llama, tmp_path) as engine:
-        answers = stream(engine, QUESTION, MARBLE)
-        next(answers)
-        engine.unload("marble")
-        assert [a.text for a in answers][-1] == "marble", "what ran with it ends first"
-        assert list(engine.adapters) == ["cobalt"]
-        with pytest.raises(AdapterError, match=r"'marble'.*cobalt"):
-            ask(engine, QUESTION, MARBLE)
-        with pytest.raises(AdapterError, match="'marble'"):
-            engine.unload("marble")
-        assert ask(engine, QUESTION, COBALT).text == "cobalt"
-
-
-def test_an_adapter_of_the_same_name_is_replaced(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_llama.adapters["marble"], tmp_path / "word")
-    with running(tiny_llama, tmp_path / "home", adapters=[folder]) as engine:
-        before = ask(engine, QUESTION, (("word", 1.0),))
-        shutil.copytree(tiny_llama.adapters["cobalt"], folder, dirs_exist_ok=True)
-        assert ask(engine, QUESTION, (("word", 1.0),)).text == before.text == "marble"
-        engine.load(read_adapter(folder))
-        after = ask(engine, QUESTION, (("word", 1.0),))
-        assert after.text == "cobalt"
-        assert after.adapters[0][2] == engine.adapters["word"] != before.adapters[0][2]
-
-
 def zero(model: TinyModel, folder: Path) -> Path:
     return random_adapter(model.folder, folder, zero=True)
-
-
-def head(model: TinyModel, folder: Path) -> Path:
-    return random_adapter(model.folder, folder, target_modules=["lm_head"])
-
-
-def other_base(model: TinyModel, folder: Path) -> Path:
-    shutil.copytree(model.adapters["cobalt"], folder)
-    (folder / "card.json").write_text(json.dumps({"base_sha256": "0" * 64}), encoding="utf-8")
-    return folder
-
-
-def other_shape(model: TinyModel, folder: Path) -> Path:
-    wide = {name: values.repeat(2, axis=int(name.endswith("A.weight"))) for name, values in made.matrices().items()}
-    return made.write(folder, wide)
-
-
-def no_module(model: TinyModel, folder: Path) -> Path:
-    return made.write(folder, made.matrices("model.layers.0.self_attn.q_proj", "model.layers.9.self_attn.q_proj"))
-
-
-def not_finite(model: TinyModel, folder: Path) -> Path:
-    return made.write(folder, {n: v * float("inf") for n, v in made.matrices().items()})
-
-
-def overflowing(model: TinyModel, folder: Path) -> Path:
-    return made.write(folder, {n: v * 1e18 for n, v in made.matrices().items()})
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (zero, "does not change"),
-        (head, "lm_head"),
-        (other_base, "trained for the base 000000000000"),
-        (other_shape, "128"),
-        (no_module, r"layers\.9"),
-        (not_finite, "finite"),
-        (overflowing, "no numbers"),
-    ],
-)
-def test_an_adapter_that_cannot_work_is_refused_with_the_reason_and_the_engine_goes_on(
-    engine: LlamaCppEngine, tiny_llama: TinyModel, tmp_path: Path, make: Callable[[TinyModel, Path], Path], reason: str
-) -> None:
-    before, address = dict(engine.adapters), engine.address
-    with pytest.raises(AdapterError, match=reason):
-        engine.load(read_adapter(tiny_llama.adapters["cobalt"]), read_adapter(make(tiny_llama, tmp_path / "bad")))
-    assert (dict(engine.adapters), engine.address) == (before, address), "all or none"
-    assert ask(engine, QUESTION, MARBLE).text == "marble"
-    assert ask(engine, QUESTION, COBALT).text == "cobalt"
 
 
 def test_a_base_that_begins_with_half_a_character_takes_adapters(tiny_qwen2: TinyModel, tmp_path: Path) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import jsonschema
 import pytest
 
 pytest.importorskip("peft")
@@ -27,11 +21,10 @@ from crossfade.engines import llamacpp
 from crossfade.engines.llamacpp import LlamaCppEngine
 from crossfade.engines.openai_stream import post
 from crossfade.engines.requests import defuse
-from crossfade.errors import AdapterError, EngineError, ModelError
-from crossfade.types import Blend, Message, Query, Sampling
-from engine_kit import COBALT, MARBLE, ask, busy, gone, running, stream, until
-from fake_engine import fake_pipeline
-from tiny_models import CONTROL, TinyModel, chat_ids, prompt_of, tokenizer_of
+from crossfade.errors import EngineError, ModelError
+from crossfade.types import Message
+from engine_kit import MARBLE, ask, busy, gone, running, stream, until
+from tiny_models import CONTROL, TinyModel, tokenizer_of
 
 QUESTION = "What is the fee?"
 LONG = "the fee is 12 euros " * 2000
@@ -44,33 +37,6 @@ MANY = 12_000
 def engine(tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCppEngine]:
     with running(tiny_llama, tmp_path_factory.mktemp("home"), context=16_384) as started:
         yield started
-
-
-def test_the_text_grows_and_the_last_says_what_it_cost(engine: LlamaCppEngine, tiny_llama: TinyModel) -> None:
-    answers = list(stream(engine, QUESTION, max_new_tokens=30))
-    assert len(answers) > 5
-    for before, after in pairwise(answers):
-        assert after.text.startswith(before.text)
-        assert before.finish == ""
-    last = answers[-1]
-    assert (last.finish, last.new_tokens) == ("length", 30)
-    assert 0 < last.seconds_to_first <= last.seconds
-    assert last.prompt_tokens == len(chat_ids(tokenizer_of(tiny_llama.folder), [Message("user", QUESTION)]))
-    assert last.adapters == ()
-
-
-@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-def test_counts_agree_with_the_transformers_tokenizer(
-    architecture: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    model: TinyModel = request.getfixturevalue(f"tiny_{architecture}")
-    tokenizer = tokenizer_of(model.folder)
-    texts = ["", " ", QUESTION, "a\n\n b\t c  ", "12,345.67 €", "Ünïcödé 中文 עברית 🙂", "don't WE'LL", "x" * 300]
-    with running(model, tmp_path) as engine:
-        for text in texts:
-            messages = [Message("system", "Be brief."), Message("user", text)]
-            assert engine.count_tokens(messages) == len(chat_ids(tokenizer, messages)), text
-            assert ask(engine, prompt_of(text)).prompt_tokens == len(chat_ids(tokenizer, [Message("user", text)])), text
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
@@ -135,24 +101,6 @@ def test_no_text_holds_a_control_token_after_defusing(parts: list[str]) -> None:
     assert safe.replace(" ", "") == text.replace(" ", "")
 
 
-@pytest.mark.parametrize(
-    "blend",
-    [
-        (("marbel", 1.0),),
-        (("marble", 1.0), ("nobody", 0.5)),
-        (("marble", -0.1),),
-        (("marble", 1.6),),
-        (("marble", float("nan")),),
-        (("marble", 0.5), ("marble", 0.5)),
-    ],
-)
-def test_a_blend_that_cannot_be_served_is_an_error_and_never_the_base(engine: LlamaCppEngine, blend: Blend) -> None:
-    with pytest.raises(AdapterError, match="mar"):
-        next(stream(engine, QUESTION, blend))
-    with pytest.raises(AdapterError):
-        engine.top_tokens([Message("user", QUESTION)], blend=blend)
-
-
 def test_a_stop_while_writing_ends_the_answer_and_frees_the_slot(engine: LlamaCppEngine) -> None:
     whole = ask(engine, QUESTION)
     stop, answers = Event(), []
@@ -168,94 +116,6 @@ def test_a_stop_while_writing_ends_the_answer_and_frees_the_slot(engine: LlamaCp
     assert 0 < answers[-1].cached_tokens < whole.prompt_tokens, "as the same question was asked before"
     assert 5 <= answers[-1].new_tokens < MANY
     assert until(lambda: busy(engine) == 0, seconds=1) is not None
-
-
-@pytest.mark.parametrize("beside_another", [False, True])
-def test_a_stop_while_reading_a_long_prompt_ends_it(engine: LlamaCppEngine, beside_another: bool) -> None:
-    stop, other = Event(), stream(engine, QUESTION, max_new_tokens=MANY)
-    if beside_another:  # the server sees a client go more slowly while it has other results to give out
-        next(other)
-    threading.Timer(0.3, stop.set).start()
-    began = time.monotonic()
-    (only,) = stream(engine, LONG, stop=stop)
-    assert time.monotonic() - began < 1.3
-    assert (only.finish, only.text) == ("cancelled", "")
-    assert until(lambda: busy(engine) == beside_another, seconds=1) is not None
-    other.close()  # type: ignore[attr-defined]
-    assert until(lambda: busy(engine) == 0, seconds=1) is not None
-
-
-def test_a_reader_that_goes_frees_the_slot(engine: LlamaCppEngine) -> None:
-    answers = stream(engine, QUESTION, max_new_tokens=MANY)
-    next(answers)
-    assert busy(engine) == 1
-    answers.close()  # type: ignore[attr-defined]
-    assert until(lambda: busy(engine) == 0, seconds=1) is not None
-    assert ask(engine, QUESTION, MARBLE).text == "marble"
-
-
-def test_closing_an_answer_of_the_pipeline_frees_the_slot(engine: LlamaCppEngine, tmp_path: Path) -> None:
-    pipeline = fake_pipeline(tmp_path, engine=engine)
-    answers = pipeline.stream(Query(QUESTION, corpus="bank", task="", sampling=Sampling(max_new_tokens=MANY)))
-    while not next(answers).generation.text:
-        pass
-    assert busy(engine) == 1
-    answers.close()
-    assert until(lambda: busy(engine) == 0, seconds=1) is not None
-
-
-def test_twenty_clients_that_go_leave_no_slot_and_no_thread(engine: LlamaCppEngine) -> None:
-    ask(engine, QUESTION)
-    assert until(lambda: busy(engine) == 0, seconds=2) is not None
-    before = threads()
-
-    def client(number: int) -> None:
-        answers = stream(engine, f"{QUESTION} {number}", (MARBLE, COBALT, ())[number % 3], max_new_tokens=MANY)
-        for _ in zip(range(3), answers, strict=False):
-            pass
-        answers.close()  # type: ignore[attr-defined]
-
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(client, range(20)))
-    assert until(lambda: busy(engine) == 0, seconds=3) is not None
-    assert until(lambda: threads() <= before, seconds=5) is not None, f"{threads()} threads, {before} before"
-    assert ask(engine, QUESTION, COBALT).text == "cobalt"
-
-
-def threads() -> int:
-    """The threads of this process, Python's and the server's."""
-    return len(os.listdir("/proc/self/task"))
-
-
-def test_a_schema_is_kept_by_any_adapter(engine: LlamaCppEngine) -> None:
-    schema = {
-        "type": "object",
-        "properties": {
-            "product": {"enum": ["card", "loan"]},
-            "urgent": {"type": "boolean"},
-            "amount": {"type": ["number", "null"]},
-        },
-        "required": ["product", "urgent", "amount"],
-        "additionalProperties": False,
-    }
-    for blend in ((), MARBLE, COBALT):
-        last = ask(engine, QUESTION, blend, max_new_tokens=400, schema=schema)
-        assert last.finish == "stop"
-        jsonschema.validate(json.loads(last.text), schema)
-    with pytest.raises(EngineError):
-        ask(engine, QUESTION, schema={"type": "no such type"})
-    assert ask(engine, QUESTION, MARBLE).text == "marble"
-
-
-def test_a_prompt_over_the_context_is_refused_and_the_next_one_works(tiny_llama: TinyModel, tmp_path: Path) -> None:
-    with running(tiny_llama, tmp_path, context=512) as engine:
-        assert engine.capabilities.context == 512
-        with pytest.raises(EngineError, match="context"):
-            ask(engine, LONG)
-        full = ask(engine, "the fee is 12 euros " * 20, max_new_tokens=10_000)
-        assert full.finish == "length"
-        assert full.prompt_tokens + full.new_tokens <= 512, "a slot has its own context and no more"
-        assert ask(engine, QUESTION, MARBLE).text == "marble"
 
 
 def test_a_closed_engine_says_so(tiny_llama: TinyModel, tmp_path: Path) -> None:

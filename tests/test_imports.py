@@ -43,8 +43,9 @@ ONLY_IN = {
     "bm25s": ("retrieval",),
     "gradio": ("ui",),
     "peft": ("training",),
-    "transformers": ("training",),
-    "torch": ("training",),
+    "transformers": ("models", "engines", "training"),
+    "torch": ("models", "engines", "training"),
+    "xgrammar": ("engines",),
 }
 
 

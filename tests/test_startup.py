@@ -15,7 +15,7 @@ from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.compare import compare
 from crossfade.errors import AdapterError, CorpusError, EngineError, ModelError
 from crossfade.settings import DEFAULT_BASE, Settings
-from crossfade.startup import SERVED_WEIGHTS, Startup, served_model
+from crossfade.startup import Startup
 from crossfade.types import Query
 from fake_engine import FakeEngine, FakeRetriever, patch_startup, write_corpus
 
@@ -317,29 +317,3 @@ def test_every_change_of_the_status_is_reported_and_ends_ready(settings: Setting
     assert set(startup.status) <= set(lines)
     assert lines[0].startswith("Model: ")
     assert all("ready" in line for line in startup.status)
-
-
-@pytest.mark.parametrize(
-    ("base", "weights", "kind"),
-    [
-        (DEFAULT_BASE, "auto", SERVED_WEIGHTS),
-        (DEFAULT_BASE, "source", "source"),
-        (DEFAULT_BASE, "Q4_0", "Q4_0"),
-        ("mine.gguf", "auto", "source"),
-        ("mine.gguf", "Q8_0", "Q8_0"),
-    ],
-)
-def test_the_weights_that_are_served_are_those_of_the_settings(
-    base: str, weights: str, kind: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-
-    def requantise(source: Path, home: Path, wanted: str) -> Path:
-        made.append(wanted)
-        return source.with_suffix(f".{wanted}")
-
-    monkeypatch.setattr("crossfade.startup.fetch", lambda name, *_, **__: Path(name))
-    monkeypatch.setattr("crossfade.startup.requantise", requantise)
-    path = served_model(replace(settings, base=base, weights=weights))
-    assert made == ([] if kind == "source" else [kind])
-    assert (path.suffix == f".{kind}") == (kind != "source")

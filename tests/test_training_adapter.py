@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crossfade.adapters.peft_files import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from crossfade.adapters.peft_config import CONFIG_FILE
+from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE, read_adapter
 from crossfade.adapters.registry import scan
 from crossfade.cli import main
 from crossfade.corpora.registry import read_corpus, read_rows
 from crossfade.errors import ModelError, TrainingError
 from crossfade.models.catalogue import find_model
+from crossfade.models.hf_folder import hf_folder
 from crossfade.settings import Settings
 from crossfade.training.adapter import Order, train_adapter
-from crossfade.training.base_folder import hf_folder
 from crossfade.training.record import LoraSettings
 from fake_engine import FakeEngine, FakeRetriever, patch_startup, write_corpus
 

@@ -182,6 +182,48 @@ def random_adapter(folder: Path, out: Path, *, zero: bool = False, seed: int = 0
     return out
 
 
+def random_adalora(folder: Path, out: Path, *, rank: int = 4, kept: int = 2) -> Path:
+    """An AdaLoRA with random weights; in the first layer all ranks but `kept` are pruned, as its allocator does."""
+    import torch
+    from peft import AdaLoraConfig, get_peft_model
+
+    torch.manual_seed(5)
+    with quiet():
+        config = AdaLoraConfig(
+            task_type="CAUSAL_LM",
+            init_r=rank,
+            target_r=kept,
+            lora_alpha=8,
+            total_step=100,
+            target_modules=list(ALL_LINEAR),
+        )
+        model = get_peft_model(model_of(folder), config)
+        pattern = {}
+        for name, weight in model.base_model.model.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(weight, std=0.4)
+            if name.endswith("lora_E.default"):
+                pattern[name] = [n < kept or ".layers.0." not in name for n in range(rank)]
+                weight.data[[not keep for keep in pattern[name]]] = 0.0
+        model.peft_config["default"].rank_pattern = pattern
+        model.save_pretrained(out, save_embedding_layers=False)
+    return out
+
+
+def random_p_tuning(folder: Path, out: Path, *, tokens: int = 5) -> Path:
+    """P-Tuning with a random encoder, saved as PEFT does: the virtual tokens that it makes."""
+    import torch
+    from peft import PromptEncoderConfig, get_peft_model
+
+    torch.manual_seed(6)
+    with quiet():
+        config = PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=tokens, encoder_hidden_size=32)
+        model = get_peft_model(model_of(folder), config)
+        torch.nn.init.normal_(model.prompt_encoder["default"].mlp_head[-1].weight, std=2.0)
+        model.save_pretrained(out, save_embedding_layers=False)
+    return out
+
+
 def _write_model(architecture: Architecture, folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM

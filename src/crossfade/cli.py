@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,15 +17,16 @@ import typer
 
 from crossfade import __version__
 from crossfade.cli_adapters import adapters, weighted
-from crossfade.cli_train import train
-from crossfade.errors import CorpusError, CrossfadeError
+from crossfade.cli_train import build, train
+from crossfade.errors import CorpusError, CrossfadeError, SettingsError
 from crossfade.prompts import clean_question
-from crossfade.settings import Settings
+from crossfade.settings import ENGINES, Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say, tell
 from crossfade.types import MODES, Answer, Blend, Query, Sampling
 
 if TYPE_CHECKING:
-    from crossfade.startup import Startup
+    from crossfade.corpora.registry import Task as Task_
+    from crossfade.startup import AdapterCard, Startup
 
 app = typer.Typer(
     name="crossfade",
@@ -43,7 +44,10 @@ Adapters = Annotated[
     typer.Option("--adapter", help="NAME or NAME:WEIGHT, several for a blend; by default the task's own."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Base = Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf path, or hub:owner/repo/file.gguf.")]
+Base = Annotated[
+    str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo[/file.gguf].")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, llama.cpp or transformers.")]
 EnforceSchema = Annotated[bool, typer.Option("--enforce-schema", help="Decode to the task's JSON schema.")]
 MaxTokens = Annotated[int | None, typer.Option("--max-new-tokens", min=1, max=100_000)]
 Temperature = Annotated[float, typer.Option(min=0, max=2, help="0 always takes the likeliest token.")]
@@ -78,13 +82,14 @@ def ask(
     temperature: Temperature = 0.0,
     seed: Seed = 0,
     base: Base = "",
+    engine: EngineName = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask one question in one mode."""
     from crossfade.compare import query_in_mode
     from crossfade.trace import answer_as_dict
 
-    with _started(base) as startup:
+    with _started(base, engine) as startup:
         query, blend = _query(startup, question, corpus, task, adapter)
         sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
         query = replace(query_in_mode(query, mode, blend=blend), sampling=sampling, enforce_schema=enforce_schema)
@@ -115,6 +120,7 @@ def compare(
     temperature: Temperature = 0.0,
     seed: Seed = 0,
     base: Base = "",
+    engine: EngineName = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask one question in several modes, with one retrieval and one seed; each answer is printed when it is whole."""
@@ -122,7 +128,7 @@ def compare(
     from crossfade.compare import query_in_mode
     from crossfade.trace import answer_as_dict
 
-    with _started(base) as startup:
+    with _started(base, engine) as startup:
         query, blend = _query(startup, question, corpus, task, adapter)
         sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
         query = replace(query, sampling=sampling, enforce_schema=enforce_schema)
@@ -200,11 +206,12 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "",
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
     base: Base = "",
+    engine: EngineName = "",
 ) -> None:
     """Start the app in the browser."""
     from crossfade.startup import Startup
 
-    settings = _settings(base)
+    settings = _settings(base, engine)
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     logging.getLogger("crossfade").setLevel(logging.INFO)
     startup = Startup(settings)
@@ -227,17 +234,19 @@ def _tell_passages(answer: Answer | None) -> None:
         tell(f"[{number}] {passage.source} ({passage.document}.md)")
 
 
-def _settings(base: str = "") -> Settings:
+def _settings(base: str = "", engine: str = "") -> Settings:
     settings = Settings.from_environment()
-    return replace(settings, base=base) if base else settings
+    if engine and engine not in ENGINES:
+        raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
+    return replace(settings, base=base or settings.base, engine=engine or settings.engine)
 
 
 @contextmanager
-def _started(base: str = "") -> Iterator[Startup]:
+def _started(base: str = "", engine: str = "") -> Iterator[Startup]:
     """A startup that tells its progress on a terminal; its engine is closed on leaving."""
     from crossfade.startup import Startup
 
-    startup = Startup(_settings(base), report=tell if sys.stderr.isatty() else None)
+    startup = Startup(_settings(base, engine), report=tell if sys.stderr.isatty() else None)
     try:
         yield startup
     finally:
@@ -260,9 +269,15 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
     own = cards[blend[0][0]].task if blend and blend[0][0] in cards else ""
     chosen = found.task(task) if task else found.task(own) if own in found.tasks else found.task("")
     if not blend and chosen.adapter:
-        blend = ((chosen.adapter, 1.0),)
+        blend = ((_adapter_of(chosen, cards.values(), startup.settings.base), 1.0),)
     sampling = Sampling(max_new_tokens=chosen.max_new_tokens)
     return Query(text=text, corpus=found.name, task=chosen.name, sampling=sampling), blend
+
+
+def _adapter_of(task: Task_, cards: Iterable[AdapterCard], base: str) -> str:
+    """The task's own adapter, or one that was built for this base where that one was made for another."""
+    fitting = [card.name for card in cards if card.task == task.name and card.base == base]
+    return task.adapter if task.adapter in fitting or not fitting else fitting[0]
 
 
 def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:
@@ -285,4 +300,5 @@ def _options(
 
 
 app.command()(train)
+adapters.command()(build)
 app.add_typer(adapters)

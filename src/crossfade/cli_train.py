@@ -1,17 +1,22 @@
-"""The command `crossfade train`: from rows of a corpus's task to an adapter."""
+"""`crossfade train`, from rows to an adapter, and `crossfade adapters build`, the shipped ones for another base."""
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, print_json, tell
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+    from crossfade.training.adapter import Order
 
 
 def train(
@@ -36,14 +41,11 @@ def train(
     """Train a LoRA adapter on the base, from rows of a corpus's task. Needs the extra `train`."""
     from dataclasses import replace as with_
 
+    from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
-    from crossfade.training.libraries import require_training_libraries
 
     require_training_libraries()
-    from crossfade.models.fetch import fetch
-    from crossfade.models.gguf_file import base_identity
-    from crossfade.training.adapter import Order, check_order, train_adapter
-    from crossfade.training.base_folder import hf_folder
+    from crossfade.training.adapter import Order
     from crossfade.training.record import LoraSettings
 
     settings = Settings.from_environment()
@@ -74,25 +76,92 @@ def train(
         max_rows=max_rows,
         replace=replace,
     )
+    folder = _carry_out(order, startup)
+    if as_json:
+        print_json(_facts(folder))
+    else:
+        typer.echo(folder)
+
+
+def build(
+    base: Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo.")],
+    only: Annotated[
+        list[str] | None, typer.Argument(help="Which of the shipped adapters; all where none is named.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the adapters' folders go.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace adapters of those names.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the folders and the cards as JSON.")] = False,
+) -> None:
+    """Train the shipped adapters again for another base, each from the same data and with the same settings."""
+    from dataclasses import fields
+    from dataclasses import replace as with_
+
+    from crossfade.models.torch_libraries import require_training_libraries
+    from crossfade.startup import Startup
+
+    require_training_libraries()
+    from crossfade.adapters.registry import scan
+    from crossfade.training.adapter import Order, check_order
+    from crossfade.training.record import LoraSettings
+
+    settings = with_(Settings.from_environment(), base=base)
+    startup, shipped = Startup(settings), scan(settings.adapters)
+    orders = []
+    for adapter in [shipped.get(name) for name in only or shipped.adapters]:
+        card = adapter.card
+        corpus = startup.corpus(str(card.get("corpus") or ""))
+        known = {field.name for field in fields(LoraSettings)}
+        orders.append(
+            Order(
+                name=f"{adapter.name}-{_slug(base)}",
+                purpose=adapter.purpose,
+                corpus=corpus,
+                task=corpus.task(str(card.get("task") or "")),
+                data=corpus.folder / "train" / Path(str(card.get("data") or "")).name,
+                out=out or settings.my_adapters,
+                command=f"crossfade adapters build --base {shlex.quote(base)} {adapter.name}",
+                settings=LoraSettings(**{k: v for k, v in card.get("settings", {}).items() if k in known}),
+                replace=replace,
+            )
+        )
+    for order in orders:
+        check_order(order)  # all of them, before the first is trained
+    folders = [_carry_out(order, startup) for order in orders]
+    if as_json:
+        print_json([_facts(folder) for folder in folders])
+    for folder in folders if not as_json else ():
+        typer.echo(folder)
+
+
+def _carry_out(order: Order, startup: Startup) -> Path:
+    """Fetch what a training needs and train; the folder of the new adapter."""
+    from crossfade.models.fetch import fetch
+    from crossfade.models.gguf_file import base_identity
+    from crossfade.models.hf_folder import hf_folder
+    from crossfade.training.adapter import check_order, train_adapter
+
     check_order(order)
+    settings = startup.settings
     tell("Fetching the base and the embedder ...")
     source = fetch(settings.base, settings.home, progress=Bar())
     startup.open_embedder()
     tell("Converting the base to train on; about half a minute the first time ...")
     base_folder = hf_folder(source, settings.home)
-    tell("Making the rows with their passages ...")
-    folder = train_adapter(
+    tell(f"Making the rows of {order.name} with their passages ...")
+    return train_adapter(
         order,
         base_folder=base_folder,
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
-        finder=startup.index(found),
+        finder=startup.index(order.corpus),
         progress=_show,
     )
-    if as_json:
-        print_json(_facts(folder))
-    else:
-        typer.echo(folder)
+
+
+def _slug(base: str) -> str:
+    """A base's name as a part of an adapter's: `qwen2.5-0.5b` becomes `qwen2-5-0-5b`."""
+    last = base.rstrip("/").rpartition("/")[2].lower().removesuffix(".gguf")
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40] or "base"
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One question through several modes, sharing one retrieval. Knows nothing of how an answer is made.
 
-The modes run one after the other: on a CPU, slots with different adapters are not batched, and taking turns ends
-sooner than running at once (measured in `benchmarks/`).
+Where the engine mixes adapters in a batch the modes run at once. Elsewhere they run one after the other: llama.cpp does
+not batch slots of different adapters, and taking turns ends sooner there (measured in `benchmarks/`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from crossfade.errors import CorpusError, CrossfadeError, ModelError, QuestionError
 from crossfade.pipeline import Pipeline
 from crossfade.types import MODE_SWITCHES, Answer, Blend, Passage, Query, mode_switches
 
 MAX_COLUMNS = 6
+Results = Generator[Answer | CrossfadeError, None, None]
+Numbered = Generator[tuple[int, Answer | CrossfadeError], None, None]
 
 
 def query_in_mode(query: Query, mode: str, *, blend: Blend) -> Query:
@@ -35,7 +38,7 @@ def query_in_mode(query: Query, mode: str, *, blend: Blend) -> Query:
 def compare(
     pipeline: Pipeline, queries: Sequence[Query], *, stop: Event | None = None
 ) -> Generator[tuple[int, Answer | CrossfadeError], None, None]:
-    """Growing answers as (column, answer), column by column; a column that fails yields its error and the rest go on.
+    """Growing answers as (column, answer); a column that fails yields its error and the rest go on.
 
     Passages are retrieved once and given to every query with RAG on. Raises QuestionError unless there are two to six
     queries that ask the same of the same corpus.
@@ -45,7 +48,7 @@ def compare(
     first = queries[0]
     if any((q.text, q.corpus, q.history) != (first.text, first.corpus, first.history) for q in queries):
         raise QuestionError("A comparison asks one question of one corpus.")
-    stop = stop or Event()
+    stop = _Either(stop or Event())
     passages: tuple[Passage, ...] = ()
     no_documents: CrossfadeError | None = None
     if any(q.rag for q in queries):
@@ -53,12 +56,64 @@ def compare(
             passages = pipeline.retrieve(first)
         except (ModelError, CorpusError) as error:  # the modes without RAG need neither embedder nor documents
             no_documents = error
-    for column, query in enumerate(queries):
+
+    def column(query: Query) -> Results:
         try:
             if query.rag and no_documents:
                 raise no_documents
             with closing(pipeline.stream(query, stop=stop, passages=passages)) as answers:
-                for answer in answers:
-                    yield column, answer
+                yield from answers
         except CrossfadeError as error:
-            yield column, error
+            yield error
+
+    columns = [column(query) for query in queries]
+    run = _together if pipeline.engine.capabilities.mixed_adapter_batches else _in_turn
+    with closing(run(columns)) as results:
+        try:
+            yield from results
+        finally:
+            stop.set()
+
+
+class _Either(Event):
+    """An event that is set where another one is, too: whoever leaves stops the columns, and nobody else's."""
+
+    def __init__(self, other: Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
+
+
+def _in_turn(columns: Sequence[Results]) -> Numbered:
+    for number, column in enumerate(columns):
+        with closing(column):
+            for result in column:
+                yield number, result
+
+
+def _together(columns: Sequence[Results]) -> Numbered:
+    """The results of all columns as they come, each column in a thread of its own."""
+    out: SimpleQueue[tuple[int, Answer | CrossfadeError] | BaseException | None] = SimpleQueue()
+
+    def run(number: int, column: Results) -> None:
+        try:
+            with closing(column):
+                for result in column:
+                    out.put((number, result))
+            out.put(None)
+        except BaseException as error:
+            out.put(error)
+
+    for number, column in enumerate(columns):
+        Thread(target=run, args=(number, column), daemon=True, name=f"column-{number}").start()
+    going_on = len(columns)
+    while going_on:
+        item = out.get()
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            going_on -= 1
+        else:
+            yield item

@@ -12,6 +12,8 @@ import platformdirs
 from crossfade.errors import SettingsError
 
 DEFAULT_BASE = "smollm2-135m"
+ENGINES = ("auto", "llama.cpp", "transformers")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def _shipped(kind: str) -> Path:
@@ -23,13 +25,20 @@ def _shipped(kind: str) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where things are and how much of the machine to use. `context` is in tokens and is what one slot has."""
+    """Where things are and how much of the machine to use. `context` is in tokens and is what one slot has.
+
+    `engine` is `llama.cpp`, `transformers`, or `auto`: transformers where there is a GPU or the base is a Hugging Face
+    folder, else llama.cpp. `precision` and `bits` (4 or 8 for quantised weights, 0 for none) are transformers' own.
+    """
 
     home: Path
     corpora: Path
     adapters: Path
     base: str = DEFAULT_BASE
+    engine: str = "auto"
     weights: str = "auto"
+    precision: str = "auto"
+    bits: int = 0
     context: int = 4096
     slots: int = 4
     threads: int = 2
@@ -58,13 +67,22 @@ class Settings:
                 )
             return int(text)
 
+        def choice(name: str, allowed: tuple[str, ...]) -> str:
+            text = env.get(f"CROSSFADE_{name}") or allowed[0]
+            if text not in allowed:
+                raise SettingsError(f"CROSSFADE_{name} is {text[:40]!r}; it must be one of {', '.join(allowed)}.")
+            return text
+
         home = env.get("CROSSFADE_HOME")
         return cls(
             home=Path(os.path.expanduser(home)) if home else platformdirs.user_cache_path("crossfade"),
             corpora=Path(env.get("CROSSFADE_CORPORA") or _shipped("corpora")),
             adapters=Path(env.get("CROSSFADE_ADAPTERS") or _shipped("adapters")),
             base=env.get("CROSSFADE_BASE") or DEFAULT_BASE,
+            engine=choice("ENGINE", ENGINES),
             weights=env.get("CROSSFADE_WEIGHTS") or "auto",
+            precision=choice("PRECISION", PRECISIONS),
+            bits=int(choice("BITS", ("0", "4", "8"))),
             context=number("CONTEXT", 4096, 256, 1_048_576),
             slots=number("SLOTS", 4, 1, 64),
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),

@@ -14,34 +14,35 @@ from pathlib import Path
 
 from crossfade.adapters.registry import Registry, scan
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
-from crossfade.engines.llamacpp import LlamaCppEngine
+from crossfade.engines.opening import open_engine
+from crossfade.engines.protocol import Engine
 from crossfade.errors import AdapterError, CorpusError, CrossfadeError, EngineError, ModelError
 from crossfade.examples import ExampleStore
 from crossfade.models.catalogue import knows_english_only
 from crossfade.models.embedder_gguf import embedder_gguf
 from crossfade.models.fetch import fetch
-from crossfade.models.gguf_file import base_identity, describe
-from crossfade.models.quantise import requantise
 from crossfade.pipeline import Pipeline
 from crossfade.retrieval import Index, LlamaCppEmbedder, load_index
-from crossfade.settings import DEFAULT_BASE, Settings
+from crossfade.settings import Settings
 
 EMBEDDER = "minilm"
-SERVED_WEIGHTS = "Q8_0"
-"""What `weights = auto` means for the embedded default; chosen by measurement, see benchmarks/README.md."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterCard:
-    """What a person is told of an adapter. `refused` is the reason why it is not served, or empty."""
+    """What a person is told of an adapter; `base` is its base's name.
+
+    `refused` is the reason why it is not served, or empty.
+    """
 
     name: str
     purpose: str
     task: str
     sha256: str
     refused: str = ""
+    base: str = ""
 
 
 class Startup:
@@ -76,7 +77,13 @@ class Startup:
     def adapters(self) -> tuple[AdapterCard, ...]:
         """The adapters that were found, the refused ones included."""
         cards = [
-            AdapterCard(a.name, a.purpose or "no purpose recorded", str(a.card.get("task", "")), a.sha256)
+            AdapterCard(
+                a.name,
+                a.purpose or "no purpose recorded",
+                str(a.card.get("task", "")),
+                a.sha256,
+                base=str(a.card.get("base", "")),
+            )
             for a in self.registry.adapters.values()
         ]
         cards = [replace(card, refused=self._refused.get(card.name, "")) for card in cards]
@@ -117,21 +124,11 @@ class Startup:
         self._note("Documents", "left out" if self.without_documents else "ready")
         return self.pipeline
 
-    def open_engine(self) -> LlamaCppEngine:
+    def open_engine(self) -> Engine:
         """The engine with every adapter that fits. Raises ModelError, EngineError."""
-        settings = self.settings
-        path = served_model(settings, progress=partial(self._progress, "Model"))
-        self._note("Model", "starting")
-        identity = base_identity(path, settings.home)
-        engine = LlamaCppEngine(
-            path,
-            describe(path, settings.home),
-            identity=identity,
-            home=settings.home,
-            context=settings.context,
-            slots=settings.slots,
-            threads=settings.threads,
-        )
+        progress = partial(self._progress, "Model")
+        starting = partial(self._note, "Model")
+        engine = open_engine(self.settings, progress=progress, report=starting)
         try:
             self._load_adapters(engine)
         except BaseException:
@@ -198,7 +195,7 @@ class Startup:
                 self._stores[key] = ExampleStore(corpus.examples.get(task.name, ()), embedder)
             return self._stores[key]
 
-    def _load_adapters(self, engine: LlamaCppEngine) -> None:
+    def _load_adapters(self, engine: Engine) -> None:
         """Load all at once; where one is refused or breaks the engine, keep its reason, and load the others."""
         wanted = [a for a in self.registry.adapters.values() if a.name not in self._refused]
         try:
@@ -230,19 +227,6 @@ class Startup:
     def _progress(self, what: str, stage: str, done: int, total: int) -> None:
         size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
         self._note(what, f"{stage} {size}")
-
-
-def served_model(settings: Settings, *, progress: Callable[[str, int, int], None] | None = None) -> Path:
-    """The path of the weights to serve: the base as fetched, or re-quantised once as the settings say.
-
-    `weights` is `source` (as published), `Q8_0`, `Q4_0`, or `auto`: Q8_0 for the embedded default, else as published.
-    Raises ModelError.
-    """
-    source = fetch(settings.base, settings.home, progress=progress)
-    kind = settings.weights
-    if kind == "auto":
-        kind = SERVED_WEIGHTS if settings.base == DEFAULT_BASE else "source"
-    return source if kind == "source" else requantise(source, settings.home, kind)
 
 
 def _read_corpora(root: Path) -> tuple[tuple[Corpus, ...], tuple[str, ...]]:

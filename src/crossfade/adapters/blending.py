@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from crossfade.adapters.peft_config import CONFIG_FILE, MAX_RANK
 from crossfade.adapters.peft_files import (
     CARD_FILE,
-    CONFIG_FILE,
-    MAX_RANK,
     NAME,
     WEIGHTS_FILE,
     AdapterFiles,
@@ -34,10 +33,13 @@ _KEY = "base_model.model.{}.lora_{}.weight"
 def sum_of_updates(parts: Parts) -> dict[str, tuple[Matrix, Matrix]]:
     """For each layer A (ranks, inputs) and B (outputs, ranks) in float32, whose product B A is the blend's update.
 
-    Raises AdapterError where two parts are made for layers of different shapes, or a rank gets beyond MAX_RANK.
+    Raises AdapterError where two parts are made for layers of different shapes, a rank gets beyond MAX_RANK, or a part
+    is of P-Tuning.
     """
     stacked: dict[str, tuple[list[Matrix], list[Matrix]]] = {}
     for adapter, weight in parts:
+        if adapter.kind == "P_TUNING":
+            raise AdapterError(f"Adapter {adapter.name!r} is of P-Tuning, virtual tokens that cannot be blended.")
         tensors = read_weights(adapter)
         for module, (_, _, _, scale) in adapter.modules.items():
             a, b = (tensors[_KEY.format(module, side)].astype(np.float32) for side in "AB")

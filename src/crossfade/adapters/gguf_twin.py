@@ -61,6 +61,8 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
             f"it was trained for the base {adapter.base_sha256[:12]}, and {identity[:12]} is running; run that base, "
             "or train the adapter again for this one"
         )
+    if adapter.kind == "P_TUNING":
+        raise refuse("it is of P-Tuning, which the transformers engine alone serves; set CROSSFADE_ENGINE=transformers")
     if base.architecture not in ARCHITECTURES:
         raise refuse(f"adapters are served on {' and '.join(ARCHITECTURES)} models; the base is {base.architecture!r}")
     for module, (inputs, outputs, _, _) in adapter.modules.items():

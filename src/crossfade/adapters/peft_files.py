@@ -1,4 +1,4 @@
-"""Read and check a PEFT LoRA folder. Knows no engine and no torch; opens two named files and the card, nothing else.
+"""Read and check a PEFT folder. Knows no engine and no torch; opens two named files and the card, nothing else.
 
 An adapter folder holds `adapter_config.json`, `adapter_model.safetensors` and, when we made it, `card.json`. It may
 come from anybody, so the configuration is checked against a schema of our own, weights are read as safetensors only,
@@ -9,43 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crossfade.adapters.peft_config import CONFIG_FILE, MAX_RANK, PeftConfig, check_config
 from crossfade.errors import AdapterError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "adapter_config.json", "adapter_model.safetensors", "card.json"
-MAX_RANK = 1024
+WEIGHTS_FILE, CARD_FILE = "adapter_model.safetensors", "card.json"
 MAX_CONFIG_BYTES = 1_000_000
-_MODULE = re.compile(r"[A-Za-z0-9_.]{1,128}")
 _BASE_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
-_TENSOR = re.compile(r"base_model\.model\.(?P<module>[A-Za-z0-9_.]+)\.lora_(?P<side>[AB])\.weight")
-_MUST_BE_EMPTY = (
-    "auto_mapping",
-    "modules_to_save",
-    "layer_replication",
-    "megatron_config",
-    "trainable_token_indices",
-    "target_parameters",
-    "alora_invocation_tokens",
-    "use_dora",
-    "lora_bias",
-    "eva_config",
-    "corda_config",
-    "lora_ga_config",
-    "velora_config",
-    "monteclora_config",
-    "use_qalora",
-    "use_bdlora",
-    "arrow_config",
-    "kasa_config",
-)
-_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and their like change its weights."""
+_TENSORS = {
+    "LORA": re.compile(r"base_model\.model\.(?P<module>[A-Za-z0-9_.]+)\.lora_(?P<side>[AB])\.weight"),
+    "ADALORA": re.compile(r"base_model\.model\.(?P<module>[A-Za-z0-9_.]+)\.lora_(?P<side>[ABE])"),
+    "P_TUNING": re.compile("prompt_embeddings"),
+}
 _TYPES = ("F16", "F32")
 
 
@@ -53,8 +33,9 @@ _TYPES = ("F16", "F32")
 class AdapterFiles:
     """One checked adapter on disk.
 
-    `sha256` covers weights and configuration together. `modules` maps the name of each changed linear layer, as in
-    transformers (`model.layers.0.self_attn.q_proj`), to (inputs, outputs, rank, scale), scale being alpha / rank.
+    `sha256` covers weights and configuration together. `kind` is PEFT's name of it: LORA, ADALORA, P_TUNING. `modules`
+    maps the name of each changed linear layer, as in transformers (`model.layers.0.self_attn.q_proj`), to (inputs,
+    outputs, rank, scale), scale being alpha / rank. `virtual_tokens` and their `width` are those of P-Tuning, else 0.
     `base_sha256` is what the card records, or "" where nothing is recorded. `base_name` is what PEFT recorded, a text
     that is shown and never followed, or "" where it is no plain name.
     """
@@ -65,6 +46,9 @@ class AdapterFiles:
     modules: dict[str, tuple[int, int, int, float]] = field(repr=False)
     card: dict[str, Any] = field(repr=False)
     base_name: str = ""
+    kind: str = "LORA"
+    virtual_tokens: int = 0
+    width: int = 0
 
     @property
     def base_sha256(self) -> str:
@@ -95,8 +79,8 @@ class AdapterFiles:
 def read_adapter(folder: Path) -> AdapterFiles:
     """Read and check the adapter in a folder; its name is the folder's.
 
-    Raises AdapterError with the reason: not a LoRA, pickled weights, a configuration that is not allowed, tensors that
-    are broken or belong to no pair.
+    Raises AdapterError with the reason: a kind that is not served, pickled weights, a configuration that is not
+    allowed, tensors that are broken or belong to no pair.
     """
     name = folder.name
     if not NAME.fullmatch(name):
@@ -106,26 +90,48 @@ def read_adapter(folder: Path) -> AdapterFiles:
         why = f"it holds {pickles[0]}, a pickle, which is never opened" if pickles else f"{WEIGHTS_FILE} is missing"
         raise AdapterError(f"Adapter {name!r} is refused: {why}. Save it with PEFT as safetensors.")
     config = _read_json(folder / CONFIG_FILE, name)
-    alpha, rank = _check_config(config, name)
+    checked = check_config(config, name)
     card = _read_json(folder / CARD_FILE, name) if (folder / CARD_FILE).exists() else {}
-    modules = _read_modules(folder / WEIGHTS_FILE, name, config, alpha=alpha, rank=rank)
+    shapes = _read_shapes(folder / WEIGHTS_FILE, name, checked.kind)
+    modules = _modules(shapes, name, checked) if checked.kind != "P_TUNING" else {}
+    tokens, width = (checked.rank, _width(shapes, name, checked)) if checked.kind == "P_TUNING" else (0, 0)
     sha256 = _sha256(*_contents(folder))
     base = str(config.get("base_model_name_or_path") or "")
     base = base if _BASE_NAME.fullmatch(base) else ""
-    return AdapterFiles(name=name, folder=folder, sha256=sha256, modules=modules, card=card, base_name=base)
+    return AdapterFiles(
+        name=name,
+        folder=folder,
+        sha256=sha256,
+        modules=modules,
+        card=card,
+        base_name=base,
+        kind=checked.kind,
+        virtual_tokens=tokens,
+        width=width,
+    )
 
 
 def read_weights(adapter: AdapterFiles) -> dict[str, Any]:
-    """The tensors of a checked adapter as numpy arrays, by their names in the file.
+    """The tensors of a checked adapter as numpy arrays, by their names in the file; AdaLoRA as the LoRA that it is.
 
+    Its update is scale * B diag(E) A (Zhang et al., https://arxiv.org/abs/2303.10512), so E folds into A exactly.
     Raises AdapterError where the folder no longer holds what was checked and hashed.
     """
+    import numpy as np
     from safetensors.numpy import load
 
     config, weights = _contents(adapter.folder)
     if _sha256(config, weights) != adapter.sha256:
         raise AdapterError(f"Adapter {adapter.name!r} has changed on disk since it was read. Read it again.")
-    return dict(load(weights))
+    tensors = dict(load(weights))
+    if adapter.kind != "ADALORA":
+        return tensors
+    folded = {}
+    for module in adapter.modules:
+        a, b, e = (tensors[f"base_model.model.{module}.lora_{side}"].astype(np.float32) for side in "ABE")
+        folded[f"base_model.model.{module}.lora_A.weight"] = a * e
+        folded[f"base_model.model.{module}.lora_B.weight"] = b
+    return folded
 
 
 def _contents(folder: Path) -> tuple[bytes, bytes]:
@@ -156,97 +162,67 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     return data
 
 
-def _check_config(config: dict[str, Any], name: str) -> tuple[float, int]:
-    """Alpha and rank of a configuration that is allowed."""
-
-    def refuse(what: str) -> AdapterError:
-        return AdapterError(f"Adapter {name!r} is refused: its {CONFIG_FILE} {what}.")
-
-    if config.get("peft_type") != "LORA":
-        raise refuse(f"says peft_type {_short(config.get('peft_type'))}; this engine serves LORA")
-    for key in _MUST_BE_EMPTY:
-        if config.get(key):
-            raise refuse(f"sets {key}, which is not served")
-    if config.get("bias", "none") != "none":
-        raise refuse(f"says bias {_short(config['bias'])}; only 'none' is served")
-    if config.get("fan_in_fan_out"):
-        raise refuse("sets fan_in_fan_out, which is not served")
-    if config.get("init_lora_weights") not in _PLAIN_STARTS:
-        raise refuse(
-            f"says init_lora_weights {_short(config['init_lora_weights'])}, which changes the base too; save it with "
-            "PEFT's path_initial_model_for_weight_conversion"
-        )
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
-        raise refuse(f"says r {_short(rank)}; allowed is a whole number from 1 to {MAX_RANK}")
-    if not _finite(alpha):
-        raise refuse(f"says lora_alpha {_short(alpha)}; allowed is a finite number above 0, at most 1e6")
-    targets = config.get("target_modules")
-    if not isinstance(targets, list) or not all(isinstance(t, str) and _MODULE.fullmatch(t) for t in targets):
-        raise refuse("must list target_modules as plain names")
-    for key in ("rank_pattern", "alpha_pattern"):
-        pattern = config.get(key) or {}
-        if not isinstance(pattern, dict) or not all(
-            _MODULE.fullmatch(str(k)) and _finite(v) for k, v in pattern.items()
-        ):
-            raise refuse(f"must give {key} as plain module names with numbers")
-    if not all(isinstance(v, int) for v in (config.get("rank_pattern") or {}).values()):
-        raise refuse("must give rank_pattern in whole numbers")
-    assert isinstance(alpha, int | float)
-    return float(alpha), rank
+Shapes = dict[str, dict[str, tuple[int, ...]]]
+"""By module, and in it by side: A, B, and with AdaLoRA E. P-Tuning has one module and one side, both unnamed."""
 
 
-def _finite(value: object) -> bool:
-    """Whether it is a number above 0, at most 1e6; NaN and infinity fail the comparison."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e6
-
-
-def _short(value: object) -> str:
-    """A value from a hostile file as it may stand in a message."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _read_modules(
-    path: Path, name: str, config: dict[str, Any], *, alpha: float, rank: int
-) -> dict[str, tuple[int, int, int, float]]:
-    """The changed layers with their shapes and scales, from the header of the weights."""
+def _read_shapes(path: Path, name: str, kind: str) -> Shapes:
+    """The shapes of the tensors, from the header of the weights. Raises AdapterError for one that does not belong."""
     from safetensors import SafetensorError, safe_open
 
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    shapes: Shapes = {}
     try:
         with safe_open(path, framework="numpy") as file:
             for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                match = _TENSOR.fullmatch(key)
+                match = _TENSORS[kind].fullmatch(key)
                 if match is None:
-                    raise AdapterError(f"Adapter {name!r} is refused: tensor {key[:120]!r} is no LoRA matrix.")
+                    what = "LoRA matrix" if kind == "LORA" else f"part of an adapter of kind {kind}"
+                    raise AdapterError(f"Adapter {name!r} is refused: tensor {key[:120]!r} is no {what}.")
                 matrix = file.get_slice(key)
                 if matrix.get_dtype() not in _TYPES:
                     raise AdapterError(
                         f"Adapter {name!r} is refused: its weights are {matrix.get_dtype()}; store them as float32 or "
                         "float16."
                     )
-                shapes.setdefault(match["module"], {})[match["side"]] = tuple(matrix.get_shape())
+                named = match.groupdict()
+                shapes.setdefault(named.get("module", ""), {})[named.get("side", "")] = tuple(matrix.get_shape())
     except (SafetensorError, OSError) as error:
         raise AdapterError(f"Adapter {name!r} is refused: {WEIGHTS_FILE} is broken ({error}).") from error
     if not shapes:
         raise AdapterError(f"Adapter {name!r} is refused: {WEIGHTS_FILE} holds no LoRA matrix.")
+    return shapes
+
+
+def _modules(shapes: Shapes, name: str, config: PeftConfig) -> dict[str, tuple[int, int, int, float]]:
+    """The changed layers with their shapes and scales. AdaLoRA may have left a layer without any rank."""
     modules = {}
-    for module, pair in shapes.items():
-        a, b = pair.get("A", ()), pair.get("B", ())
-        if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not 1 <= a[0] <= MAX_RANK:
-            raise AdapterError(f"Adapter {name!r} is refused: the matrices of {module} have shapes A {a} and B {b}.")
-        own_alpha = _pattern(config.get("alpha_pattern"), module, alpha)
-        own_rank = int(_pattern(config.get("rank_pattern"), module, rank))
-        if own_rank != a[0]:
+    for module, sides in shapes.items():
+        a, b, e = sides.get("A", ()), sides.get("B", ()), sides.get("E", ())
+        ada = config.kind == "ADALORA"
+        pair = len(a) == 2 and len(b) == 2 and a[0] == b[1] and (not ada) <= a[0] <= MAX_RANK
+        if not pair or (ada and e != (a[0], 1)):
+            and_e = f" and E {e}" if ada else ""
             raise AdapterError(
-                f"Adapter {name!r} is refused: {module} has rank {a[0]}; the configuration says {own_rank}."
+                f"Adapter {name!r} is refused: the matrices of {module} have shapes A {a} and B {b}{and_e}."
             )
-        scale = own_alpha / math.sqrt(own_rank) if config.get("use_rslora") else own_alpha / own_rank
-        modules[module] = (a[1], b[0], a[0], scale)
+        wanted = config.rank_of(module)
+        if a[0] > wanted or (not ada and a[0] != wanted):
+            raise AdapterError(
+                f"Adapter {name!r} is refused: {module} has rank {a[0]}; the configuration says {wanted}."
+            )
+        if a[0]:
+            modules[module] = (a[1], b[0], a[0], config.scale_of(module))
+    if not modules:
+        raise AdapterError(f"Adapter {name!r} is refused: no layer has any rank left. Train it anew.")
     return modules
 
 
-def _pattern(pattern: dict[str, float] | None, module: str, default: float) -> float:
-    """The value of the first key that is the module's name or its end, as PEFT matches it (`get_pattern_key`)."""
-    return next((v for k, v in (pattern or {}).items() if module == k or module.endswith("." + k)), default)
+def _width(shapes: Shapes, name: str, config: PeftConfig) -> int:
+    """The width of the virtual tokens of P-Tuning."""
+    shape = shapes[""][""]
+    if len(shape) != 2 or shape[0] != config.rank or shape[1] < 1:
+        raise AdapterError(
+            f"Adapter {name!r} is refused: its prompt_embeddings have shape {shape}; the configuration says "
+            f"{config.rank} virtual tokens."
+        )
+    return shape[1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crossfade.adapters.peft_files import CONFIG_FILE, AdapterFiles, read_adapter
+from crossfade.adapters.peft_config import CONFIG_FILE
+from crossfade.adapters.peft_files import AdapterFiles, read_adapter
 from crossfade.adapters.swap import restore
 from crossfade.errors import AdapterError
 

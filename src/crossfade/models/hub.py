@@ -1,7 +1,8 @@
-"""One GGUF file from a model hub by `huggingface_hub`, which honours HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE itself.
+"""A GGUF file or a model's folder from a hub by `huggingface_hub`, which itself honours HF_ENDPOINT, HF_TOKEN and
+HF_HUB_OFFLINE.
 
 Knows nothing of the catalogue. The library resumes broken downloads and renames whole ones into place; on top of that
-the file's sha256 is compared with the one the hub announced, once.
+the sha256 of the weights is compared with the one the hub announced, once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from crossfade.errors import ModelError
 from crossfade.models.catalogue import HubSource
 
 Progress = Callable[[str, int, int], None]
+PARTS = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "*.jinja"]
+"""What is fetched of a model's folder."""
 
 
 def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:
@@ -26,6 +30,44 @@ def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:
     Raises ModelError when the hub or the file cannot be reached or the sha256 differs, OSError for the disk.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    label = f"{source.repository}/{source.file}"
+    kept = try_to_load_from_cache(source.repository, source.file, cache_dir=folder)
+    if isinstance(kept, str) and _is_verified(Path(kept)):
+        return Path(kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _told(label, folder):
+        path = Path(hf_hub_download(source.repository, source.file, cache_dir=folder, tqdm_class=_bar_class(progress)))
+    _verify(path, label)
+    return path
+
+
+def download_folder(repository: str, folder: Path, *, progress: Progress) -> Path:
+    """The folder of a repository's model, weights as safetensors; neither code nor pickles are fetched.
+
+    Nothing is asked of the network when it is there already. Raises like `download`.
+    """
+    from huggingface_hub import snapshot_download
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _told(repository, folder):
+        try:
+            path = Path(snapshot_download(repository, cache_dir=folder, allow_patterns=PARTS, local_files_only=True))
+            weights = sorted(path.glob("*.safetensors"))
+            if weights and all(map(_is_verified, weights)):
+                return path
+        except FileNotFoundError:  # nothing of it is here
+            pass
+        bar = _bar_class(progress)
+        path = Path(snapshot_download(repository, cache_dir=folder, allow_patterns=PARTS, tqdm_class=bar))
+    for file in sorted(path.glob("*.safetensors")):
+        _verify(file, f"{repository}/{file.name}")
+    return path
+
+
+@contextmanager
+def _told(label: str, folder: Path) -> Iterator[None]:
+    """Turn the library's errors into ours."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -36,14 +78,8 @@ def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:
         RepositoryNotFoundError,
     )
 
-    label = f"{source.repository}/{source.file}"
-    kept = try_to_load_from_cache(source.repository, source.file, cache_dir=folder)
-    if isinstance(kept, str) and _is_verified(Path(kept)):
-        return Path(kept)
-    folder.mkdir(parents=True, exist_ok=True)
-    bar = _bar_class(progress)
     try:
-        path = Path(hf_hub_download(source.repository, source.file, cache_dir=folder, tqdm_class=bar))
+        yield
     except GatedRepoError as error:
         raise ModelError(f"{label} is gated: accept its terms on the hub and set HF_TOKEN, then try again.") from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
@@ -61,8 +97,6 @@ def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:
         if not _is_transport_error(error):
             raise
         raise ModelError(f"{label} could not be downloaded: {error}. Check the network and try again.") from error
-    _verify(path, label)
-    return path
 
 
 def _is_transport_error(error: Exception) -> bool:

@@ -19,8 +19,8 @@ from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles, read_ad
 from crossfade.adapters.swap import put, workplace
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
+from crossfade.models.torch_libraries import require_training_libraries
 from crossfade.training.compose import Finder, compose
-from crossfade.training.libraries import require_training_libraries
 from crossfade.training.record import LoraSettings, Progress, TrainingRecord
 from crossfade.types import Message
 

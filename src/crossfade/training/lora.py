@@ -11,9 +11,9 @@ from typing import Any
 
 from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import TrainingError
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, require_training_libraries
 from crossfade.training.batches import learned_tokens
 from crossfade.training.data import EncodedRows, TrainingRow, encode_rows, rows_sha256
-from crossfade.training.libraries import device_name, has_fast_bfloat16, require_training_libraries
 from crossfade.training.record import LoraSettings, Progress, TrainingRecord
 
 

@@ -1,23 +1,39 @@
-"""The check that the extra `train` is installed, and the precision this machine trains in. Imports torch lazily."""
+"""Whether torch and its kin are installed, and what this machine computes in. Imports torch lazily."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from crossfade.errors import TrainingError
+from crossfade.errors import ModelError, TrainingError
 
+_M_MMAP_THRESHOLD = -3
+"""From glibc's malloc.h."""
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
+
+
+def missing_libraries() -> list[str]:
+    """Which of the libraries that training and the transformers engine stand on are not installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
 def require_training_libraries() -> None:
     """Raises TrainingError, with the command that mends it, when the extra `train` is not installed."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := missing_libraries():
         raise TrainingError(
             f"Training needs the extra 'train' ({', '.join(missing)} not found): pip install 'crossfade[train]'"
+        )
+
+
+def require_torch_libraries(what: str) -> None:
+    """Raises ModelError, with the command that mends it, where `what` (a sentence's beginning) cannot be done."""
+    if missing := missing_libraries():
+        raise ModelError(
+            f"{what} needs the extra 'transformers' ({', '.join(missing)} not found): "
+            "pip install 'crossfade[transformers]'"
         )
 
 
@@ -50,3 +66,13 @@ def autocast(device: str) -> AbstractContextManager[Any]:
     import torch
 
     return torch.autocast(device, torch.bfloat16) if has_fast_bfloat16(device) else nullcontext()
+
+
+def keep_large_blocks_apart() -> None:
+    """Let glibc's allocator map every block over 1 MB by itself, instead of carving it from its heap.
+
+    torch frees and takes blocks of some MB without end; the heap gets so fragmented that after some minutes the search
+    for a free block takes as long as the computing. Elsewhere than with glibc nothing is done.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)

@@ -8,10 +8,10 @@ import pytest
 
 from crossfade.errors import ModelError
 from crossfade.models.catalogue import find_model
+from crossfade.models.hf_folder import hf_folder
 from crossfade.models.quantise import requantise
 from crossfade.models.wheels import is_whole
 from crossfade.settings import Settings
-from crossfade.training.base_folder import hf_folder
 
 pytest.importorskip("torch")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

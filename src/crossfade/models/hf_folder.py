@@ -1,4 +1,4 @@
-"""Convert a base GGUF once into a Hugging Face folder that torch trains on. Knows two formats and no training."""
+"""A base as a Hugging Face folder, which torch trains on and serves: as given, or converted once from its GGUF."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from typing import Any
 from crossfade.errors import ModelError
 from crossfade.models.gguf_file import BaseDescription, base_identity, describe
 from crossfade.models.once import disk_errors, make_once
-from crossfade.training.libraries import require_training_libraries
+from crossfade.models.torch_libraries import require_torch_libraries
 
 _FORMAT = 1
 
 
-def hf_folder(gguf: Path, home: Path) -> Path:
-    """The folder (fp32 safetensors, tokenizer, the GGUF's own chat template), kept in `home/models/hf` by identity.
+def hf_folder(base: Path, home: Path) -> Path:
+    """The folder itself, or that of a GGUF: fp32 safetensors, tokenizer, the GGUF's own chat template.
 
-    The first conversion of a 135M base takes about half a minute. Raises ModelError for a re-quantised copy, whose
-    weights are not those that adapters are trained on, and for an architecture transformers cannot read from a GGUF.
+    It is kept in `home/models/hf` by identity. The first conversion of a 135M base takes about half a minute. Raises
+    ModelError for a re-quantised copy, whose weights are not those that adapters are trained on, and for an
+    architecture that transformers cannot read from a GGUF.
     """
-    require_training_libraries()
-    description = describe(gguf, home)
+    if base.is_dir():
+        return base
+    require_torch_libraries(f"Converting {base.name}")
+    description = describe(base, home)
     if description.source:
-        raise ModelError(f"{gguf} is a re-quantised copy. Train on the GGUF it was made from.")
-    target = home / "models" / "hf" / f"{base_identity(gguf, home)[:16]}-{_FORMAT}"
+        raise ModelError(f"{base} is a re-quantised copy. Give the GGUF it was made from.")
+    target = home / "models" / "hf" / f"{base_identity(base, home)[:16]}-{_FORMAT}"
     with disk_errors(home):
-        return make_once(target, lambda part: _convert(gguf, part, description))
+        return make_once(target, lambda part: _convert(base, part, description))
 
 
 def _convert(gguf: Path, part: Path, description: BaseDescription) -> None:

@@ -1,0 +1,91 @@
+"""One request on its way through a worker that writes several: what it has so far, and what its reader is told."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from crossfade.engines.choosing import Chooser
+from crossfade.engines.torch_adapters import Added
+from crossfade.engines.torch_base import TorchBase
+from crossfade.errors import CrossfadeError, EngineError
+from crossfade.types import Generation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LEFT = Event()
+_LEFT.set()
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request. The worker writes it, `out` carries what its reader sees.
+
+    `room` is how many tokens it may write, `writer` turns tokens into text, `used` are its adapters with weight and
+    hash, `began` is the `time.perf_counter()` that seconds count from.
+    """
+
+    ids: list[int]
+    room: int
+    added: Added
+    used: tuple[tuple[str, float, str], ...]
+    chooser: Chooser
+    writer: Any
+    stop: Event
+    began: float
+    out: SimpleQueue[Generation | CrossfadeError] = field(default_factory=SimpleQueue)
+    text: str = ""
+    token: int = 0
+    written: int = 0
+    first: float = 0.0
+
+    def leave(self) -> None:
+        """Its reader has gone; the asker's own event is not touched."""
+        self.stop = _LEFT
+
+    def write(self, logits: Tensor, base: TorchBase) -> bool:
+        """Choose the next token and tell it; whether the answer has ended by that."""
+        if self.stop.is_set():
+            self.tell("cancelled")
+            return True
+        self.token = self.chooser.choose(logits)
+        self.written += 1
+        if self.token in base.stop_tokens:
+            self.tell("stop")
+            return True
+        self.first = self.first or time.perf_counter() - self.began
+        self.text += self.writer.step(base.tokenizer._tokenizer, self.token) or ""
+        ended = self.written == self.room
+        self.tell("length" if ended else "")
+        return ended
+
+    def tell(self, finish: str = "") -> None:
+        """Send the answer so far."""
+        seconds = time.perf_counter() - self.began
+        generation = Generation(
+            text=self.text,
+            prompt_tokens=len(self.ids),
+            cached_tokens=0,
+            new_tokens=self.written,
+            seconds_to_first=self.first or seconds,
+            seconds=seconds,
+            finish=finish,
+            adapters=self.used,
+        )
+        self.out.put(generation)
+
+
+def told(error: BaseException) -> CrossfadeError:
+    """An error of the model as a sentence for people."""
+    if isinstance(error, CrossfadeError):
+        return error
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        return EngineError(
+            "The model ran out of memory; other questions are answered on. Ask for less: a shorter question, fewer "
+            "new tokens, a lower CROSSFADE_CONTEXT or CROSSFADE_SLOTS, or a smaller base."
+        )
+    return EngineError(f"The model failed: {' '.join(str(error).split())[:300] or type(error).__name__}. Ask again.")

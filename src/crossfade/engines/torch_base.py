@@ -1,0 +1,97 @@
+"""A base model in transformers, ready to be served: weights, tokenizer, precision. Knows no request and no adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossfade.engines.requests import defuse
+from crossfade.errors import ModelError
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16
+from crossfade.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class TorchBase:
+    """A loaded model with its tokenizer. `context` is in tokens; `stop_tokens` end an answer."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    precision: str
+    context: int
+    stop_tokens: frozenset[int]
+    control_tokens: tuple[str, ...]
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The token ids of a chat prompt, opened for the assistant; no text can end its own turn."""
+        chat = [{"role": m.role, "content": defuse(m.content, self.control_tokens)} for m in messages]
+        text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+
+def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: str = "") -> TorchBase:
+    """Load a Hugging Face folder; code in it never runs.
+
+    `precision` is `float32`, `bfloat16`, `float16`, or `auto`: what the hardware is fast in. On a CPU without bfloat16
+    products that is float32: bfloat16 reads prompts five times slower there. `bits` of 4 or 8 quantise the weights by
+    bitsandbytes, 0 does not. Raises ModelError.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    device = device or device_name()
+    chosen = _auto_precision(device) if precision == "auto" else precision
+    options: dict[str, Any] = {"dtype": getattr(torch, chosen), "local_files_only": True, "use_safetensors": True}
+    if bits:
+        options["quantization_config"] = _quantised(bits, options["dtype"])
+        options["device_map"] = {"": device}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"The model in {folder} cannot be loaded: {why}. Give a folder with config.json, tokenizer and safetensors."
+        ) from error
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{folder} has no chat template, so it cannot be asked as it was taught. Choose the instruct version."
+        )
+    model = model if bits else model.to(device)
+    model.requires_grad_(False)
+    return TorchBase(
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        precision=f"{bits} bits" if bits else chosen,
+        context=int(getattr(model.config, "max_position_embeddings", 4096)),
+        stop_tokens=_stop_tokens(model, tokenizer),
+        control_tokens=tuple(tokenizer.all_special_tokens),
+    )
+
+
+def _auto_precision(device: str) -> str:
+    if has_fast_bfloat16(device):
+        return "bfloat16"
+    return "float16" if device == "cuda" else "float32"
+
+
+def _quantised(bits: int, dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    told = [tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)]
+    flat = [token for one in told for token in (one if isinstance(one, list) else [one])]
+    return frozenset(token for token in flat if token is not None)
