@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -22,7 +23,10 @@ pytest.importorskip("peft")
 import handmade_adapters as made
 from crossfade.adapters.blending import write_blend
 from crossfade.adapters.peft_files import read_adapter
-from crossfade.errors import AdapterError, EngineError
+from crossfade.engines.choosing import Chooser
+from crossfade.engines.torch_base import load_base
+from crossfade.engines.transformers_engine import PIECE, TransformersEngine
+from crossfade.errors import AdapterError, EngineError, ModelError
 from crossfade.types import Blend, Message, Query, Sampling
 from engine_kit import COBALT, KINDS, MARBLE, AnyEngine, Kind, ask, busy, running_kind, stream, until
 from fake_engine import fake_pipeline
@@ -270,12 +274,50 @@ def test_rows_of_other_lengths_and_blends_change_no_answer(kind: Kind, tiny_llam
     folders = [random_adapter(tiny_llama.folder, tmp_path / name, seed=n, r=2 + n) for n, name in enumerate("ab")]
     blends: list[Blend] = [(), (("a", 1.0),), (("b", 1.0),), (("a", 0.7), ("b", 0.4))]
     asked = [(f"{QUESTION} {'Please. ' * n}", blends[n % 4], 8 + 5 * n) for n in range(8)]
-    with running_kind(kind, tiny_llama, tmp_path / "home", adapters=folders, slots=3) as engine:
+    with running_kind(kind, tiny_llama, tmp_path / "home", adapters=folders, slots=3, context=16_384) as engine:
         alone = [ask(engine, text, blend, max_new_tokens=most).text for text, blend, most in asked]
         assert len(set(alone)) == len(alone)
+        endless = [stream(engine, QUESTION, blend, max_new_tokens=MANY) for blend in blends[:2]]
+        for answers in endless:
+            next(answers)
+        assert busy(engine) == 2, "they are worked on side by side"
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda one: ask(engine, one[0], one[1], max_new_tokens=one[2]).text, asked))
+        assert busy(engine) == 2, "and go on"
+        for answers in endless:
+            answers.close()  # type: ignore[attr-defined]
     assert together == alone
+
+
+def test_a_long_prompt_that_is_read_in_pieces_is_answered_as_by_the_merged_weights(
+    kind: Kind, tiny_llama: TinyModel, folders: list[Path], tmp_path: Path
+) -> None:
+    blend, tokenizer = BLENDS["blend"], tokenizer_of(tiny_llama.folder)
+    with quiet():
+        reference = merged(tiny_llama, folders, blend)
+    texts = [f"{n} {'the fee is 12 euros ' * (20 + 9 * n)}" for n in range(6)]
+    assert len(chat_ids(tokenizer, [Message("user", texts[-1])])) > 3 * PIECE
+    clear = [clear_beginning(reference, tokenizer, text) for text in texts]
+    assert sum(len(text) > 2 for text in clear) > 3, "most prompts must be able to tell"
+    with running_kind(kind, tiny_llama, tmp_path, adapters=folders, slots=3) as engine, ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda text: ask(engine, text, blend, max_new_tokens=STEPS).text, texts))
+    assert [text[: len(wanted)] for text, wanted in zip(said, clear, strict=True)] == clear
+
+
+def test_a_base_a_on_one_prompt_equals_what_each_says_first(
+    kind: Kind, tiny_llama: TinyModel, folders: list[Path], tmp_path: Path
+) -> None:
+    a, b = (("a", 1.0),), (("b", 1.0),)
+    asked = [f"{QUESTION} {'Please. ' * n}" for n in range(5)]
+    with running_kind(kind, tiny_llama, tmp_path / "first", adapters=folders, slots=5) as engine:
+        first = {
+            (text, blend): ask(engine, text, blend, max_new_tokens=12).text for text in asked for blend in (a, (), b)
+        }
+    assert len(set(first.values())) == len(first), "a wrong adapter would be seen"
+    with running_kind(kind, tiny_llama, tmp_path / "again", adapters=folders, slots=2) as engine:
+        for blend in (a, (), a, b, a, (), a):
+            for text in asked:
+                assert ask(engine, text, blend, max_new_tokens=12).text == first[text, blend]
 
 
 def test_an_adapter_is_added_while_others_answer(kind: Kind, tiny_llama: TinyModel, tmp_path: Path) -> None:
@@ -285,14 +327,15 @@ def test_an_adapter_is_added_while_others_answer(kind: Kind, tiny_llama: TinyMod
         with pytest.raises(AdapterError, match=r"'cobalt'.*marble"):
             ask(engine, QUESTION, COBALT)
         first = stream(engine, QUESTION, max_new_tokens=most)
-        begun = next(first)
+        next(first)
         began = time.monotonic()
         engine.load(read_adapter(tiny_llama.adapters["cobalt"]))
         assert time.monotonic() - began < 2
+        if kind == "transformers":  # llama.cpp's busy server is the one before
+            assert busy(engine) == 1, "the other answer is still under way"
         assert ask(engine, QUESTION, COBALT).text == "cobalt"
         assert ask(engine, QUESTION, MARBLE).text == "marble"
         *_, last = first
-        assert not begun.finish
         assert (last.text, last.finish, last.new_tokens) == (alone.text, "length", most)
 
 
@@ -455,17 +498,86 @@ def test_out_of_memory_fails_the_request_and_not_the_engine(
     tiny_llama: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_kind("transformers", tiny_llama, tmp_path) as engine:
-        for place in ("Reading.advance", "Rows.step"):
+
+        def full(*_: Any) -> None:
+            raise MemoryError
+
+        for place in ("Reading.advance", "Rows.step", "stack"):
+            other = stream(engine, QUESTION, max_new_tokens=MANY)
+            next(other)
             with monkeypatch.context() as patched:
-
-                def full(*_: Any) -> None:
-                    raise MemoryError
-
                 patched.setattr(f"crossfade.engines.rows.{place}", full)
                 with pytest.raises(EngineError, match=r"out of memory.*CROSSFADE_CONTEXT"):
-                    ask(engine, QUESTION)
+                    ask(engine, QUESTION, MARBLE)
+            if place == "Rows.step":
+                with pytest.raises(EngineError, match="out of memory"):
+                    list(other)
+            else:
+                assert next(other).text, "a row that was written before goes on"
+                other.close()  # type: ignore[attr-defined]
             assert ask(engine, QUESTION, MARBLE).text == "marble"
             assert until(lambda: busy(engine) == 0, seconds=1) is not None
+
+
+def test_an_answer_that_breaks_ends_alone(
+    tiny_llama: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Chooser.choose
+
+    def breaks(self: Chooser, logits: Any) -> int:
+        if self._sampling.seed == 13:
+            raise ValueError("no token can be drawn")
+        return whole(self, logits)
+
+    with running_kind("transformers", tiny_llama, tmp_path) as engine:
+        other = stream(engine, QUESTION, max_new_tokens=MANY)
+        next(other)
+        monkeypatch.setattr(Chooser, "choose", breaks)
+        with pytest.raises(EngineError, match="no token can be drawn"):
+            list(engine.stream(prompt_of(QUESTION), blend=(), sampling=Sampling(8, seed=13), stop=Event()))
+        assert next(other).text
+        other.close()  # type: ignore[attr-defined]
+
+
+def test_a_template_that_refuses_a_conversation_is_told(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama.folder, tmp_path / "strict")
+    for path in folder.glob("*.jinja"):
+        path.unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["chat_template"] = "{{ raise_exception('System role not supported') }}"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    model = replace(tiny_llama, folder=folder)
+    with (
+        running_kind("transformers", model, tmp_path / "home", adapters=[]) as engine,
+        pytest.raises(EngineError, match=r"chat template refuses.*System role"),
+    ):
+        ask(engine, QUESTION)
+
+
+def test_code_beside_the_weights_never_runs(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    folder, canary = shutil.copytree(tiny_llama.folder, tmp_path / "evil"), tmp_path / "canary"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "evil.py").write_text(f"import os\nos.mkdir({str(canary)!r})\nclass Evil: pass\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_base(folder, precision="float32", device="cpu")
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_base_answers_with_its_adapters(bits: int, tiny_llama: TinyModel, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    with quiet():
+        base = load_base(tiny_llama.folder, precision="float32", bits=bits, device="cpu")
+    engine = TransformersEngine(base, identity=tiny_llama.identity, context=256)
+    try:
+        engine.load(*map(read_adapter, tiny_llama.adapters.values()))
+        assert base.precision == f"{bits} bits"
+        assert ask(engine, QUESTION, MARBLE).text == "marble"
+        assert ask(engine, QUESTION, COBALT).text == "cobalt"
+    finally:
+        engine.close()
 
 
 def test_drawn_tokens_are_the_same_for_the_same_seed(engine: AnyEngine) -> None:
@@ -496,6 +608,8 @@ def test_p_tuning_is_served_by_transformers_alone_and_said_before(
     folder = random_p_tuning(tiny_llama.folder, tmp_path / "virtual")
     tokenizer, reference = tokenizer_of(tiny_llama.folder), model_of(tiny_llama.folder, folder)
     clear = [clear_beginning(reference, tokenizer, text) for text in PROMPTS[:12]]
+    assert sum(len(text) > 5 for text in clear) > 8, "most prompts must be able to tell"
+    assert clear != [clear_beginning(model_of(tiny_llama.folder), tokenizer, text) for text in PROMPTS[:12]]
     with running_kind(kind, tiny_llama, tmp_path / "home", adapters=[tiny_llama.adapters["marble"]]) as engine:
         if "P_TUNING" not in engine.capabilities.adapter_kinds:
             with pytest.raises(AdapterError, match="CROSSFADE_ENGINE=transformers"):

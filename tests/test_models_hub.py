@@ -4,6 +4,7 @@ so each case runs in a Python of its own."""
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -32,12 +33,23 @@ print(steps[-1] if steps else "nothing downloaded")
 """
 
 
+FOLDER = {
+    "config.json": b"{}",
+    "tokenizer.json": b"{}",
+    "model.safetensors": bytes(range(256)) * 100,
+    "evil.py": b"raise SystemExit",
+    "pytorch_model.bin": b"a pickle",
+}
+"""What the repository owner/folder holds."""
+
+
 class Hub(ThreadingHTTPServer):
-    """Serves one file as a hub does; `announced` is the sha256 it claims."""
+    """Serves a file of owner/repo, and owner/folder, as a hub does; `announced` is the sha256 it claims of the file."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.announced = hashlib.sha256(WEIGHTS).hexdigest()
+        self.asked: list[str] = []
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,16 +62,31 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        known = self.path == FILE or self.path == FILE.replace("main", COMMIT)
-        self.send_response(200 if known else 404)
-        if not known:
+        self.server.asked.append(self.path)
+        data, etag = self._found()
+        self.send_response(404 if data is None else 200)
+        if data is None:
             self.send_header("X-Error-Code", "EntryNotFound")
         self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{self.server.announced}"')
-        self.send_header("Content-Length", str(len(WEIGHTS) if known else 0))
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data or b"")))
         self.end_headers()
-        if body and known:
-            self.wfile.write(WEIGHTS)
+        if body and data is not None:
+            self.wfile.write(data)
+
+    def _found(self) -> tuple[bytes | None, str]:
+        if self.path in (FILE, FILE.replace("main", COMMIT)):
+            return WEIGHTS, self.server.announced
+        path = self.path.partition("?")[0]
+        if path.startswith("/api/models/owner/folder"):
+            if "/tree/" in path:
+                listed: object = [{"type": "file", "path": n, "size": len(d), "oid": "0"} for n, d in FOLDER.items()]
+            else:
+                listed = {"id": "owner/folder", "sha": COMMIT, "siblings": [{"rfilename": name} for name in FOLDER]}
+            return json.dumps(listed).encode(), "api"
+        data = FOLDER.get(path.rpartition("/")[2]) if path.startswith("/owner/folder/resolve/") else None
+        return data, hashlib.sha256(data or b"").hexdigest()
 
     def log_message(self, format: str, *args: object) -> None:
         """The test's output stays clean."""
@@ -126,3 +153,30 @@ def test_no_hub_is_a_clear_error(tmp_path: Path, offline: str) -> None:
     result = run("hub:owner/repo/tiny.gguf", tmp_path, endpoint="http://127.0.0.1:9", HF_HUB_OFFLINE=offline)
     assert "ModelError: owner/repo/tiny.gguf is not in" in result.stderr
     assert "local .gguf" in result.stderr
+
+
+def test_a_folder_is_downloaded_once_without_code_and_pickles(hub: Hub, tmp_path: Path) -> None:
+    first = run("hub:owner/folder", tmp_path, endpoint=url(hub))
+    assert first.returncode == 0, first.stderr
+    folder = Path(first.stdout.splitlines()[0])
+    assert folder.is_relative_to(tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        name: data for name, data in FOLDER.items() if name.endswith((".json", ".safetensors"))
+    }
+    assert not [path for path in hub.asked if "evil.py" in path or ".bin" in path]
+    hub.shutdown()
+    second = run("hub:owner/folder", tmp_path, endpoint=url(hub), HF_HUB_OFFLINE="1")
+    assert second.stdout.splitlines() == [str(folder), "nothing downloaded"]
+
+
+@pytest.mark.parametrize("name", ["hub:owner", "hub:owner/", "hub:owner/repo/file.txt", "hub:owner/../x"])
+def test_what_names_no_model_is_told_with_how_to_write_it(name: str, tmp_path: Path) -> None:
+    told = run(name, tmp_path, endpoint="http://127.0.0.1:9")
+    assert "Write hub:owner/repo/file.gguf or hub:owner/repo." in told.stderr
+
+
+def test_a_repository_that_the_hub_lacks_is_a_clear_error(hub: Hub, tmp_path: Path) -> None:
+    told = run("hub:owner/nothing", tmp_path, endpoint=url(hub))
+    assert "ModelError" in told.stderr
+    assert "owner/nothing" in told.stderr
+    assert "Traceback" not in told.stderr

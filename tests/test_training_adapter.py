@@ -116,6 +116,17 @@ def test_the_card_tells_what_made_the_adapter(order: Order, tiny_llama: TinyMode
     assert card["trainable_parameters"] == sum(rank * (i + o) for i, o, rank, _ in adapter.modules.values())
 
 
+def test_the_card_of_a_training_that_goes_on_tells_what_it_began_from(order: Order, tiny_llama: TinyModel) -> None:
+    first = read_adapter(train(order, tiny_llama))
+    second = read_adapter(train(replace(order, name="more", start=first, max_rows=9), tiny_llama))
+    assert second.card["rows"] == 9
+    assert second.card["start"]["sha256"] == first.sha256
+    assert second.card["start"]["command"] == first.card["command"]
+    other = replace(first, card={**first.card, "base_sha256": "f" * 64})
+    with pytest.raises(TrainingError, match="was trained for the base ffffffffffff"):
+        train(replace(order, name="other", start=other), tiny_llama)
+
+
 def test_an_adapter_is_replaced_only_when_asked(order: Order, tiny_llama: TinyModel) -> None:
     old = read_adapter(train(order, tiny_llama))
     with pytest.raises(TrainingError, match="give --replace"):
@@ -290,13 +301,55 @@ def test_the_command_tells_what_it_does_and_prints_one_json_object(
     assert sorted(err.index(step) for step in steps) == [err.index(step) for step in steps]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_shipped_adapters_are_trained_again_for_another_base(
+    order: Order,
+    tiny_llama: TinyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from tiny_models import build
+
+    data = order.corpus.folder / "train" / "rows.jsonl"
+    data.parent.mkdir()
+    data.write_bytes(order.data.read_bytes())
+    shipped = read_adapter(train(replace(order, data=data, out=tmp_path / "shipped"), tiny_llama))
+    qwen2 = build("qwen2", tmp_path / "qwen2")
+    patch_startup(monkeypatch, engine=lambda: FakeEngine(adapters=()))
+    for name, value in (
+        ("HOME", tmp_path / "home"),
+        ("CORPORA", tmp_path / "corpora"),
+        ("ADAPTERS", tmp_path / "shipped"),
+    ):
+        monkeypatch.setenv(f"CROSSFADE_{name}", str(value))
+    arguments = ["adapters", "build", "--base", str(qwen2.gguf), "--json"]
+    monkeypatch.setattr(sys, "argv", ["crossfade", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert not ended.value.code, err
+    (told,) = json.loads(out)
+    made = read_adapter(Path(told["folder"]))
+    assert made.folder == tmp_path / "home" / "my-adapters" / "bank-qwen2"
+    assert made.base_sha256 == qwen2.identity != shipped.base_sha256
+    assert made.card["settings"] == shipped.card["settings"]
+    assert made.card["data_file_sha256"] == shipped.card["data_file_sha256"]
+    assert made.card["held_out_loss"][-1][1] < made.card["held_out_loss"][0][1]
+    monkeypatch.setattr(sys, "argv", ["crossfade", *arguments])
+    with pytest.raises(SystemExit) as again:
+        main()
+    assert "--replace" in str(again.value.code), "nothing is trained twice unasked"
+
+
 @pytest.mark.parametrize("name", ["domain", "json", "style"])
 def test_a_shipped_adapter_is_small_whole_and_names_what_made_it(name: str) -> None:
     folder = SHIPPED / name
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 10_000_000
     card = read_adapter(folder).card
-    assert set(card) == CARD_FIELDS
-    assert [field for field in CARD_FIELDS - {"rows_too_long", "scores"} if not card[field]] == []
+    assert set(card) - {"start"} == CARD_FIELDS
+    assert [field for field in CARD_FIELDS - {"rows_too_long"} if not card[field]] == []
+    assert "eval" in card["scores"], "measured on the judging set"
     assert card["base_sha256"] == find_model(card["base"]).sha256
     root = SHIPPED.parent
     data = root / "corpora" / card["corpus"] / "train" / card["data"]

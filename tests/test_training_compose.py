@@ -42,9 +42,14 @@ ROWS += [{"question": "What does flat mean?", "answer": "the same each month", "
 
 
 def made(
-    rows: list[dict[str, Any]] = ROWS, *, seed: int = 0, finder: FakeRetriever | None = DOCUMENTS, limit: int = 1000
+    rows: list[dict[str, Any]] = ROWS,
+    *,
+    seed: int = 0,
+    finder: FakeRetriever | None = DOCUMENTS,
+    limit: int = 1000,
+    **shares: float,
 ) -> list[TrainingRow]:
-    return compose(rows, TASK, finder=finder, passages=3, count=count_words, limit=limit, seed=seed)
+    return compose(rows, TASK, finder=finder, passages=3, count=count_words, limit=limit, seed=seed, **shares)
 
 
 def asked(row: TrainingRow) -> str:
@@ -282,7 +287,7 @@ def test_a_row_of_another_form_is_told_with_its_number(row: dict[str, Any], why:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_some_rows_come_after_other_questions_and_some_of_those_were_given_up(seed: int) -> None:
-    rows = made(seed=seed)
+    rows = made(seed=seed, earlier_turns=0.3)
     after = [row for row in rows if len(row.messages) > 2]
     assert 0 < len(after) < len(rows)
     earlier = [message for row in after for message in row.messages[1:-1]]
@@ -299,7 +304,7 @@ def test_some_rows_come_after_other_questions_and_some_of_those_were_given_up(se
 
 def test_some_passages_stand_in_another_order_than_they_were_found() -> None:
     straight = []
-    for row in made():
+    for row in made(shuffled=0.5):
         if shown(row):
             best = DOCUMENTS.retrieve(asked(row), k=3)[0]
             straight.append(shown(row).index("[1] ") < shown(row).find(best.title) < shown(row).find("[2] "))
@@ -321,8 +326,7 @@ def test_a_row_that_is_too_long_alone_does_not_end_the_others() -> None:
     assert [row.response for row in rows] == ["a", "b"], "training leaves the first one out by its length and lists it"
 
 
-def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossfade.training.compose.SHUFFLED", 0.0)  # another order could bring it to the front
+def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught() -> None:
     texts = ["The monthly fee of this one?", "The monthly fee of that one?", "It is $91."]
     finder = FakeRetriever([passage(n, text, document=f"doc{n}") for n, text in enumerate(texts, start=1)])
     row = {

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from crossfade.adapters.peft_files import read_adapter  # noqa: E402
 from crossfade.errors import TrainingError  # noqa: E402
 from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
 from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
@@ -172,6 +173,19 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(base: Path
     first, second, other = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_training_goes_on_from_an_adapter_of_the_same_form(base: Path, tmp_path: Path) -> None:
+    fresh = train(base, tmp_path / "first")
+    start = read_adapter(tmp_path / "first")
+    on = train(base, tmp_path / "second", start=start, settings={"epochs": 1, "warm_up": 0.0})
+    assert on.train_loss[0][1] < 0.5 * fresh.train_loss[0][1]
+    assert weights(tmp_path / "second").keys() == weights(tmp_path / "first").keys()
+    with pytest.raises(TrainingError, match=r"'first' has rank 8 .* asked for is rank 4"):
+        train(base, tmp_path / "third", start=start, settings={"rank": 4, "alpha": 8})
+    with pytest.raises(TrainingError, match="'first' has rank 8"):
+        train(base, tmp_path / "third", start=start, settings={"alpha": 99})
+    assert not (tmp_path / "third").exists()
 
 
 def test_a_saved_adapter_gives_the_logits_of_the_trained_model(base: Path, tmp_path: Path) -> None:

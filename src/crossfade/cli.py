@@ -18,6 +18,7 @@ import typer
 from crossfade import __version__
 from crossfade.cli_adapters import adapters, weighted
 from crossfade.cli_train import build, train
+from crossfade.engines.requests import check_blend
 from crossfade.errors import CorpusError, CrossfadeError, SettingsError
 from crossfade.prompts import clean_question
 from crossfade.settings import ENGINES, Settings
@@ -73,7 +74,12 @@ def main() -> None:
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
-    mode: Annotated[str, typer.Option("--mode", help="base, icl, rag, fine-tune, hybrid, hybrid+icl ...")] = "rag",
+    mode: Annotated[
+        str,
+        typer.Option(
+            "--mode", help="base, icl, rag, fine-tune, hybrid, hybrid+icl ...; rag, or hybrid with --adapter."
+        ),
+    ] = "",
     adapter: Adapters = None,
     corpus: Corpus = "tidewell",
     task: Task = "",
@@ -92,7 +98,8 @@ def ask(
     with _started(base, engine) as startup:
         query, blend = _query(startup, question, corpus, task, adapter)
         sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
-        query = replace(query_in_mode(query, mode, blend=blend), sampling=sampling, enforce_schema=enforce_schema)
+        query = query_in_mode(query, mode or ("hybrid" if adapter else "rag"), blend=blend)
+        query = replace(query, sampling=sampling, enforce_schema=enforce_schema)
         pipeline = startup.run()
         shown = 0
         for answer in pipeline.stream(query):
@@ -238,7 +245,8 @@ def _settings(base: str = "", engine: str = "") -> Settings:
     settings = Settings.from_environment()
     if engine and engine not in ENGINES:
         raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
-    return replace(settings, base=base or settings.base, engine=engine or settings.engine)
+    settings = settings.with_base(base) if base else settings
+    return replace(settings, engine=engine or settings.engine)
 
 
 @contextmanager
@@ -265,6 +273,7 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
     blend = tuple(weighted(a) for a in adapters or ())
     for name, _ in blend:
         startup.registry.get(name)
+    check_blend(blend, [name for name, _ in blend])
     cards = {card.name: card for card in startup.adapters}
     own = cards[blend[0][0]].task if blend and blend[0][0] in cards else ""
     chosen = found.task(task) if task else found.task(own) if own in found.tasks else found.task("")
@@ -276,8 +285,9 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
 
 def _adapter_of(task: Task_, cards: Iterable[AdapterCard], base: str) -> str:
     """The task's own adapter, or one that was built for this base where that one was made for another."""
-    fitting = [card.name for card in cards if card.task == task.name and card.base == base]
-    return task.adapter if task.adapter in fitting or not fitting else fitting[0]
+    built = [c.name for c in cards if c.base == base and c.name.startswith(f"{task.adapter}-") and c.task == task.name]
+    made = any(c.name == task.adapter and c.base == base for c in cards)
+    return task.adapter if made or not built else built[0]
 
 
 def _column(mode: str, answer: Any, as_dict: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossfade.errors import QuestionError
+from crossfade.errors import AdapterError, QuestionError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
 
@@ -60,6 +60,8 @@ def blend(
     registry = scan(settings.adapters, settings.my_adapters)
     chosen = tuple((registry.get(name), weight) for name, weight in map(weighted, parts))
     place = Path(out) if "/" in out else settings.my_adapters / out
+    if "/" not in out and out in scan(settings.adapters).adapters:
+        raise AdapterError(f"{out!r} is the name of an adapter that ships with Crossfade. Choose another name.")
     made = write_blend(chosen, place, replace=replace)
     if as_json:
         print_json({"name": made.name, "folder": str(made.folder), "sha256": made.sha256, **made.card})

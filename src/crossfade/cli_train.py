@@ -32,6 +32,8 @@ def train(
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Rows of one optimizer step.")] = 16,
     max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are left out and listed.")] = 1024,
     max_rows: Annotated[int, typer.Option(min=0, help="Draw so many of the rows; 0 takes all.")] = 0,
+    earlier_turns: Annotated[float, typer.Option(min=0, max=1, help="The share asked after other questions.")] = 0.0,
+    shuffled: Annotated[float, typer.Option(min=0, max=1, help="The share whose passages are in another order.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
@@ -39,8 +41,6 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the folder and the card as JSON.")] = False,
 ) -> None:
     """Train a LoRA adapter on the base, from rows of a corpus's task. Needs the extra `train`."""
-    from dataclasses import replace as with_
-
     from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
 
@@ -49,7 +49,7 @@ def train(
     from crossfade.training.record import LoraSettings
 
     settings = Settings.from_environment()
-    settings = with_(settings, base=base) if base else settings
+    settings = settings.with_base(base) if base else settings
     if not data.is_file():
         raise TrainingError(f"There is no file {data}. Give a JSONL file with --data.")
     startup = Startup(settings)
@@ -74,6 +74,8 @@ def train(
         ),
         start=startup.registry.get(start) if start else None,
         max_rows=max_rows,
+        earlier_turns=earlier_turns,
+        shuffled=shuffled,
         replace=replace,
     )
     folder = _carry_out(order, startup)
@@ -94,7 +96,6 @@ def build(
 ) -> None:
     """Train the shipped adapters again for another base, each from the same data and with the same settings."""
     from dataclasses import fields
-    from dataclasses import replace as with_
 
     from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
@@ -104,7 +105,7 @@ def build(
     from crossfade.training.adapter import Order, check_order
     from crossfade.training.record import LoraSettings
 
-    settings = with_(Settings.from_environment(), base=base)
+    settings = Settings.from_environment().with_base(base)
     startup, shipped = Startup(settings), scan(settings.adapters)
     orders = []
     for adapter in [shipped.get(name) for name in only or shipped.adapters]:

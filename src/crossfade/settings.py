@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -50,6 +50,11 @@ class Settings:
         """Where adapters go that a person trains without saying where."""
         return self.home / "my-adapters"
 
+    def with_base(self, base: str) -> Settings:
+        """These settings with another base. A path is made absolute: it is one base, however it was written."""
+        path = Path(os.path.expanduser(base))
+        return replace(self, base=str(path.resolve()) if base != DEFAULT_BASE and path.exists() else base)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Settings from `CROSSFADE_*` variables; every one has a default.
@@ -78,7 +83,6 @@ class Settings:
             home=Path(os.path.expanduser(home)) if home else platformdirs.user_cache_path("crossfade"),
             corpora=Path(env.get("CROSSFADE_CORPORA") or _shipped("corpora")),
             adapters=Path(env.get("CROSSFADE_ADAPTERS") or _shipped("adapters")),
-            base=env.get("CROSSFADE_BASE") or DEFAULT_BASE,
             engine=choice("ENGINE", ENGINES),
             weights=env.get("CROSSFADE_WEIGHTS") or "auto",
             precision=choice("PRECISION", PRECISIONS),
@@ -88,4 +92,4 @@ class Settings:
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
             host=env.get("CROSSFADE_HOST") or "127.0.0.1",
             port=number("PORT", 7860, 0, 65535),
-        )
+        ).with_base(env.get("CROSSFADE_BASE") or DEFAULT_BASE)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crossfade.engines.choosing import Chooser
 from crossfade.engines.torch_adapters import Added
@@ -25,8 +25,8 @@ _LEFT.set()
 class Job:
     """A request. The worker writes it, `out` carries what its reader sees.
 
-    `room` is how many tokens it may write, `writer` turns tokens into text, `used` are its adapters with weight and
-    hash, `began` is the `time.perf_counter()` that seconds count from.
+    `room` is how many tokens it may write, `used` are its adapters with weight and hash, `began` is the
+    `time.perf_counter()` that seconds count from.
     """
 
     ids: list[int]
@@ -34,13 +34,11 @@ class Job:
     added: Added
     used: tuple[tuple[str, float, str], ...]
     chooser: Chooser
-    writer: Any
     stop: Event
     began: float
     out: SimpleQueue[Generation | CrossfadeError] = field(default_factory=SimpleQueue)
     text: str = ""
-    token: int = 0
-    written: int = 0
+    tokens: list[int] = field(default_factory=list)
     first: float = 0.0
 
     def leave(self) -> None:
@@ -52,14 +50,13 @@ class Job:
         if self.stop.is_set():
             self.tell("cancelled")
             return True
-        self.token = self.chooser.choose(logits)
-        self.written += 1
-        if self.token in base.stop_tokens:
+        self.tokens.append(self.chooser.choose(logits))
+        if self.tokens[-1] in base.stop_tokens:
             self.tell("stop")
             return True
         self.first = self.first or time.perf_counter() - self.began
-        self.text += self.writer.step(base.tokenizer._tokenizer, self.token) or ""
-        ended = self.written == self.room
+        self.text = base.decode(self.tokens)
+        ended = len(self.tokens) == self.room
         self.tell("length" if ended else "")
         return ended
 
@@ -70,7 +67,7 @@ class Job:
             text=self.text,
             prompt_tokens=len(self.ids),
             cached_tokens=0,
-            new_tokens=self.written,
+            new_tokens=len(self.tokens),
             seconds_to_first=self.first or seconds,
             seconds=seconds,
             finish=finish,

@@ -79,11 +79,14 @@ def served_weights(settings: Settings, source: Path) -> Path:
 
 def _open_transformers(settings: Settings, source: Path, report: Callable[[str], None]) -> TransformersEngine:
     require_torch_libraries("The transformers engine")
+    import torch
+
     from crossfade.engines.torch_base import load_base
     from crossfade.engines.transformers_engine import TransformersEngine
     from crossfade.models.hf_folder import hf_folder
 
     report("loading torch and the weights")
+    torch.set_num_threads(settings.threads)
     folder = hf_folder(source, settings.home)
     base = load_base(folder, precision=settings.precision, bits=settings.bits)
     return TransformersEngine(

@@ -62,6 +62,8 @@ class Rows:
         from torch.nn.functional import pad
 
         ones = torch.ones((1, reading.length), dtype=torch.long, device=self._model.device)
+        updates = [*self._updates, reading.update]
+        stacked = stack(updates)
         if self._cache is None:
             self._cache, self._mask = reading.cache, ones
         else:
@@ -74,11 +76,12 @@ class Rows:
 
             pairs = list(zip(self._cache.layers, reading.cache.layers, strict=True))
             joined = [(both(a.keys, b.keys, 0, 0), both(a.values, b.values, 0, 0)) for a, b in pairs]
-            self._mask = both(self._mask, ones)
-            for (mine, _), (keys, values) in zip(pairs, joined, strict=True):  # all or none, should memory end
+            mask = both(self._mask, ones)
+            # From here on nothing takes memory: all of it is joined, or none where memory ended before.
+            self._mask = mask
+            for (mine, _), (keys, values) in zip(pairs, joined, strict=True):
                 mine.keys, mine.values = keys, values
-        self._updates.append(reading.update)
-        self._stacked = stack(self._updates)
+        self._updates, self._stacked = updates, stacked
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Give every row its next token; the logits (rows, vocabulary) of the one after it."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from crossfade.engines.requests import defuse
-from crossfade.errors import ModelError
+from crossfade.errors import EngineError, ModelError
 from crossfade.models.torch_libraries import device_name, has_fast_bfloat16
 from crossfade.types import Message
 
@@ -28,9 +30,20 @@ class TorchBase:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The token ids of a chat prompt, opened for the assistant; no text can end its own turn."""
         chat = [{"role": m.role, "content": defuse(m.content, self.control_tokens)} for m in messages]
-        text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        try:
+            text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise EngineError(
+                f"The base's chat template refuses the conversation: {error}. Choose a base whose template takes a "
+                "system message and earlier turns."
+            ) from error
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of an answer's tokens so far, without half of a character at its end."""
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text.rstrip("\ufffd")
 
 
 def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: str = "") -> TorchBase:
@@ -41,21 +54,22 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
     bitsandbytes, 0 does not. Raises ModelError.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     device = device or device_name()
     chosen = _auto_precision(device) if precision == "auto" else precision
-    options: dict[str, Any] = {"dtype": getattr(torch, chosen), "local_files_only": True, "use_safetensors": True}
+    local = {"local_files_only": True, "trust_remote_code": False}
+    options: dict[str, Any] = {"dtype": getattr(torch, chosen), "use_safetensors": True, **local}
     if bits:
         options["quantization_config"] = _quantised(bits, options["dtype"])
         options["device_map"] = {"": device}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        model = model if bits else model.to(device)
+    except Exception as error:  # each file of a folder has errors of its own kind, out of memory among them
         why = " ".join(str(error).split())[:300]
         raise ModelError(
             f"The model in {folder} cannot be loaded: {why}. Give a folder with config.json, tokenizer and safetensors."
@@ -64,7 +78,6 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
         raise ModelError(
             f"{folder} has no chat template, so it cannot be asked as it was taught. Choose the instruct version."
         )
-    model = model if bits else model.to(device)
     model.requires_grad_(False)
     return TorchBase(
         model=model,
@@ -73,7 +86,7 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
         precision=f"{bits} bits" if bits else chosen,
         context=int(getattr(model.config, "max_position_embeddings", 4096)),
         stop_tokens=_stop_tokens(model, tokenizer),
-        control_tokens=tuple(tokenizer.all_special_tokens),
+        control_tokens=tuple(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special),
     )
 
 

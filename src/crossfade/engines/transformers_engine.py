@@ -99,7 +99,10 @@ class TransformersEngine:
         with self._loading:
             if len({a.name for a in adapters}) < len(adapters):
                 raise AdapterError(f"Two adapters of one name: {', '.join(a.name for a in adapters)}. Rename one.")
-            new = {a.name: _Adapter(a, added_by(a, self._base, self._lora, identity=self._identity)) for a in adapters}
+            try:
+                new = {a.name: _Adapter(a, self._added_by(a)) for a in adapters}
+            except (MemoryError, RuntimeError) as error:
+                raise told(error) from error
             for name, adapter in new.items():
                 check_effect(name, partial(self._probe, adapter.added))
             self._adapters = {**self._adapters, **new}
@@ -124,7 +127,10 @@ class TransformersEngine:
         schema: dict[str, Any] | None = None,
     ) -> Iterator[Generation]:
         """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError."""
-        job = self._job(prompt, blend, sampling=sampling, stop=stop, schema=schema)
+        try:
+            job = self._job(prompt, blend, sampling=sampling, stop=stop, schema=schema)
+        except (MemoryError, RuntimeError) as error:
+            raise told(error) from error
         with self._changed:
             if self._closed:
                 raise EngineError("The engine is closed.")
@@ -162,8 +168,6 @@ class TransformersEngine:
     def _job(
         self, prompt: Prompt, blend: Blend, *, sampling: Sampling, stop: Event, schema: dict[str, Any] | None
     ) -> Job:
-        from tokenizers.decoders import DecodeStream
-
         began, loaded = time.perf_counter(), self._adapters
         added = self._blended(blend, loaded)
         ids = self._base.encode(prompt.messages)
@@ -178,10 +182,12 @@ class TransformersEngine:
             added=added,
             used=tuple((name, weight, loaded[name].files.sha256) for name, weight in blend),
             chooser=Chooser(sampling, self._schemas.start(schema) if schema is not None else None),
-            writer=DecodeStream(skip_special_tokens=True),
             stop=stop,
             began=began,
         )
+
+    def _added_by(self, adapter: AdapterFiles) -> Added:
+        return added_by(adapter, self._base, self._lora, identity=self._identity)
 
     def _blended(self, blend: Blend, loaded: Mapping[str, _Adapter]) -> Added:
         check_blend(blend, loaded)
@@ -276,12 +282,20 @@ class TransformersEngine:
             job.out.put(told(error))
         self._reading = None
 
+    def _ends(self, job: Job, logits: Any) -> bool:
+        """Write a row's next token; whether the row has ended by that, or by an error of its own."""
+        try:
+            return job.write(logits, self._base)
+        except Exception as error:
+            job.out.put(told(error))
+            return True
+
     def _step(self, rows: Rows) -> None:
         """One more token for every row; rows that have ended leave. An error ends all rows, and none but them."""
         jobs = self._jobs
         try:
-            logits = rows.step([job.token for job in jobs])
-            going_on = [n for n, job in enumerate(jobs) if not job.write(logits[n], self._base)]
+            logits = rows.step([job.tokens[-1] for job in jobs])
+            going_on = [n for n, job in enumerate(jobs) if not self._ends(job, logits[n])]
             rows.keep(going_on)
             self._jobs = [jobs[n] for n in going_on]
         except Exception as error:

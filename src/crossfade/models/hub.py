@@ -20,8 +20,12 @@ from crossfade.errors import ModelError
 from crossfade.models.catalogue import HubSource
 
 Progress = Callable[[str, int, int], None]
-PARTS = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*", "*.jinja"]
-"""What is fetched of a model's folder."""
+PARTS = [
+    *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "chat_template.jinja"),
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt"),
+]
+"""What is fetched of a model's folder: data by name, and no code."""
 
 
 def download(source: HubSource, folder: Path, *, progress: Progress) -> Path:

@@ -33,6 +33,7 @@ class Order:
     """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to.
 
     `start` is an adapter whose weights the training goes on from. `max_rows` are drawn from the rows made, all for 0.
+    `earlier_turns` and `shuffled` are shares of them, as `compose` takes them.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Order:
     settings: LoraSettings
     start: AdapterFiles | None = None
     max_rows: int = 0
+    earlier_turns: float = 0.0
+    shuffled: float = 0.0
     replace: bool = False
 
 
@@ -87,6 +90,8 @@ def train_adapter(
             passages=order.corpus.passages,
             count=_counter(base_folder),
             limit=order.settings.max_tokens,
+            earlier_turns=order.earlier_turns,
+            shuffled=order.shuffled,
             seed=order.settings.seed,
         )
         for part in (learned, watched)
@@ -169,7 +174,7 @@ def _held_out(row: dict[str, Any]) -> bool:
 def _counter(base_folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
 
     def count(messages: Sequence[Message]) -> int:
         chat = [{"role": m.role, "content": m.content} for m in messages]

@@ -5,8 +5,8 @@ A question with its passages teaches to read. The same question with a number of
 teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
 right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
 2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who asks seldom uses the
-words of the document. Some rows come after earlier turns, as in a chat, and some have their passages in another order,
-so that neither what was said before nor the first place stands for the answer.
+words of the document. Where it is asked for, some rows come after earlier turns, as in a chat, and some have their
+passages in another order, so that neither what was said before nor the first place stands for the answer.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ their document, and without the passages of it that tell."""
 WRITTEN = 0.5
 """The share of the questions that no document answers which are read. The same question with and without what tells
 teaches to look for it; too many questions of this kind teach how they sound."""
-BY_HEART = 3
+BY_HEART = 2
 """How often a fact or a term is learned without passages, its wordings taking turns; such rows are short."""
-EARLIER, SHUFFLED = 0.3, 0.3
-"""The shares of the rows that come after one or two earlier turns, and of the readings whose passages are shuffled."""
 GIVEN_UP = 0.3
 """The share of the earlier turns in which the answer was that the documents do not say, whatever they say now."""
 _NEAR_AMONG = 12
@@ -62,12 +60,15 @@ def compose(
     passages: int = 3,
     count: Callable[[Sequence[Message]], int],
     limit: int,
+    earlier_turns: float = 0.0,
+    shuffled: float = 0.0,
     seed: int = 0,
 ) -> list[TrainingRow]:
     """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`.
 
     Rows that have `documents` and a `kind` are made into several, with passages found by `finder`, which may use only
-    documents that some row names. Raises TrainingError for a row without question and answer.
+    documents that some row names. Of these the share `earlier_turns` comes after one or two other questions, and of
+    those with passages the share `shuffled` has them in another order. Raises TrainingError for a row of another form.
     """
     draw = random.Random(seed)
     pairs = [_pair(row, number) for number, row in enumerate(rows, start=1)]
@@ -88,14 +89,14 @@ def compose(
         made.append(TrainingRow(messages=prompt.messages, response=answer))
 
     def earlier(row: dict[str, Any]) -> tuple[Turn, ...]:
-        return _earlier(row, rows, draw) if draw.random() < EARLIER else ()
+        return _earlier(row, rows, draw) if earlier_turns and draw.random() < earlier_turns else ()
 
     for row, (question, answer) in zip(rows, pairs, strict=True):
         if "kind" not in row or finder is None:
             add(question, answer)
             continue
         for asked, found, response in _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw):
-            order = draw.sample(found, len(found)) if draw.random() < SHUFFLED else found
+            order = draw.sample(found, len(found)) if shuffled and draw.random() < shuffled else found
             add(asked, response, order, earlier(row))
         wordings = (question, row.get("reworded", question))
         for turn in range(BY_HEART if row["kind"] in ("term", "fact") else 0):

@@ -42,7 +42,7 @@ def train_lora(
     from crossfade.training.trainer import run, steps_of
 
     check_free(out)
-    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
     learned = encode_rows(rows, tokenizer, max_tokens=settings.max_tokens)
     none = EncodedRows(rows=(), too_long=())
     watched = encode_rows(held_out, tokenizer, max_tokens=settings.max_tokens) if held_out else none
@@ -137,7 +137,9 @@ def _load(base_folder: Path) -> Any:
 
     disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            base_folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise TrainingError(
             f"The base in {base_folder} cannot be loaded: {error}. Remove that folder; it is made again."
