@@ -277,16 +277,23 @@ def test_rows_of_other_lengths_and_blends_change_no_answer(kind: Kind, tiny_llam
     with running_kind(kind, tiny_llama, tmp_path / "home", adapters=folders, slots=3, context=16_384) as engine:
         alone = [ask(engine, text, blend, max_new_tokens=most).text for text, blend, most in asked]
         assert len(set(alone)) == len(alone)
-        endless = [stream(engine, QUESTION, blend, max_new_tokens=MANY) for blend in blends[:2]]
-        for answers in endless:
-            next(answers)
-        assert busy(engine) == 2, "they are worked on side by side"
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda one: ask(engine, one[0], one[1], max_new_tokens=one[2]).text, asked))
-        assert busy(engine) == 2, "and go on"
-        for answers in endless:
-            answers.close()  # type: ignore[attr-defined]
     assert together == alone
+
+
+def test_rows_are_written_side_by_side(tiny_llama: TinyModel, tmp_path: Path) -> None:
+    with running_kind("transformers", tiny_llama, tmp_path, slots=3, context=16_384) as engine:
+        under_way = [stream(engine, f"{QUESTION} {n}", max_new_tokens=MANY) for n in range(3)]
+        for answers in under_way:
+            next(answers)
+        assert until(lambda: busy(engine) == 3, seconds=2) is not None
+        texts = [next(answers).text for answers in under_way]
+        assert all(len(next(answers).text) >= len(text) for answers, text in zip(under_way, texts, strict=True))
+        assert busy(engine) == 3
+        for answers in under_way:
+            answers.close()  # type: ignore[attr-defined]
+        assert until(lambda: busy(engine) == 0, seconds=2) is not None
 
 
 def test_a_long_prompt_that_is_read_in_pieces_is_answered_as_by_the_merged_weights(
@@ -504,7 +511,8 @@ def test_out_of_memory_fails_the_request_and_not_the_engine(
 
         for place in ("Reading.advance", "Rows.step", "stack"):
             other = stream(engine, QUESTION, max_new_tokens=MANY)
-            next(other)
+            for _ in range(2):  # after the second token it has joined the rows
+                next(other)
             with monkeypatch.context() as patched:
                 patched.setattr(f"crossfade.engines.rows.{place}", full)
                 with pytest.raises(EngineError, match=r"out of memory.*CROSSFADE_CONTEXT"):

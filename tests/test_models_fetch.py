@@ -203,9 +203,7 @@ def test_a_local_gguf_is_used_where_it_is_and_anything_else_refused(tmp_path: Pa
         fetch(str(tmp_path / "missing.gguf"), tmp_path)
 
 
-@pytest.mark.parametrize(
-    "text", ["hub:owner/repo", "hub:owner/repo/file.bin", "hub:owner//x.gguf", "hub:a/b/../c.gguf"]
-)
+@pytest.mark.parametrize("text", ["hub:owner", "hub:owner/repo/file.bin", "hub:owner//x.gguf", "hub:a/b/../c.gguf"])
 def test_a_hub_name_that_names_no_file_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"hub:owner/repo/file\.gguf"):
         fetch(text, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that only a hub has
     device = device or device_name()
     chosen = _auto_precision(device) if precision == "auto" else precision
     local = {"local_files_only": True, "trust_remote_code": False}
