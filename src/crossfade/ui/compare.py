@@ -75,7 +75,7 @@ class CompareTab:
                     list(ALL_MODES),
                     value=list(MODES),
                     label=f"Modes, 2 to {MAX_COLUMNS}",
-                    info="One retrieval and one seed for all; they answer one after the other.",
+                    info="One retrieval and one seed for all.",
                     elem_id="compare-modes",
                 )
                 with gr.Row(elem_classes="cf-examples"):

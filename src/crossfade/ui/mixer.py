@@ -25,13 +25,10 @@ class Mixer:
             )
             self.names, self.weights = [], []
             for number in range(1, ADDED + 1):
-                with gr.Row():
-                    self.names.append(
-                        gr.Dropdown(
-                            _choices(loaded), value=NONE, label="On top of it", elem_classes=f"cf-added-{number}"
-                        )
-                    )
-                    self.weights.append(gr.Slider(0, MAX_WEIGHT, value=0.5, step=0.05, label="Weight", min_width=120))
+                self.names.append(
+                    gr.Dropdown(_choices(loaded), value=NONE, label="On top of it", elem_classes=f"cf-added-{number}")
+                )
+                self.weights.append(gr.Slider(0, MAX_WEIGHT, value=0.5, step=0.05, label="Its weight"))
 
     @property
     def values(self) -> list[Any]:
