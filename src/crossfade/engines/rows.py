@@ -6,6 +6,7 @@ row's next position is how many it has.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ from crossfade.engines.torch_adapters import Added
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def cache_argument(model: Any) -> str:
+    """What a model's `forward` calls its cache; transformers renames it from `past_key_values` to `cache`."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 class Reading:
@@ -33,12 +39,13 @@ class Reading:
 
         piece = self._ids[self._read : self._read + tokens]
         ids = torch.tensor([piece], device=self._model.device)
-        inputs = {"input_ids": ids}
+        inputs: dict[str, Any] = {"input_ids": ids}
         with torch.inference_mode(), self._lora.adding(self.update):
             if self._virtual is not None and not self._read:
                 before = self._virtual.unsqueeze(0)
                 inputs = {"inputs_embeds": torch.cat([before, self._model.get_input_embeddings()(ids)], dim=1)}
-            logits = self._model(**inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits
+            inputs |= {cache_argument(self._model): self.cache}
+            logits = self._model(**inputs, use_cache=True, logits_to_keep=1).logits
         self._read += len(piece)
         return logits[0, -1].float() if self._read == len(self._ids) else None
 
@@ -94,11 +101,11 @@ class Rows:
         with torch.inference_mode(), self._lora.adding(self._stacked):
             output = self._model(
                 input_ids=inputs,
-                past_key_values=self._cache,
                 attention_mask=self._mask if padded else None,
                 position_ids=positions,
                 use_cache=True,
                 logits_to_keep=1,
+                **{cache_argument(self._model): self._cache},
             )
         return output.logits[:, -1].float()
 
