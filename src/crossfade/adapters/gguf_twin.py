@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crossfade.adapters.peft_files import AdapterFiles, read_weights
+from crossfade.adapters.peft_files import AdapterFiles, check_base, read_weights
 from crossfade.errors import AdapterError
 from crossfade.models.gguf_file import BaseDescription
 from crossfade.models.gguf_write import checked
@@ -56,11 +56,7 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
     def refuse(why: str) -> AdapterError:
         return AdapterError(f"Adapter {adapter.name!r} is refused: {why}.")
 
-    if adapter.base_sha256 and adapter.base_sha256 != identity:
-        raise refuse(
-            f"it was trained for the base {adapter.base_sha256[:12]}, and {identity[:12]} is running; run that base, "
-            "or train the adapter again for this one"
-        )
+    check_base(adapter, identity=identity)
     if adapter.kind == "P_TUNING":
         raise refuse("it is of P-Tuning, which the transformers engine alone serves; set CROSSFADE_ENGINE=transformers")
     if base.architecture not in ARCHITECTURES:

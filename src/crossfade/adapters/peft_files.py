@@ -134,6 +134,15 @@ def read_weights(adapter: AdapterFiles) -> dict[str, Any]:
     return folded
 
 
+def check_base(adapter: AdapterFiles, *, identity: str) -> None:
+    """Raises AdapterError where the adapter records another base than the one of that identity."""
+    if adapter.base_sha256 and adapter.base_sha256 != identity:
+        raise AdapterError(
+            f"Adapter {adapter.name!r} is refused: it was trained for the base {adapter.base_sha256[:12]}, and "
+            f"{identity[:12]} is running; run that base, or train the adapter again for this one."
+        )
+
+
 def _contents(folder: Path) -> tuple[bytes, bytes]:
     try:
         return (folder / CONFIG_FILE).read_bytes(), (folder / WEIGHTS_FILE).read_bytes()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crossfade.adapters.blending import sum_of_updates
-from crossfade.adapters.peft_files import AdapterFiles, read_weights
+from crossfade.adapters.peft_files import AdapterFiles, check_base, read_weights
 from crossfade.engines.lora_rows import LoraRows, Update, weighted_sum
 from crossfade.engines.torch_base import TorchBase
 from crossfade.errors import AdapterError
@@ -60,11 +60,7 @@ def _check_fit(adapter: AdapterFiles, base: TorchBase, lora: LoraRows, *, identi
     def refuse(why: str) -> AdapterError:
         return AdapterError(f"Adapter {adapter.name!r} is refused: {why}.")
 
-    if adapter.base_sha256 and adapter.base_sha256 != identity:
-        raise refuse(
-            f"it was trained for the base {adapter.base_sha256[:12]}, and {identity[:12]} is running; run that base, "
-            "or train the adapter again for this one"
-        )
+    check_base(adapter, identity=identity)
     width = base.model.get_input_embeddings().embedding_dim
     if adapter.kind == "P_TUNING" and adapter.width != width:
         raise refuse(f"its virtual tokens are {adapter.width} wide; the base is {width} wide")
