@@ -113,8 +113,10 @@ def ask(engine: AnyEngine, prompt: Prompt | str, blend: Blend = (), **more: Any)
     return last
 
 
-def next_tokens(engine: LlamaCppEngine, ids: Sequence[int], blend: Blend = (), *, n: int = 20) -> dict[int, float]:
+def next_tokens(engine: AnyEngine, ids: Sequence[int], blend: Blend = (), *, n: int = 20) -> dict[int, float]:
     """The n likeliest next tokens after bare token ids, with log probabilities, uncached; without the chat template."""
+    if isinstance(engine, TransformersEngine):
+        return engine._likeliest(ids, engine._blended(blend, engine._adapters), n=n)
     weights = dict(blend)
     body = {
         "prompt": list(ids),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from jinja2 import TemplateError
 
 from crossfade.engines.requests import defuse
 from crossfade.errors import EngineError, ModelError
-from crossfade.models.torch_libraries import device_name, has_fast_bfloat16
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, quiet_libraries
 from crossfade.types import Message
 
 
@@ -56,10 +55,8 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that only a hub has
+    quiet_libraries()
     device = device or device_name()
     chosen = _auto_precision(device) if precision == "auto" else precision
     local = {"local_files_only": True, "trust_remote_code": False}

@@ -155,7 +155,7 @@ class TransformersEngine:
 
     def top_tokens(self, messages: Sequence[Message], *, blend: Blend, n: int = 20) -> dict[int, float]:
         """The n likeliest next tokens by id, with their log probabilities. Raises AdapterError and EngineError."""
-        return self._likeliest(messages, self._blended(blend, self._adapters), n=n)
+        return self._likeliest(self._base.encode(messages), self._blended(blend, self._adapters), n=n)
 
     def close(self) -> None:
         """Stop once the requests under way have ended; what is asked from now on is an EngineError."""
@@ -207,11 +207,9 @@ class TransformersEngine:
 
     def _probe(self, added: Added, blend: Blend) -> dict[int, float]:
         """The likeliest tokens after the self-test's prompt: the base's for no blend, else with what is added."""
-        return self._likeliest(PROBE, added if blend else Added(), n=20)
+        return self._likeliest(self._base.encode(PROBE), added if blend else Added(), n=20)
 
-    def _likeliest(self, messages: Sequence[Message], added: Added, *, n: int) -> dict[int, float]:
-        ids = self._base.encode(messages)
-
+    def _likeliest(self, ids: Sequence[int], added: Added, *, n: int) -> dict[int, float]:
         def look() -> dict[int, float]:
             logits = Reading(self._base.model, self._lora, ids, added).advance(len(ids))
             assert logits is not None

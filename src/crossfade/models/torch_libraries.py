@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
-from contextlib import AbstractContextManager, nullcontext, suppress
+import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from crossfade.errors import ModelError, TrainingError
 
-_M_MMAP_THRESHOLD = -3
-"""From glibc's malloc.h."""
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 
 
@@ -35,6 +33,14 @@ def require_torch_libraries(what: str) -> None:
             f"{what} needs the extra 'transformers' ({', '.join(missing)} not found): "
             "pip install 'crossfade[transformers]'"
         )
+
+
+def quiet_libraries() -> None:
+    """Keep from people what the libraries tell each other: bars over loaded weights, kernels that only a hub has."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def device_name() -> str:
@@ -67,12 +73,3 @@ def autocast(device: str) -> AbstractContextManager[Any]:
 
     return torch.autocast(device, torch.bfloat16) if has_fast_bfloat16(device) else nullcontext()
 
-
-def keep_large_blocks_apart() -> None:
-    """Let glibc's allocator map every block over 1 MB by itself, instead of carving it from its heap.
-
-    torch frees and takes blocks of some MB without end; in a heap full of holes the search for a free block was seen to
-    take a fifth of a training's time, and with this a twentieth. Elsewhere than with glibc nothing is done.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 1 << 20)

@@ -5,13 +5,19 @@ The method itself is `wrap_with_lora`; everything else here is the same for any 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, require_training_libraries
+from crossfade.models.torch_libraries import (
+    device_name,
+    has_fast_bfloat16,
+    quiet_libraries,
+    require_training_libraries,
+)
 from crossfade.training.batches import learned_tokens
 from crossfade.training.data import EncodedRows, TrainingRow, encode_rows, rows_sha256
 from crossfade.training.record import LoraSettings, Progress, TrainingRecord
@@ -95,7 +101,9 @@ def wrap_with_lora(model: Any, settings: LoraSettings) -> Any:
         target_modules=linear_layers(model) if settings.target == "all-linear" else list(settings.target),
     )
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of a name in transformers that PEFT still uses
+            return get_peft_model(model, config)
     except ValueError as error:
         raise TrainingError(f"LoRA does not fit this base with target {settings.target!r}: {error}") from error
 
@@ -133,9 +141,8 @@ def _load(base_folder: Path) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    quiet_libraries()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base_folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
