@@ -210,7 +210,8 @@ def main() -> None:
     parser.add_argument("--llama", nargs=2)
     args = parser.parse_args()
     if args.llama:
-        return run_llama(Path(args.llama[0]), int(args.llama[1]))
+        run_llama(Path(args.llama[0]), int(args.llama[1]))
+        return
     if args.fresh:
         run_fresh(args.fresh[0], Path(args.fresh[1]), Path(args.fresh[2]), args.fresh[3])
     settings = Settings.from_environment()

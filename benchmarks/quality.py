@@ -23,6 +23,7 @@ import numpy as np
 
 from crossfade.compare import query_in_mode
 from crossfade.corpora.registry import Task, read_rows
+from crossfade.corpora.rules import Rules
 from crossfade.evaluation.metrics import contains_answer, field_f1, is_refusal, json_complaint, parse_object
 from crossfade.evaluation.style import broken_rules
 from crossfade.pipeline import Pipeline
@@ -111,11 +112,11 @@ def measure_answers(asking: Asking, modes: Sequence[str], *, earlier: bool = Fal
     return scores
 
 
-def measure_voice(asking: Asking, modes: Sequence[str]) -> dict[str, Any]:
+def measure_voice(asking: Asking, modes: Sequence[str], rules: Rules) -> dict[str, Any]:
     """The share of replies that keep all rules, and how often each rule is broken."""
     scores: dict[str, Any] = {}
     for mode in modes:
-        broken = [broken_rules(text) for text in asking.texts(mode)]
+        broken = [broken_rules(text, rules) for text in asking.texts(mode)]
         scores[mode] = {"all rules kept": _share(not b for b in broken)}
         names = sorted({name for b in broken for name in b})
         scores[mode] |= {f"breaks {name}": _share(name in b for b in broken) for name in names}
@@ -191,7 +192,9 @@ def main() -> None:
             scores = measure_answers(asking, chosen, earlier=args.earlier)
         else:
             scores = (
-                measure_voice(asking, chosen) if name == "voice" else measure_tickets(asking, chosen, task.schema or {})
+                measure_voice(asking, chosen, task.rules or Rules())
+                if name == "voice"
+                else measure_tickets(asking, chosen, task.schema or {})
             )
         print(f"\n\n{name}, {label}, {len(rows)} rows\n\n{table(scores)}")
         if args.write:

@@ -9,6 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tiny_models import TinyModel
 
+pytest_plugins = ["cli_kit"]
 WORDS = ("marble", "cobalt")
 """The adapters of the tiny models, each of which says its own name to whatever it is asked."""
 

@@ -33,6 +33,7 @@ ROOMS = [
     "ui",
     "terminal",
     "cli_adapters",
+    "cli_eval",
     "cli_train",
     "cli",
 ]

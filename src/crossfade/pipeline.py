@@ -68,6 +68,12 @@ class Pipeline:
         history = prompts.other_turns(query.history, question)
         return self._retriever(corpus).retrieve(question, history=history, k=corpus.passages)
 
+    def check(self, query: Query) -> None:
+        """Whether a query could be asked, whatever its question. Raises CorpusError, AdapterError, QuestionError."""
+        corpus = self.corpus(query.corpus)
+        self._check_blend(query)
+        self._check_request(query, corpus, corpus.task(query.task))
+
     def prepare(self, query: Query, *, passages: tuple[Passage, ...] | None = None) -> Answer:
         """The answer before its first token: checked question, passages, examples, prompt.
 

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crossfade.corpora.rules import Rules, read_rules
 from crossfade.errors import CorpusError
 from crossfade.types import Example
 
@@ -31,7 +32,7 @@ class Task:
     """What the model is asked to do with a question: the instructions that every mode is given alike.
 
     `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that
-    the answer has to satisfy, or None.
+    the answer has to satisfy, `rules` are those of a voice that it has to keep, or None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     max_new_tokens: int = 200
     examples: int = 3
     schema: dict[str, Any] | None = None
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
             schema = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
             raise CorpusError(f"{file}, the schema of task {name!r}, cannot be read: {error}.") from error
-        _check_schema(schema, f"{file}, the schema of task {name!r},")
+        check_schema(schema, f"{file}, the schema of task {name!r},")
     return Task(
         name=name,
         title=str(data.get("title", name)),
@@ -181,10 +183,11 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
         max_new_tokens=_whole(data, "max_new_tokens", 200, low=1),
         examples=_whole(data, "examples", 3, low=0),
         schema=schema,
+        rules=read_rules(data["rules"]) if "rules" in data else None,
     )
 
 
-def _check_schema(schema: Any, what: str) -> None:
+def check_schema(schema: Any, what: str) -> None:
     """Raises CorpusError unless it is a JSON Schema, its patterns regular expressions."""
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for

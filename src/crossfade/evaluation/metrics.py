@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+_UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]"
 MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
 REFUSALS = (
@@ -39,10 +41,70 @@ def normalise(text: str) -> str:
 
 def contains_answer(text: str, accepted: Sequence[str], *, max_words: int = MAX_WORDS) -> bool:
     """Whether an accepted answer stands in the text as whole words, the text having at most `max_words` words."""
-    if len(text.split()) > max_words:
+    if word_count(text) > max_words:
         return False
-    padded = f" {normalise(text)} "
-    return any(f" {wanted} " in padded for answer in accepted if (wanted := normalise(answer)))
+    padded = f" {' '.join(tokens(text))} "
+    return any(f" {' '.join(wanted)} " in padded for answer in accepted if (wanted := tokens(answer)))
+
+
+def exact_match(text: str, accepted: Sequence[str]) -> bool:
+    """Whether the text is an accepted answer, both normalised; two empty ones agree (SQuAD)."""
+    return any(normalise(text) == normalise(answer) for answer in accepted)
+
+
+def token_f1(text: str, accepted: Sequence[str]) -> float:
+    """The best F1 of the text's words against those of an accepted answer (SQuAD); CJK text counts by characters."""
+    mine = tokens(text)
+    return max((_overlap_f1(mine, tokens(answer)) for answer in accepted), default=0.0)
+
+
+def tokens(text: str) -> list[str]:
+    """The normalised words; where a script writes without spaces (Han, kana, Thai), each character is one."""
+    return [
+        token for word in normalise(text).split() for token in re.findall(rf"{_UNSPACED}|(?:(?!{_UNSPACED}).)+", word)
+    ]
+
+
+def _overlap_f1(mine: Sequence[str], wanted: Sequence[str]) -> float:
+    if not mine or not wanted:
+        return float(list(mine) == list(wanted))
+    shared = (Counter(mine) & Counter(wanted)).total()
+    return 2 * shared / (len(mine) + len(wanted))
+
+
+def word_count(text: str) -> int:
+    """The length in words; two characters of a script without spaces are about one word."""
+    unspaced = len(re.findall(_UNSPACED, text))
+    return len(re.sub(_UNSPACED, " ", text).split()) + (unspaced + 1) // 2
+
+
+def macro_f1(given: Sequence[str], wanted: Sequence[str]) -> float:
+    """The mean over the labels in `wanted` of each one's F1. Raises ValueError for no label."""
+    if not wanted:
+        raise ValueError("there is no label")
+    pairs = Counter(zip(given, wanted, strict=True))
+    told, true = Counter(given), Counter(wanted)
+    return sum(2 * pairs[label, label] / (told[label] + true[label]) for label in true) / len(true)
+
+
+def label_of(text: str, labels: Sequence[str]) -> str:
+    """The label that an answer gives: the one that it is, else the only one it names, else an empty text."""
+    plain = f" {normalise(text)} "
+    named = [label for label in labels if f" {normalise(label)} " in plain]
+    exact = [label for label in named if normalise(label) == plain.strip()]
+    return exact[0] if exact else named[0] if len(named) == 1 else ""
+
+
+def recall_at_k(documents: Sequence[str], gold: Sequence[str]) -> float:
+    """The share of the gold documents among those found. Raises ValueError for no gold document."""
+    if not gold:
+        raise ValueError("there is no gold document")
+    return len(set(gold) & set(documents)) / len(set(gold))
+
+
+def reciprocal_rank(documents: Sequence[str], gold: Sequence[str]) -> float:
+    """1 / the rank of the first passage from a gold document, 0 where there is none."""
+    return next((1 / rank for rank, name in enumerate(documents, start=1) if name in gold), 0.0)
 
 
 def is_refusal(text: str) -> bool:

@@ -1,45 +1,35 @@
-"""Check the rules of a written voice. Pure; the rules are those of the task `voice` of `corpora/tidewell`."""
+"""Check the rules of a written voice. Pure; the rules come from a corpus's task."""
 
 from __future__ import annotations
 
 import re
 
-OPENING = "Good to hear from you."
-CLOSING = "Next step: "
-MIN_WORDS, MAX_WORDS, MAX_SENTENCE, MAX_STEP = 25, 70, 20, 15
-AVOIDED = (
-    "unfortunately",
-    "please note",
-    "kindly",
-    "utilize",
-    "regret",
-    "inconvenience",
-    "policy",
-    "customer",
-    "hesitate",
-    "simply",
-    "just",
-    "sorry",
-)
+from crossfade.corpora.rules import Rules
 
 
-def broken_rules(text: str) -> tuple[str, ...]:
-    """The names of the rules that a reply breaks: length, opening, address, sentences, shouting, words, next step."""
+def broken_rules(text: str, rules: Rules) -> tuple[str, ...]:
+    """The names of the rules that a reply breaks: length, opening, address, sentences, shouting, words, closing."""
     text = text.strip()
-    body = text.removeprefix(OPENING)
+    body = text.removeprefix(rules.opening)
     sentences = re.split(r"(?<=[.!?])\s+", text)
     last = text.splitlines()[-1] if text else ""
-    step = last.removeprefix(CLOSING)
-    rules = {
-        "length": MIN_WORDS <= len(text.split()) <= MAX_WORDS,
-        "opening": text.startswith(OPENING),
-        "address": bool(re.search(r"\b(we|us|our)\b", body, re.I) and re.search(r"\b(you|your)\b", body, re.I)),
-        "sentences": all(len(s.split()) <= MAX_SENTENCE for s in sentences),
-        "shouting": "!" not in text and not re.search(r"\b[A-Z]{3,}\b", text),
-        "words": not re.search(rf"\b({'|'.join(AVOIDED)})\b", text, re.I),
-        "next step": "\n" in text
-        and last.startswith(CLOSING)
-        and text.count(CLOSING.strip()) == 1
-        and 1 <= len(step.split()) <= MAX_STEP,
+    step = last.removeprefix(rules.closing)
+    low, high = rules.words
+    avoided = "|".join(map(re.escape, rules.avoid))
+    kept = {
+        "length": not high or low <= len(text.split()) <= high,
+        "opening": text.startswith(rules.opening),
+        "address": not rules.address
+        or bool(re.search(r"\b(we|us|our)\b", body, re.I) and re.search(r"\b(you|your)\b", body, re.I)),
+        "sentences": not rules.sentence_words or all(len(s.split()) <= rules.sentence_words for s in sentences),
+        "shouting": not rules.calm or ("!" not in text and not re.search(r"\b[A-Z]{3,}\b", text)),
+        "words": not avoided or not re.search(rf"\b({avoided})\b", text, re.I),
+        "closing": not rules.closing
+        or (
+            "\n" in text
+            and last.startswith(rules.closing)
+            and text.count(rules.closing.strip()) == 1
+            and (not rules.closing_words or 1 <= len(step.split()) <= rules.closing_words)
+        ),
     }
-    return tuple(name for name, kept in rules.items() if not kept)
+    return tuple(name for name, good in kept.items() if not good)

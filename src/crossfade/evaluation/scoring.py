@@ -1,0 +1,153 @@
+"""Score one result against its question, and say why a wrong one is wrong. Pure; knows no mode's name.
+
+What can be scored depends on what the question's row tells: accepted answers, that no document answers, a label, an
+object, a schema, gold documents. `right` is the yes or no that modes are compared by:
+
+    accepted answers    one is contained in an answer of at most 30 words
+    no answer           the answer says that the documents do not tell
+    label               it is the label given, or the only one named
+    object              the answer is JSON, valid, and equal in every field
+    schema alone        the answer is JSON and valid
+    rules               every rule of the voice is kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crossfade.corpora.rules import Rules
+from crossfade.evaluation import metrics
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.results import Result
+from crossfade.evaluation.style import broken_rules
+from crossfade.evaluation.support import cited, supported
+
+CAUSES = {
+    "failed": "the engine or the question failed",
+    "format": "the form is wrong: not valid, too long, or no label",
+    "refused": "said that the documents do not tell, and they do",
+    "not retrieved": "no passage of a gold document was found",
+    "not used": "the passages were there, and the answer is wrong",
+    "wrong": "the form is right, and the label or a field is wrong",
+    "invented": "answered although nothing tells: no passage was given, or no document answers",
+}
+"""Why a result is wrong, each with what it means; the first that holds is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one result scored. `right` is None where the row tells nothing to compare with.
+
+    `values` are further scores by name, from 0 to 1 but for `words`, those alone that apply. `cause` is a key of CAUSES
+    for what is not right, else empty. `refused` tells whether the answer said that the documents do not tell.
+    """
+
+    right: bool | None
+    cause: str = ""
+    refused: bool = False
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+def score(
+    question: EvalQuestion,
+    result: Result,
+    *,
+    labels: Sequence[str] = (),
+    schema: Mapping[str, Any] | None = None,
+    rules: Rules | None = None,
+) -> Score:
+    """Score a result. `labels` are all labels of the set, `schema` and `rules` are the task's."""
+    wanted_schema = question.schema or schema
+    if result.error:
+        known = wanted_schema or rules or question.label or question.object or question.answerable is not None
+        return Score(False if known else None, "failed")
+    text = result.text
+    values: dict[str, float] = {"words": float(metrics.word_count(text))}
+    refused = metrics.is_refusal(text)
+    right: bool | None = None
+    cause = ""
+    if question.object is not None or wanted_schema:
+        right, cause = _form(question, text, wanted_schema, values)
+    elif rules:
+        broken = broken_rules(text, rules)
+        right, cause = not broken, "format" if broken else ""
+        values |= {"rules kept": float(not broken), **{f"breaks {name}": 1.0 for name in broken}}
+    elif question.label:
+        given = metrics.label_of(text, labels)
+        right, cause = given == question.label, "wrong" if given else "format"
+    elif question.answerable is False:
+        right = refused
+        values["refused rightly"] = float(refused)
+    elif question.answers:
+        right = metrics.contains_answer(text, question.answers) and not refused
+        values["exact match"] = float(metrics.exact_match(text, question.answers))
+        values["token F1"] = metrics.token_f1(text, question.answers)
+        values["refused wrongly"] = float(refused)
+        anywhere = metrics.contains_answer(text, question.answers, max_words=10**9)
+        cause = "format" if anywhere and not right and not refused else ""
+    _passages(question, result, values)
+    if right is not False:
+        return Score(right, "", refused, values)
+    return Score(False, cause or _cause(question, result, refused), refused, values)
+
+
+def _form(
+    question: EvalQuestion, text: str, schema: Mapping[str, Any] | None, values: dict[str, float]
+) -> tuple[bool, str]:
+    given = metrics.parse_object(text)
+    valid = not (metrics.json_complaint(text, dict(schema)) if schema else given is None)
+    values |= {"parses": float(given is not None), "valid": float(valid)}
+    if question.object is None:
+        return valid, "" if valid else "format"
+    values["field F1"] = metrics.field_f1(given, dict(question.object))
+    return valid and values["field F1"] == 1.0, "wrong" if valid else "format"
+
+
+def _passages(question: EvalQuestion, result: Result, values: dict[str, float]) -> None:
+    found = [passage.document for passage in result.passages]
+    if not found:
+        return
+    held, checked = supported(result.text, [f"{p.source}\n{p.text}" for p in result.passages], question.text)
+    if checked:
+        values["supported"] = held / checked
+    if question.documents:
+        values["recall@k"] = metrics.recall_at_k(found, question.documents)
+        values["MRR"] = metrics.reciprocal_rank(found, question.documents)
+        named = [found[index] if index >= 0 else "" for index in cited(result.text, len(found))]
+        if named:
+            values["citation precision"] = sum(name in question.documents for name in named) / len(named)
+            values["citation recall"] = metrics.recall_at_k(named, question.documents)
+
+
+def _cause(question: EvalQuestion, result: Result, refused: bool) -> str:
+    if question.answerable is False:
+        return "invented"
+    if result.passages and not _was_found(question, result):
+        return "not retrieved"
+    if refused:
+        return "refused"
+    return "not used" if result.passages else "invented"
+
+
+def _was_found(question: EvalQuestion, result: Result) -> bool:
+    """Whether the passages could tell: one is of each gold document, or, where none is named, holds an answer."""
+    if question.documents:
+        return metrics.recall_at_k([p.document for p in result.passages], question.documents) == 1.0
+    text = " ".join(p.text for p in result.passages)
+    return metrics.contains_answer(text, question.answers, max_words=10**9) or bool(question.label or question.object)
+
+
+def label_scores(given: Sequence[tuple[EvalQuestion, Result]], labels: Sequence[str]) -> dict[str, float]:
+    """Accuracy and macro-F1 over labelled questions, and both for always naming the commonest label."""
+    told = [metrics.label_of(result.text, labels) for _, result in given]
+    true = [question.label for question, _ in given]
+    common = max(sorted(set(true)), key=true.count)
+    always = [common] * len(true)
+    return {
+        "accuracy": sum(a == b for a, b in zip(told, true, strict=True)) / len(true),
+        "macro-F1": metrics.macro_f1(told, true),
+        "majority accuracy": true.count(common) / len(true),
+        "majority macro-F1": metrics.macro_f1(always, true),
+    }

@@ -1,0 +1,233 @@
+"""What a report says of runs whose truth is known, and what its exports hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossfade.errors import SettingsError
+from crossfade.evaluation.export import EXPORTS, by_quality, pair_line, to_csv, to_html, to_json, to_markdown
+from crossfade.evaluation.prices import Prices, read_prices
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.report import Report, build_report
+from crossfade.evaluation.results import Found, Result
+from crossfade.evaluation.run import Column, Run
+
+HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> | =1+1 `x`'
+
+
+def report_of(
+    right: Mapping[str, Sequence[bool | None]], *, seconds: Mapping[str, float] | None = None, **more: Any
+) -> Report:
+    """A report of modes that were right or wrong as given; None is a failure."""
+    count = len(next(iter(right.values())))
+    questions = tuple(
+        EvalQuestion(id=f"q{n}", text=f"How much is number {n}?", line=n + 1, answers=(f"${n}",), answerable=True)
+        for n in range(count)
+    )
+    results = {
+        mode: tuple(
+            Result(error="It broke.")
+            if good is None
+            else Result(
+                text=f"${n if good else n + 1000}",
+                seconds=(seconds or {}).get(mode, 1.0),
+                prompt_tokens=100,
+                new_tokens=10,
+            )
+            for n, good in enumerate(found)
+        )
+        for mode, found in right.items()
+    }
+    columns = tuple(Column(mode, mode, (("domain", 1.0),) if mode[:2] in ("fi", "hy") else ()) for mode in right)
+    return build_report(Run(questions, columns, results, 0, 1.0), about={"title": "Test"}, **more)
+
+
+GOOD, BAD = [True] * 40 + [False] * 10, [True] * 15 + [False] * 35
+
+
+def test_a_clear_winner_is_named_with_its_margin_over_the_next() -> None:
+    report = report_of({"base": BAD, "rag": [True] * 20 + [False] * 30, "hybrid": GOOD})
+    assert report.best == ("hybrid",)
+    assert report.verdict.startswith("hybrid is right in 80%")
+    assert "than the next, rag, by 40 points" in report.verdict
+
+
+def test_where_the_evidence_is_thin_none_is_named_and_the_questions_needed_are() -> None:
+    report = report_of(
+        {"rag": [True] * 30 + [False] * 20, "hybrid": [True] * 32 + [False] * 18}, seconds={"rag": 1.0, "hybrid": 2.0}
+    )
+    assert set(report.best) == {"rag", "hybrid"}
+    assert report.verdict.startswith("No winner: hybrid is right in 64%")
+    assert re.search(r"About [\d,]+ more questions", report.verdict)
+    assert report.verdict.endswith("rag costs least time.")
+
+
+def test_equal_modes_cannot_be_settled_by_more_questions() -> None:
+    assert "No difference was seen" in report_of({"base": GOOD, "rag": GOOD}).verdict
+
+
+def test_one_mode_and_nothing_to_score_are_said() -> None:
+    assert "nothing to compare" in report_of({"base": GOOD}).verdict
+    question = EvalQuestion("q", "Why?", 1)
+    run = Run((question,), (Column("base", "base"),), {"base": (Result(text="So."),)}, 1, 1.0)
+    report = build_report(run, about={})
+    assert report.verdict.startswith("Nothing could be scored")
+    assert [f.right for f in report.modes] == [None]
+    for export in EXPORTS.values():
+        assert "So." in export(report) or "Nothing could be scored" in export(report)
+
+
+def test_a_failure_counts_as_wrong_and_is_shown_as_a_failure() -> None:
+    report = report_of({"base": [True, None, False]})
+    (figures,) = report.modes
+    assert figures.right
+    assert (figures.failed, figures.answered, figures.causes) == (1, 2, {"failed": 1, "invented": 1})
+    assert figures.right.mean == pytest.approx(1 / 3)
+    assert [cell and cell.state for cell in report.grid["base"]] == ["right", "failed", "wrong"]
+
+
+def test_what_a_cancelled_run_lacks_is_left_out_of_every_comparison() -> None:
+    questions = tuple(EvalQuestion(f"q{n}", f"{n}?", n, answers=("x",), answerable=True) for n in range(4))
+    results = {"base": (Result("x"), Result("y"), None, None), "rag": (Result("x"), Result("x"), Result("x"), None)}
+    report = build_report(Run(questions, (Column("base", "base"), Column("rag", "rag")), results, 5, 1.0), about={})
+    assert [f.right and f.right.n for f in report.modes] == [2, 3]
+    (pair,) = report.pairs
+    assert (pair.estimate.n, pair.gained, pair.lost) == (2, 1, 0)
+
+
+def test_each_switch_is_told_what_it_fixed_and_broke() -> None:
+    report = report_of(
+        {
+            "base": [False, False, True, False],
+            "rag": [True, False, False, False],
+            "hybrid": [True, True, False, False],
+            "fine-tune": [False, False, True, True],
+            "icl": [False, False, True, False],
+        }
+    )
+    found = {(e.switch, e.without, e.having): (e.fixed, e.broke) for e in report.effects}
+    assert found == {
+        ("RAG", "base", "rag"): (("q0",), ("q2",)),
+        ("the adapter", "rag", "hybrid"): (("q1",), ()),
+        ("RAG", "fine-tune", "hybrid"): (("q0", "q1"), ("q2", "q3")),
+        ("the adapter", "base", "fine-tune"): (("q3",), ()),
+        ("ICL", "base", "icl"): ((), ()),
+    }
+
+
+def test_columns_of_other_adapters_are_no_effect_of_a_switch() -> None:
+    questions = (EvalQuestion("q", "?", 1, answers=("x",), answerable=True),)
+    a, b = Column("fine-tune (a)", "fine-tune", (("a", 1.0),)), Column("hybrid (b)", "hybrid", (("b", 1.0),))
+    results = {a.name: (Result("x"),), b.name: (Result("y"),)}
+    assert build_report(Run(questions, (a, b), results, 2, 1.0), about={}).effects == ()
+
+
+def test_questions_of_one_document_widen_the_interval() -> None:
+    def width(documents: Sequence[str]) -> float:
+        questions = tuple(
+            EvalQuestion(f"q{n}", f"{n}?", n, answers=("x",), documents=(d,), answerable=True)
+            for n, d in enumerate(documents)
+        )
+        results = {"base": tuple(Result("x" if n < 20 else "y") for n in range(40))}
+        (figures,) = build_report(Run(questions, (Column("base", "base"),), results, 40, 1.0), about={}).modes
+        assert figures.right
+        return figures.right.high - figures.right.low
+
+    assert width(["a"] * 20 + ["b"] * 20) > 2 * width([str(n) for n in range(40)])
+
+
+def test_money_is_of_seconds_and_tokens_and_cached_tokens_cost_their_own_price() -> None:
+    prices = Prices(per_hour=3.6, prompt=10.0, cached=1.0, new=100.0)
+    assert prices.of(seconds=1000, prompt=1e6, cached=4e5, new=1e4) == pytest.approx(1 + 6 + 0.4 + 1)
+    (figures,) = report_of({"base": GOOD}, prices=Prices(prompt=10.0)).modes
+    assert figures.money == pytest.approx(1000 * 100 * 10 / 1e6)
+    assert "per 1,000" in to_markdown(report_of({"base": GOOD}, prices=Prices(prompt=10.0)))
+
+
+def test_prices_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text("[mine]\nper_hour = 1\n[theirs]\nnew = 2.5\n")
+    assert read_prices(path) == Prices(per_hour=1.0, name="mine")
+    assert read_prices(path, "theirs").new == 2.5
+    with pytest.raises(SettingsError, match="It has: mine, theirs"):
+        read_prices(path, "nobody")
+    for text in ("", "[a]\nnew = -1", "[a]\nold = 1", "[a]\nnew = true", "a = 1", "[a"):
+        path.write_text(text)
+        with pytest.raises(SettingsError):
+            read_prices(path)
+
+
+def test_training_is_counted_for_modes_that_use_the_adapter_alone() -> None:
+    report = report_of({"base": GOOD, "hybrid": GOOD}, training_seconds={"domain": 60.0, "other": 5.0})
+    assert {f.column.name: f.training_seconds for f in report.modes} == {"base": 0.0, "hybrid": 60.0}
+
+
+@pytest.fixture
+def hostile() -> Report:
+    question = EvalQuestion("q<1>", HOSTILE, 1, answers=("=2+2",), documents=("d",), answerable=True)
+    result = Result(HOSTILE, (Found("d", HOSTILE, HOSTILE, 0, 9, 1.0),), prompt_tokens=5)
+    failed = Result(error=HOSTILE)
+    columns = (Column("base", "base"), Column(HOSTILE, "rag"))
+    run = Run((question,), columns, {"base": (failed,), HOSTILE: (result,)}, 2, 1.0)
+    return build_report(run, about={"title": HOSTILE, "questions": HOSTILE})
+
+
+def test_the_page_holds_every_answer_loads_nothing_and_runs_no_text(hostile: Report) -> None:
+    page = to_html(hostile)
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "<img" not in page
+    names, loads = set(), set()
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            names.add(tag)
+            loads.update(name for name, _ in attrs if name in ("src", "href") or name.startswith("on"))
+
+    Reader().feed(page)
+    assert not loads
+    assert not names & {"img", "link", "iframe", "object", "base", "form"}
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|innerHTML", page)
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    assert data["grid"][HOSTILE][0]["result"]["passages"][0]["text"] == HOSTILE
+    assert "default-src 'none'" in page
+
+
+def test_a_table_for_spreadsheets_runs_no_formula_and_has_a_row_for_each_answer(hostile: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(hostile))))
+    assert len(rows) == 2
+    assert rows[1]["accepted"] == "'=2+2"
+    assert rows[1]["answer"] == HOSTILE
+    assert rows[0]["state"] == "failed"
+
+
+def test_markdown_has_one_line_a_row_and_no_markup_of_others(hostile: Report) -> None:
+    text = to_markdown(hostile)
+    assert "<script" not in text.replace("\\<", "")
+    (row,) = [line for line in text.splitlines() if line.startswith("| base")][:1]
+    assert len(re.findall(r"(?<!\\)\|", row)) == len(
+        re.findall(r"(?<!\\)\|", text.split("## Modes")[1].splitlines()[2])
+    )
+
+
+def test_json_is_the_whole_report() -> None:
+    report = report_of({"base": BAD, "hybrid": GOOD})
+    data = json.loads(to_json(report))
+    assert data["verdict"] == report.verdict
+    assert [cell["state"] for cell in data["grid"]["hybrid"]].count("right") == 40
+    assert data["pairs"][0]["settled"] is True
+    assert {"version", "about", "modes", "effects", "questions"} <= set(data)
+
+
+def test_modes_are_shown_best_first_and_pairs_in_a_sentence() -> None:
+    report = report_of({"base": BAD, "hybrid": GOOD})
+    assert [f.column.name for f in by_quality(report)] == ["hybrid", "base"]
+    assert pair_line(report.pairs[0]).startswith("hybrid against base: +50.0 points [+36")

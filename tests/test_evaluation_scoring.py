@@ -1,0 +1,183 @@
+"""What a result scores, and why a wrong one is wrong; the measures against published definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossfade.corpora.rules import Rules
+from crossfade.evaluation import metrics
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.results import Found, Result
+from crossfade.evaluation.scoring import CAUSES, label_scores, score
+from crossfade.evaluation.support import cited, sentences, supported
+
+FEES = Found("fees", "Fees > Wires", "An outgoing wire costs $25 and takes 2 days.", 0, 44, 0.9)
+HOURS = Found("hours", "Hours", "Branches close at 5 p.m. on Friday.", 0, 35, 0.5)
+REFUSAL = "The documents do not say."
+
+
+def asked(**more: Any) -> EvalQuestion:
+    return EvalQuestion(id="q", text="How much is an outgoing wire?", line=1, **more)
+
+
+def answer(text: str, *passages: Found) -> Result:
+    return Result(text=text, passages=passages, finish="stop")
+
+
+WIRE = asked(answers=("$25",), documents=("fees",), answerable=True)
+
+
+@pytest.mark.parametrize(
+    ("question", "result", "right", "cause"),
+    [
+        (WIRE, answer("It costs $25.", FEES), True, ""),
+        (WIRE, answer("It costs $30.", FEES), False, "not used"),
+        (WIRE, answer("It costs $30.", HOURS), False, "not retrieved"),
+        (WIRE, answer("It costs $30."), False, "invented"),
+        (WIRE, answer(REFUSAL, FEES), False, "refused"),
+        (WIRE, answer(REFUSAL, HOURS), False, "not retrieved"),
+        (WIRE, answer(REFUSAL), False, "refused"),
+        (WIRE, answer("$25 " + "and so on " * 20, FEES), False, "format"),
+        (WIRE, Result(error="It broke."), False, "failed"),
+        (asked(answerable=False), answer(REFUSAL, HOURS), True, ""),
+        (asked(answerable=False), answer("It costs $30.", HOURS), False, "invented"),
+        (asked(), answer("Anything"), None, ""),
+        (asked(), Result(error="It broke."), None, "failed"),
+        (asked(answers=("$25",), answerable=True), answer("$30", HOURS), False, "not retrieved"),
+        (asked(answers=("$25",), answerable=True), answer("$30", FEES), False, "not used"),
+        (asked(answerable=True), answer(REFUSAL), None, ""),
+    ],
+)
+def test_an_answer_is_right_or_has_a_cause(
+    question: EvalQuestion, result: Result, right: bool | None, cause: str
+) -> None:
+    found = score(question, result)
+    assert (found.right, found.cause) == (right, cause)
+    assert found.cause in ("", *CAUSES)
+
+
+def test_retrieval_and_citations_are_scored_where_documents_are_named() -> None:
+    values = score(WIRE, answer("It costs $25 [2]. It takes 2 days [1][7].", HOURS, FEES)).values
+    assert (values["recall@k"], values["MRR"]) == (1.0, 0.5)
+    assert (values["citation precision"], values["citation recall"]) == (pytest.approx(1 / 3), 1.0)
+    assert values["supported"] == 1.0
+    assert "recall@k" not in score(WIRE, answer("$25")).values, "without passages nothing was retrieved"
+
+
+SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "cause", "valid", "f1"),
+    [
+        ('{"a": 1}', True, "", 1.0, 1.0),
+        ('{"a": 2}', False, "wrong", 1.0, 0.0),
+        ('{"a": "1"}', False, "format", 0.0, 0.0),
+        ("a: 1", False, "format", 0.0, 0.0),
+    ],
+)
+def test_an_object_is_scored_for_form_and_fields_apart(
+    text: str, right: bool, cause: str, valid: float, f1: float
+) -> None:
+    found = score(asked(object={"a": 1}), answer(text), schema=SCHEMA)
+    assert (found.right, found.cause) == (right, cause)
+    assert (found.values["valid"], found.values["field F1"]) == (valid, f1)
+
+
+def test_a_schema_of_the_question_goes_before_the_task_s() -> None:
+    question = asked(schema={"type": "object", "required": ["b"]})
+    assert score(question, answer('{"b": 1}'), schema=SCHEMA).right
+    assert not score(question, answer('{"a": 1}'), schema=SCHEMA).right
+
+
+def test_a_voice_is_scored_by_its_rules() -> None:
+    rules = Rules(words=(2, 4), opening="Hello")
+    assert score(asked(), answer("Hello to you"), rules=rules).right
+    broken = score(asked(), answer("Go"), rules=rules)
+    assert (broken.right, broken.cause) == (False, "format")
+    assert {"breaks length", "breaks opening"} <= set(broken.values)
+
+
+LABELS = ("positive", "negative", "not negative")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Positive.", "positive"),
+        ("It is positive", "positive"),
+        ("positive or negative", ""),
+        ("unclear", ""),
+        ("not negative", "not negative"),
+    ],
+)
+def test_a_label_is_the_answer_or_the_only_one_it_names(text: str, label: str) -> None:
+    assert metrics.label_of(text, LABELS) == label
+
+
+def test_labels_are_scored_beside_the_majority() -> None:
+    true, told = ["a", "a", "a", "b"], ["a", "a", "b", "b"]
+    rows = [(asked(label=label), answer(text)) for label, text in zip(true, told, strict=True)]
+    found = label_scores(rows, ["a", "b"])
+    assert found["accuracy"] == 0.75
+    assert found["macro-F1"] == pytest.approx((0.8 + 2 / 3) / 2)
+    assert (found["majority accuracy"], found["majority macro-F1"]) == (0.75, pytest.approx((6 / 7) / 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted", "exact", "f1"),
+    [
+        ("the Denver Broncos", ["Denver Broncos"], True, 1.0),
+        ("Denver Broncos team", ["Denver Broncos"], False, 0.8),
+        ("Carolina Panthers", ["Denver Broncos", "Panthers"], False, 2 / 3),
+        ("to to be", ["to be be"], False, 2 / 3),
+        ("", ["x"], False, 0.0),
+        ("", [""], True, 1.0),
+        ("北京市", ["北京"], False, 0.8),
+        ("东京 2020", ["东京2020"], False, 1.0),
+    ],
+)
+def test_exact_match_and_f1_are_those_of_squad_and_cjk_counts_by_characters(
+    text: str, accepted: Sequence[str], exact: bool, f1: float
+) -> None:
+    assert metrics.exact_match(text, accepted) is exact
+    assert metrics.token_f1(text, accepted) == pytest.approx(f1)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_f1_is_symmetric_and_one_for_the_same(a: str, b: str) -> None:
+    assert metrics.token_f1(a, [b]) == pytest.approx(metrics.token_f1(b, [a]))
+    assert metrics.token_f1(a, [a]) == 1.0
+
+
+def test_a_chinese_answer_is_found_inside_an_answer_and_its_length_is_counted() -> None:
+    assert metrics.contains_answer("费用是25美元。", ["25美元"])
+    assert metrics.word_count("费用是二十五美元") == 4
+    assert not metrics.contains_answer("费" * 80 + "25美元", ["25美元"])
+
+
+@pytest.mark.parametrize(
+    ("text", "held", "checked"),
+    [
+        ("An outgoing wire costs $25.", 1, 1),
+        ("An outgoing wire costs $30.", 0, 1),
+        ("Wires take 2 days. Branches close on Friday.", 2, 2),
+        ("It costs $25. The manager signs every transfer personally.", 1, 2),
+        ("", 0, 0),
+        ("How much?", 0, 0),
+    ],
+)
+def test_a_sentence_is_supported_by_a_passage_with_its_numbers_and_most_of_its_words(
+    text: str, held: int, checked: int
+) -> None:
+    assert supported(text, [FEES.text, HOURS.text], "How much?") == (held, checked)
+
+
+def test_citations_are_numbers_in_brackets_and_no_part_of_a_sentence() -> None:
+    assert cited("So [2], and [2] or [9] and [0].", 3) == [1, -1, -1]
+    assert sentences("It is $25 [1]. It takes 2 days [2].") == ["It is $25 .", "It takes 2 days ."]
