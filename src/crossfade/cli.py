@@ -17,6 +17,7 @@ import typer
 
 from crossfade import __version__
 from crossfade.cli_adapters import adapters, weighted
+from crossfade.cli_advise import advise, changes
 from crossfade.cli_eval import evaluate
 from crossfade.cli_train import build, train
 from crossfade.engines.requests import check_blend
@@ -312,5 +313,7 @@ def _options(
 
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(advise)
+app.command()(changes)
 adapters.command()(build)
 app.add_typer(adapters)

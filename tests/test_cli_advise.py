@@ -1,0 +1,94 @@
+"""`crossfade advise` and `crossfade changes`: from reports on disk to words, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli_kit import Crossfade
+from crossfade.evaluation.changes import change_line, changes
+from crossfade.evaluation.export import to_json
+from report_kit import report_of
+
+LOW, HIGH = [True] * 10 + [False] * 40, [True] * 40 + [False] * 10
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> tuple[Path, Path]:
+    paths = (tmp_path / "before.json", tmp_path / "after.json")
+    for path, scores in zip(paths, (LOW, HIGH), strict=True):
+        path.write_text(to_json(report_of({"base": LOW, "hybrid": scores})), encoding="utf-8")
+    return paths
+
+
+def test_advice_from_a_report_names_its_figures(run: Crossfade, reports: tuple[Path, Path]) -> None:
+    found = run("advise", "--report", str(reports[1]))
+    assert found.code == 0
+    assert found.out.startswith("Use hybrid.")
+    assert "60 points" in found.out
+    assert "(report)" in found.out
+
+
+def test_answers_come_from_a_file_and_from_options(run: Crossfade, tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    path.write_text('{"form": "yes", "data": "tens"}')
+    first = json.loads(run("advise", "--answers", str(path), "--json").out)
+    second = json.loads(run("advise", "--answers", str(path), "--answer", "data=hundreds", "--json").out)
+    assert (first["mode"], second["mode"]) == ("icl", "fine-tune")
+
+
+def test_the_nine_questions_are_shown(run: Crossfade) -> None:
+    assert run("advise", "--questions").out.count("?\n") == 9
+    assert len(json.loads(run("advise", "--questions", "--json").out)) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--report", "none.json"], "cannot be read"),
+        (["--answers", "none.json"], "cannot be read"),
+        (["--answer", "form"], "QUESTION=ANSWER"),
+        (["--answer", "form=perhaps"], "allowed are no, some, yes"),
+        (["--answer", "colour=red"], "Unknown question 'colour'"),
+    ],
+)
+def test_what_cannot_be_read_is_told(words: list[str], why: str, run: Crossfade) -> None:
+    assert why in run("advise", *words).error()
+
+
+def test_two_runs_are_compared_column_by_column(run: Crossfade, reports: tuple[Path, Path]) -> None:
+    found = run("changes", *map(str, reports))
+    assert "base: 20.0% before, 20.0% after (+0.0 points, no difference was seen)" in found.out
+    assert "hybrid: 20.0% before, 80.0% after (+60.0 points, settled); fixed 30, broke 0." in found.out
+    data = json.loads(run("changes", *map(str, reports), "--json").out)
+    assert len(data["columns"][1]["fixed"]) == 30
+
+
+def test_only_what_both_scored_is_compared() -> None:
+    before = json.loads(to_json(report_of({"base": LOW[:20], "rag": LOW[:20]})))
+    after = json.loads(to_json(report_of({"base": [None, *HIGH], "hybrid": [None, *HIGH]})))
+    after["about"]["corpus"] = "other"
+    found = changes(before, after)
+    (only,) = found.columns
+    assert (only.column, only.difference.estimate.n, found.only_before, found.only_after) == (
+        "base",
+        20,
+        ("rag",),
+        ("hybrid",),
+    )
+    assert found.settings == {"corpus": ("", "other")}
+    assert "broke 1" in change_line(only)
+
+
+def test_reports_that_share_nothing_and_no_reports_are_told(
+    run: Crossfade, reports: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(to_json(report_of({"rag": LOW})))
+    assert "share no column" in run("changes", str(reports[0]), str(other)).error()
+    other.write_text("{}")
+    assert "no report" in run("changes", str(reports[0]), str(other)).error()
+    other.write_text("[]")
+    assert "no JSON object" in run("changes", str(reports[0]), str(other)).error()
