@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +15,12 @@ from crossfade.engines.requests import check_blend
 from crossfade.errors import QuestionError, SettingsError
 from crossfade.settings import Settings
 from crossfade.terminal import say, tell
-from crossfade.types import MODES, Blend, Query, Sampling, mode_switches
+from crossfade.types import MODES, Blend, Query
 
 if TYPE_CHECKING:
-    from crossfade.corpora.registry import Corpus, Task
+    from crossfade.corpora.registry import Task
     from crossfade.evaluation.report import Report
-    from crossfade.evaluation.run import Column, RunProgress
+    from crossfade.evaluation.run import RunProgress
     from crossfade.startup import Startup
 
 TOLD_EVERY = 2.0
@@ -51,50 +50,39 @@ def evaluate(
     """Measure modes on your own questions and say which is best, by how much, and how sure that is."""
     from crossfade.compare import query_in_mode
     from crossfade.evaluation.export import EXPORTS, to_json
+    from crossfade.evaluation.measure import evenly, make_columns, measure
     from crossfade.evaluation.prices import read_prices
     from crossfade.evaluation.questions import read_questions
-    from crossfade.evaluation.report import build_report
-    from crossfade.evaluation.results import Store
-    from crossfade.evaluation.run import run
     from crossfade.startup import Startup
 
     found = read_questions(questions)
-    chosen = found.questions[:: max(1, len(found.questions) // limit)][:limit] if limit else found.questions
     priced = read_prices(prices) if prices else None
     settings = _settings(base, engine)
     startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
     asked = startup.corpus(corpus)
     wanted = asked.task(task)
-    columns = _columns(startup, wanted, modes, adapter or ())
-    query = Query("", asked.name, wanted.name, sampling=Sampling(max_new_tokens=wanted.max_new_tokens))
-    for column in columns:
-        query_in_mode(
-            query, column.mode, blend=column.blend
-        )  # what cannot be asked is refused before a model is loaded
-    store = Store(settings.home / "results.sqlite")
+    columns = make_columns(modes.split(","), _blends(startup, wanted, adapter or ()))
+    if not columns:
+        raise QuestionError("No mode was named. Give some with --modes, such as base,rag,hybrid.")
+    for column in columns:  # what cannot be asked is refused before a model is loaded
+        query_in_mode(Query("", asked.name, wanted.name), column.mode, blend=column.blend)
     pipeline = startup.run()
     try:
-        made = run(
+        report = measure(
             pipeline,
-            query,
-            chosen,
+            evenly(found.questions, limit),
             columns,
-            store=store,
-            variant=f"{settings.engine} {settings.weights} {settings.precision} {settings.bits}",
+            name=questions.name,
+            corpus=asked,
+            task=wanted,
+            settings=settings,
             at_once=settings.slots,
+            prices=priced,
+            training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
             progress=_Progress(),
         )
     finally:
-        store.close()
         pipeline.engine.close()
-    report = build_report(
-        made,
-        about=_about(questions, startup, asked, wanted, made.asked),
-        schema=wanted.schema,
-        rules=wanted.rules,
-        prices=priced,
-        training_seconds={a.name: 60.0 * float(a.card.get("minutes") or 0) for a in startup.registry.adapters.values()},
-    )
     if found.unknown_fields:
         tell(f"Passed over, for no field is named so: {', '.join(found.unknown_fields)}.")
     if as_json:
@@ -119,45 +107,16 @@ def _settings(base: str, engine: str) -> Settings:
     return replace(settings, engine=engine or settings.engine)
 
 
-def _columns(startup: Startup, task: Task, modes: str, adapters: Sequence[str]) -> list[Column]:
-    """A column for each mode, and for each adapter or blend where a mode uses one. Raises QuestionError."""
+def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend]:
+    """The blends of the columns that use adapters: those named, else the task's own adapter."""
     from crossfade.cli_adapters import weighted
-    from crossfade.evaluation.run import Column
 
     blends: list[Blend] = [tuple(weighted(part) for part in text.split("+")) for text in adapters]
     for blend in blends:
         for name, _ in blend:
             startup.registry.get(name)
         check_blend(blend, [name for name, _ in blend])
-    if not blends and task.adapter:
-        blends = [((task.adapter, 1.0),)]
-    columns = []
-    for mode in dict.fromkeys(part.strip().lower() for part in modes.split(",") if part.strip()):
-        switches = mode_switches(mode)
-        if not switches or not switches[0]:
-            columns.append(Column(mode, mode))
-            continue
-        for blend in blends or [()]:
-            told = "+".join(name if weight == 1.0 else f"{name}:{weight:g}" for name, weight in blend)
-            columns.append(Column(f"{mode} ({told})" if len(blends) > 1 else mode, mode, blend))
-    if not columns:
-        raise QuestionError("No mode was named. Give some with --modes, such as base,rag,hybrid.")
-    return columns
-
-
-def _about(questions: Path, startup: Startup, corpus: Corpus, task: Task, asked: int) -> dict[str, str]:
-    engine = startup.pipeline.engine if startup.pipeline else None
-    return {
-        "title": f"{corpus.title}: {task.title}",
-        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "questions": questions.name,
-        "corpus": corpus.name,
-        "task": task.name,
-        "base": startup.settings.base,
-        "base sha256": engine.base_sha256 if engine else "",
-        "engine": type(engine).__name__ if engine else "",
-        "answers made now": str(asked),
-    }
+    return blends or ([((task.adapter, 1.0),)] if task.adapter else [])
 
 
 def _show(report: Report) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from crossfade.adapters.registry import Registry, scan
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AdapterCard:
-    """What a person is told of an adapter; `base` is its base's name.
+    """What a person is told of an adapter; `base` is its base's name, `minutes` those of its training.
 
     `refused` is the reason why it is not served, or empty.
     """
@@ -43,6 +44,7 @@ class AdapterCard:
     sha256: str
     refused: str = ""
     base: str = ""
+    minutes: float = 0.0
 
 
 class Startup:
@@ -83,6 +85,7 @@ class Startup:
                 str(a.card.get("task", "")),
                 a.sha256,
                 base=str(a.card.get("base", "")),
+                minutes=_minutes(a.card),
             )
             for a in self.registry.adapters.values()
         ]
@@ -227,6 +230,13 @@ class Startup:
     def _progress(self, what: str, stage: str, done: int, total: int) -> None:
         size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
         self._note(what, f"{stage} {size}")
+
+
+def _minutes(card: Mapping[str, Any]) -> float:
+    """How long an adapter was trained, what it was started from included; 0 where its card does not tell."""
+    told, start = card.get("minutes"), card.get("start")
+    own = float(told) if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < 1e6 else 0.0
+    return own + (_minutes(start) if isinstance(start, dict) else 0.0)
 
 
 def _read_corpora(root: Path) -> tuple[tuple[Corpus, ...], tuple[str, ...]]:

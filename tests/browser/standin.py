@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ class Card:
     task: str
     sha256: str
     refused: str = ""
+    base: str = ""
+    minutes: float = 0.0
 
 
 class WordEngine:
@@ -189,7 +192,11 @@ def main() -> None:
     from crossfade.ui.app import serve
 
     settings = Settings(
-        home=ROOT, corpora=ROOT / "corpora", adapters=ROOT / "adapters", slots=args.slots, port=args.port
+        home=Path(tempfile.mkdtemp(prefix="standin-")),
+        corpora=ROOT / "corpora",
+        adapters=ROOT / "adapters",
+        slots=args.slots,
+        port=args.port,
     )
     startup = StandIn(
         answer=args.answer,

@@ -88,6 +88,12 @@ class Corpus:
             raise CorpusError(f"Corpus {self.name!r} has no documents: put Markdown files into {self.folder / 'docs'}.")
         return tuple(_read_document(path) for path in paths)
 
+    @property
+    def question_sets(self) -> tuple[Path, ...]:
+        """The sets of questions that lie beside the documents, `eval.jsonl` first, then by name."""
+        found = [path for path in self.folder.glob("*.jsonl") if path.name != "examples.jsonl"]
+        return tuple(sorted(found, key=lambda path: (path.name != "eval.jsonl", path.name)))
+
     @cached_property
     def examples(self) -> dict[str, tuple[Example, ...]]:
         """The ICL examples by task. Raises CorpusError naming the line that is broken."""

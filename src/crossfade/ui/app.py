@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from crossfade.errors import SettingsError
 from crossfade.settings import Settings
 from crossfade.ui import answering, render
+from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.evaluate import EvaluateTab
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ HEAD = (
 
 
 def build_ui(startup: Startup) -> gr.Blocks:
-    """The page: status, chat and comparison. It may be built and shown before anything is loaded."""
+    """The page: status, chat, comparison, evaluation, advice. It may be built and shown before anything is loaded."""
     running = Running()
 
     def busy() -> bool:
@@ -52,10 +54,14 @@ def build_ui(startup: Startup) -> gr.Blocks:
                 chat = ChatTab(startup, running, busy=busy)
             with gr.Tab("Compare", id="compare"):
                 comparison = CompareTab(startup, running, busy=busy)
+            with gr.Tab("Evaluate", id="evaluate"):
+                evaluation = EvaluateTab(startup, running)
+            with gr.Tab("Advise", id="advise"):
+                AdviseTab(evaluation.report)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
-        for tab in (chat, comparison):
+        for tab in (chat, comparison, evaluation):
             tab.refresh(page.load)
             tab.refresh(status.change)
 

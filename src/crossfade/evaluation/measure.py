@@ -1,0 +1,95 @@
+"""From questions and modes to a report: what the command and the page do alike. Knows neither of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event
+
+from crossfade.corpora.registry import Corpus, Task
+from crossfade.evaluation.prices import Prices
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.report import Report, build_report
+from crossfade.evaluation.results import Store
+from crossfade.evaluation.run import Column, RunProgress, run
+from crossfade.pipeline import Pipeline
+from crossfade.settings import Settings
+from crossfade.types import Blend, Query, Sampling, mode_switches
+
+
+def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
+    """A column for each mode, and one for each blend where a mode uses adapters."""
+    columns = []
+    for mode in dict.fromkeys(part.strip().lower() for part in modes if part.strip()):
+        switches = mode_switches(mode)
+        if not switches or not switches[0]:
+            columns.append(Column(mode, mode))
+            continue
+        for blend in blends or [()]:
+            told = "+".join(name if weight == 1.0 else f"{name}:{weight:g}" for name, weight in blend)
+            columns.append(Column(f"{mode} ({told})" if len(blends) > 1 else mode, mode, blend))
+    return columns
+
+
+def evenly(questions: Sequence[EvalQuestion], limit: int) -> tuple[EvalQuestion, ...]:
+    """At most so many of the questions, evenly spread; all of them for 0."""
+    if not limit or limit >= len(questions):
+        return tuple(questions)
+    return tuple(questions[number * len(questions) // limit] for number in range(limit))
+
+
+def measure(
+    pipeline: Pipeline,
+    questions: Sequence[EvalQuestion],
+    columns: Sequence[Column],
+    *,
+    name: str,
+    corpus: Corpus,
+    task: Task,
+    settings: Settings,
+    at_once: int,
+    prices: Prices | None = None,
+    training_seconds: Mapping[str, float] | None = None,
+    stop: Event | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
+) -> Report:
+    """Ask what is not kept yet, and report. `name` is that of the question set; answers are kept in the home folder.
+
+    Raises like `run`.
+    """
+    query = Query("", corpus.name, task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
+    store = Store(settings.home / "results.sqlite")
+    try:
+        made = run(
+            pipeline,
+            query,
+            questions,
+            columns,
+            store=store,
+            variant=f"{settings.engine} {settings.weights} {settings.precision} {settings.bits}",
+            at_once=at_once,
+            stop=stop,
+            progress=progress,
+        )
+    finally:
+        store.close()
+    about = {
+        "title": f"{corpus.title}: {task.title}",
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "questions": name,
+        "corpus": corpus.name,
+        "task": task.name,
+        "base": settings.base,
+        "base sha256": pipeline.engine.base_sha256,
+        "engine": type(pipeline.engine).__name__,
+        "prices": prices.name if prices else "",
+        "answers made now": str(made.asked),
+    }
+    return build_report(
+        made,
+        about=about,
+        schema=task.schema,
+        rules=task.rules,
+        prices=prices,
+        training_seconds=training_seconds,
+    )

@@ -1,0 +1,110 @@
+"""The evaluate and advise tabs on a stand-in: measure, stop, go on, read every answer, and be advised by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+ROWS = [
+    {"question": "What is the fee?", "answers": ["seven dollars"], "documents": ["harbor-checking"]},
+    {"question": "Who signs <b>here</b>?", "answers": ["the manager"]},
+    {"question": "Is there a pool?", "answers": []},
+]
+
+
+def evaluate(page: Any, text: str) -> None:
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-source input").click()
+    page.page.locator("ul[role=listbox] li", has_text="pasted").first.click()
+    page.page.fill("#evaluate-pasted textarea", text)
+    page.page.click("#evaluate-send")
+
+
+def wait_end(page: Any) -> None:
+    page.page.wait_for_selector("#evaluate-stop", state="hidden")
+    page.page.wait_for_selector("#evaluate-send", state="visible")
+
+
+def test_pasted_questions_are_measured_and_every_answer_can_be_read(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    evaluate(page, "\n".join(map(json.dumps, ROWS)))
+    frame = page.page.frame_locator("iframe.cf-report")
+    assert "No winner" in frame.locator(".verdict").inner_text()
+    assert frame.locator("#grid tr").count() == 4
+    assert frame.locator("#grid button").count() == 15
+    assert frame.locator("#grid .right").count() == 5
+    frame.locator("#grid tr", has_text="<b>here</b>").locator("button").first.click()
+    dialog = frame.locator("#open")
+    assert "seven dollars" in dialog.locator("section").first.inner_text()
+    assert "Accepted: the manager" in dialog.inner_text()
+    dialog.locator("details summary").first.click()
+    assert "monthly fee is $1" in dialog.locator("details").first.inner_text()
+    frame.locator("#close").click()
+    frame.locator("#which").select_option("invented")
+    assert frame.locator("#grid tr").count() == 3
+    wait_end(page)
+    assert page.faults == []
+    assert page.outbound == []
+
+
+def test_the_advice_follows_the_report_and_the_answers(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Advise").click()
+    page.page.wait_for_selector("#advice :text('nothing was measured')")
+    page.page.locator("#advise-form label", has_text="It decides").click()
+    page.page.locator("#advise-data label", has_text="A hundred").click()
+    page.page.wait_for_selector("#advice h2:has-text('fine-tune')")
+    evaluate(page, "\n".join(map(json.dumps, ROWS)))
+    page.page.wait_for_selector("iframe.cf-report")
+    page.page.get_by_role("tab", name="Advise").click()
+    page.page.wait_for_selector("#advise-about :text('rests on the report')")
+    page.page.wait_for_selector("#advice :text('right in 33%')")
+    assert page.faults == []
+
+
+def test_a_run_can_be_stopped_and_goes_on_where_it_was(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.05"))
+    rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(40)]
+    evaluate(page, "\n".join(map(json.dumps, rows)))
+    page.page.wait_for_selector("#evaluate-notice progress")
+    page.page.click("#evaluate-stop")
+    page.page.wait_for_selector("#evaluate-notice :text('reported and kept')")
+    wait_end(page)
+    assert page.page.locator("iframe.cf-report").count() == 1
+    page.page.click("#evaluate-send")
+    page.page.wait_for_selector("#evaluate-notice :text('of 200 answers')")
+    first = page.page.locator("#evaluate-notice progress").get_attribute("value")
+    assert first
+    assert int(first) > 1, "what was kept counts as done"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "No question was pasted"),
+        ('{"question": ', "your questions, line 1"),
+        ('{"question": "a"}\n{"question": "a"}', "line 2: the question is that of line 1"),
+        ("question,answers\na,b,c", "line 2: more cells"),
+    ],
+)
+def test_questions_that_cannot_be_read_get_a_sentence(
+    open_page: Callable[..., Any], serve: Any, text: str, why: str
+) -> None:
+    page = open_page(serve())
+    evaluate(page, text)
+    page.page.wait_for_selector(f"#evaluate-notice .cf-error:has-text('{why}')")
+    wait_end(page)
+    assert page.faults == []
+
+
+def test_plain_lines_are_questions_that_nothing_is_compared_with(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    evaluate(page, "What is the fee?\n\nWho signs?")
+    frame = page.page.frame_locator("iframe.cf-report")
+    assert "Nothing could be scored" in frame.locator(".verdict").inner_text()
+    assert frame.locator("#grid .unscored").count() == 10
