@@ -115,7 +115,9 @@ def test_questions_of_one_document_widen_the_interval() -> None:
         assert figures.right
         return figures.right.high - figures.right.low
 
-    assert width(["a"] * 20 + ["b"] * 20) > 2 * width([str(n) for n in range(40)])
+    alone = width([str(n) for n in range(40)])
+    assert width([str(n // 4) for n in range(40)]) > 1.5 * alone
+    assert width(["a"] * 20 + ["b"] * 20) == alone, "two documents are too few to draw from"
 
 
 def test_money_is_of_seconds_and_tokens_and_cached_tokens_cost_their_own_price() -> None:
@@ -156,7 +158,7 @@ def hostile() -> Report:
 
 def test_the_page_holds_every_answer_loads_nothing_and_runs_no_text(hostile: Report) -> None:
     page = to_html(hostile)
-    assert page.count("<script") == page.count("</script>") == 2
+    assert page.count("<script") == page.count("</script>") == 3
     assert "<img" not in page
     names, loads = set(), set()
 

@@ -22,6 +22,8 @@ MUCH = 0.4
 """The share of a mode's errors from which on one cause is the first to mend."""
 EXAMPLES = 200
 """So many examples an adapter wants to begin with; measured here, more keep paying."""
+ALIKE = 1.1
+"""Costs within so much of the least are taken for the same."""
 PAYS = 0.05
 """A gain of examples in the prompt from which on training is likely to pay."""
 
@@ -145,9 +147,18 @@ def _choose(
         keep(0, False, Reason("it can be changed within hours, without training", "answer: rollout"))
     if len(left) > 1:
         by, what = ("prompt_tokens", "fewest tokens") if given.get("cost") == "many" else ("seconds", "least time")
-        left = sorted(left, key=lambda name: (modes[name][by], name))
-        why.append(Reason(f"it takes {what} of those", "answer: cost" if given.get("cost") == "many" else "report"))
+        least = min(modes[name][by] for name in left)
+        near = [name for name in left if modes[name][by] <= ALIKE * least]
+        left = sorted(near, key=lambda name: (_switched_on(modes[name]), modes[name][by], name))
+        simpler = modes[left[0]][by] > least or len({_switched_on(modes[name]) for name in near}) > 1
+        told = f"it takes {what} of those" if not simpler else f"it takes least to set up of those with {what}"
+        why.append(Reason(told, "answer: cost" if given.get("cost") == "many" else "report"))
     return left[0], why
+
+
+def _switched_on(figures: Mapping[str, Any]) -> int:
+    """How many of the three switches a column has on."""
+    return sum(mode_switches(figures["column"]["mode"]) or ())
 
 
 def _because(why: Sequence[Reason]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,16 @@ def test_pasted_questions_are_measured_and_every_answer_can_be_read(open_page: C
     dialog.locator("details summary").first.click()
     assert "monthly fee is $1" in dialog.locator("details").first.inner_text()
     frame.locator("#close").click()
+    for ending, start in (
+        ("html", "<!doctype html>"),
+        ("md", "# Tidewell"),
+        ("csv", "id,question"),
+        ("json", '{"version"'),
+    ):
+        with page.page.expect_download() as saved:
+            frame.locator(f"[data-save={ending}]").click()
+        assert saved.value.suggested_filename == f"report.{ending}"
+        assert Path(saved.value.path()).read_text(encoding="utf-8").startswith(start)
     frame.locator("#which").select_option("invented")
     assert frame.locator("#grid tr").count() == 3
     wait_end(page)

@@ -131,8 +131,14 @@ def to_html(report: Report) -> str:
             ("Right against tokens in and out", _plot(points, lambda f: f.prompt_tokens + f.new_tokens, "tokens")),
         ],
         about=_about_items(report),
-        data=json.dumps(as_json(report), ensure_ascii=True).replace("<", "\\u003c"),
+        data=_in_script(as_json(report)),
+        exports=_in_script({"md": to_markdown(report), "csv": to_csv(report)}),
     )
+
+
+def _in_script(value: Any) -> str:
+    """JSON that no text in it can end the script around."""
+    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
 
 
 EXPORTS: Mapping[str, Callable[[Report], str]] = {

@@ -21,6 +21,8 @@ from crossfade.types import mode_name, mode_switches
 
 VERSION = 1
 """Of the report's form in JSON."""
+FEWEST_CLUSTERS = 10
+"""Documents that a set of questions must rest on for whole documents to be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,13 @@ def _cell(cells: Sequence[Cell | None], number: int) -> Cell:
 
 
 def _clusters(questions: Sequence[EvalQuestion]) -> list[str] | None:
-    """The first gold document of each question, or the question alone; None where no two share a document."""
+    """The first gold document of each question, or the question alone.
+
+    None where no two share a document, and where the documents are too few to draw from: a bootstrap of one or two
+    would call the figure certain.
+    """
     names = [q.documents[0] if q.documents else f"\0{q.id}" for q in questions]
-    return names if len(set(names)) < len(names) else None
+    return names if FEWEST_CLUSTERS <= len(set(names)) < len(names) else None
 
 
 def _figures(
