@@ -121,7 +121,7 @@ def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend
 
 def _show(report: Report) -> None:
     """The table of modes, best first, then the differences and the verdict."""
-    from crossfade.evaluation.export import effect_line, mode_table, pair_line
+    from crossfade.evaluation.export import auto_line, effect_line, mode_table, pair_line
 
     header, rows = mode_table(report)
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
@@ -133,6 +133,8 @@ def _show(report: Report) -> None:
             say(pair_line(pair))
     for effect in report.effects:
         say(effect_line(effect))
+    if report.auto:
+        say(f"auto: {auto_line(report.auto)}")
     say(f"\n{report.verdict}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from crossfade.evaluation.auto import SIGNS, Judged
 from crossfade.evaluation.report import Effect, ModeFigures, Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.statistics import Difference, Estimate
@@ -65,6 +66,24 @@ def effect_line(effect: Effect) -> str:
     return f"{effect.having} against {effect.without}: {changed}."
 
 
+def auto_line(judged: Judged) -> str:
+    """What choosing a mode for each question would bring, in two sentences."""
+    rule, e = judged.rule, judged.difference.estimate
+    if rule.below == rule.above:
+        told = f"No rule was better than {rule.above} for all."
+    else:
+        told = f"{rule.below} where {SIGNS[rule.sign][0]} is below {rule.threshold:.3g}, else {rule.above}."
+    sign = 1 if judged.difference.first == "auto" else -1
+    low, high = sorted((100 * sign * e.low, 100 * sign * e.high))
+    told += (
+        f" On the half that it was not fitted on, auto is right in {judged.auto_right:.1%} and {judged.fixed}, the best "
+        f"fixed mode, in {judged.fixed_right:.1%}: {100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
+    )
+    if judged.hybrid_tokens:
+        told += f", with {1 - judged.auto_tokens / judged.hybrid_tokens:.0%} of hybrid's tokens saved"
+    return f"{told}."
+
+
 def to_markdown(report: Report) -> str:
     """The whole report but the answers, as Markdown."""
     header, rows = mode_table(report)
@@ -74,6 +93,8 @@ def to_markdown(report: Report) -> str:
         parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs)]
     if report.effects:
         parts += ["## What each switch changed", "\n".join(f"- {_plain(effect_line(e))}" for e in report.effects)]
+    if report.auto:
+        parts += ["## A mode for each question", _plain(auto_line(report.auto))]
     causes = [cause for cause in CAUSES if any(cause in figures.causes for figures in report.modes)]
     if causes:
         table = [[f.column.name, *(str(f.causes.get(cause, 0)) for cause in causes)] for f in by_quality(report)]
@@ -125,6 +146,7 @@ def to_html(report: Report) -> str:
         rows=rows,
         pairs=[pair_line(d) for d in report.pairs],
         causes=CAUSES,
+        auto=auto_line(report.auto) if report.auto else "",
         modes=by_quality(report),
         plots=[
             ("Right against seconds of an answer", _plot(points, lambda f: f.seconds, "s")),

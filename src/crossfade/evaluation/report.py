@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossfade.corpora.rules import Rules
+from crossfade.evaluation.auto import Judged, judge
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
-from crossfade.evaluation.results import Result
 from crossfade.evaluation.run import Column, Run
-from crossfade.evaluation.scoring import Score, label_scores, score
+from crossfade.evaluation.scoring import Cell, label_scores, score
 from crossfade.evaluation.statistics import Difference, Estimate, differences, estimate, winners
 from crossfade.types import mode_name, mode_switches
 
@@ -23,23 +23,6 @@ VERSION = 1
 """Of the report's form in JSON."""
 FEWEST_CLUSTERS = 10
 """Documents that a set of questions must rest on for whole documents to be drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One question in one mode: its result and score."""
-
-    result: Result
-    score: Score
-
-    @property
-    def state(self) -> str:
-        """`right`, `wrong`, `refused` (wrongly), `failed`, or `unscored`."""
-        if self.score.right is None:
-            return "unscored"
-        if self.score.right:
-            return "right"
-        return self.score.cause if self.score.cause in ("failed", "refused") else "wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +64,8 @@ class Effect:
 class Report:
     """A run, scored. `about` says what was measured and when, for people and to compare two reports.
 
-    `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it.
+    `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. `auto` is
+    the rule that would choose a column for each question, judged; None with one column or too few questions.
     """
 
     about: Mapping[str, Any]
@@ -91,6 +75,7 @@ class Report:
     pairs: tuple[Difference, ...]
     best: tuple[str, ...]
     effects: tuple[Effect, ...]
+    auto: Judged | None = None
 
     @property
     def verdict(self) -> str:
@@ -136,6 +121,7 @@ def build_report(
         pairs=tuple(pairs),
         best=tuple(winners(right, pairs)) if whole else (),
         effects=tuple(_effects(run, grid)),
+        auto=judge(run.questions, grid) if len(grid) > 1 else None,
     )
 
 
@@ -281,6 +267,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "modes": [asdict(figures) for figures in report.modes],
         "pairs": [{**asdict(d), "settled": d.settled} for d in report.pairs],
         "effects": [asdict(effect) for effect in report.effects],
+        "auto": asdict(report.auto) if report.auto else None,
         "questions": [asdict(question) for question in report.questions],
         "grid": {
             name: [cell and {"state": cell.state, **asdict(cell)} for cell in cells]

@@ -50,6 +50,23 @@ class Score:
     values: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One question in one mode: its result and score."""
+
+    result: Result
+    score: Score
+
+    @property
+    def state(self) -> str:
+        """`right`, `wrong`, `refused` (wrongly), `failed`, or `unscored`."""
+        if self.score.right is None:
+            return "unscored"
+        if self.score.right:
+            return "right"
+        return self.score.cause if self.score.cause in ("failed", "refused") else "wrong"
+
+
 def score(
     question: EvalQuestion,
     result: Result,

@@ -1,0 +1,91 @@
+"""The rule that chooses a mode: found where there is one, never invented, judged where it was not fitted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from crossfade.evaluation.auto import Rule, Signs, fit, signs_of
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.report import Report, build_report
+from crossfade.evaluation.results import Found, Result
+from crossfade.evaluation.run import Column, Run
+
+
+def signs(score: float) -> Signs:
+    return Signs(score, 0.0, 5.0)
+
+
+def test_a_rule_is_found_where_one_mode_is_right_below_and_another_above() -> None:
+    scores = [n / 100 for n in range(100)]
+    right = {"base": [float(s < 0.5) for s in scores], "rag": [float(s >= 0.5) for s in scores]}
+    tokens = {"base": [10.0] * 100, "rag": [100.0] * 100}
+    rule = fit([signs(s) for s in scores], right, tokens)
+    assert rule == Rule("best_score", 0.5, "base", "rag")
+    assert (rule.choose(signs(0.4)), rule.choose(signs(0.5))) == ("base", "rag")
+    assert rule.why(signs(0.4)) == "base: the best passage's score, 0.4, is below 0.5."
+
+
+def test_a_fixed_mode_stays_where_no_rule_is_better() -> None:
+    right = {"base": [0.0] * 20, "rag": [1.0] * 20}
+    rule = fit([signs(n / 20) for n in range(20)], right, {"base": [1.0] * 20, "rag": [9.0] * 20})
+    assert (rule.below, rule.above) == ("rag", "rag")
+    assert "no sign" in rule.why(signs(0.1))
+
+
+def test_of_modes_that_are_equally_right_the_one_with_fewest_tokens_is_taken() -> None:
+    right = {"rag": [1.0] * 9, "base": [1.0] * 9}
+    rule = fit([signs(n) for n in range(9)], right, {"rag": [9.0] * 9, "base": [1.0] * 9})
+    assert (rule.below, rule.above) == ("base", "base")
+
+
+def test_nothing_to_fit_on_is_told() -> None:
+    with pytest.raises(ValueError, match="nothing to fit"):
+        fit([], {"base": []}, {"base": []})
+
+
+def test_signs_are_of_the_passages_and_the_words() -> None:
+    question = EvalQuestion("q", "How much is it?", 1)
+    assert signs_of(question, [0.5, 0.2]) == Signs(0.5, 0.3, 4.0)
+    assert signs_of(question, [0.5]) == Signs(0.5, 0.5, 4.0)
+    assert signs_of(question, []) == Signs(0.0, 0.0, 4.0)
+
+
+def report(*, planted: bool, count: int = 400) -> Report:
+    """Base is right without good passages and rag with them, where planted; else both by the same coin."""
+    draw = random.Random(0)
+    questions, base, rag = [], [], []
+    for n in range(count):
+        questions.append(EvalQuestion(f"q{n}", f"Question {n}?", n + 1, answers=("x",), answerable=True))
+        score, coin = draw.random(), draw.random() < 0.5
+        good = (score < 0.5, score >= 0.5) if planted else (coin, draw.random() < 0.5)
+        passages = (Found("d", "D", "text", 0, 4, score),)
+        base.append(Result("x" if good[0] else "y", prompt_tokens=10))
+        rag.append(Result("x" if good[1] else "y", passages, prompt_tokens=100))
+    columns = (Column("base", "base"), Column("rag", "rag"))
+    run = Run(tuple(questions), columns, {"base": tuple(base), "rag": tuple(rag)}, 0, 1.0)
+    return build_report(run, about={})
+
+
+def test_a_planted_rule_is_found_and_holds_on_the_other_half() -> None:
+    judged = report(planted=True).auto
+    assert judged
+    assert judged.auto_right > 0.9
+    assert judged.difference.first == "auto"
+    assert judged.difference.settled
+    assert judged.auto_tokens < 100
+    assert judged.difference.estimate.n == sum(judged.chosen.values())
+    assert judged.difference.estimate.n < 400
+
+
+def test_noise_is_no_rule_that_is_settled_on_the_other_half() -> None:
+    judged = report(planted=False).auto
+    assert judged
+    assert not judged.difference.settled
+
+
+def test_without_scored_questions_there_is_nothing_to_judge() -> None:
+    columns = (Column("base", "base"), Column("rag", "rag"))
+    run = Run((EvalQuestion("q", "?", 1),), columns, {"base": (Result("x"),), "rag": (Result("x"),)}, 0, 1.0)
+    assert build_report(run, about={}).auto is None
