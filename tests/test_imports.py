@@ -36,6 +36,7 @@ ROOMS = [
     "terminal",
     "cli_adapters",
     "cli_advise",
+    "cli_draft",
     "cli_eval",
     "cli_train",
     "cli",

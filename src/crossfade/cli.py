@@ -18,6 +18,7 @@ import typer
 from crossfade import __version__
 from crossfade.cli_adapters import adapters, weighted
 from crossfade.cli_advise import advise, changes
+from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
 from crossfade.cli_train import build, train
 from crossfade.engines.requests import check_blend
@@ -315,5 +316,6 @@ app.command()(train)
 app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)
+app.command()(draft)
 adapters.command()(build)
 app.add_typer(adapters)

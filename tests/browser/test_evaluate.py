@@ -119,3 +119,20 @@ def test_plain_lines_are_questions_that_nothing_is_compared_with(open_page: Call
     frame = page.page.frame_locator("iframe.cf-report")
     assert "Nothing could be scored" in frame.locator(".verdict").inner_text()
     assert frame.locator("#grid .unscored").count() == 10
+
+
+def test_drafts_are_accepted_mended_or_thrown_away(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve())
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-drafts").get_by_text("Draft questions").click()
+    page.page.click("#draft-next")
+    page.page.wait_for_selector("#draft-told :text('100 drafts left')")
+    page.page.click("#draft-next")
+    page.page.wait_for_selector("#draft-told :text('99 drafts left')")
+    page.page.fill("#draft-question textarea", "How much, in my own words?")
+    page.page.click("#draft-accept")
+    page.page.wait_for_selector("#draft-told :text('98 drafts left')")
+    row = json.loads(page.page.input_value("#evaluate-pasted textarea"))
+    assert row["question"] == "How much, in my own words?"
+    assert row["answers"]
+    assert page.faults == []

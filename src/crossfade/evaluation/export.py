@@ -76,8 +76,8 @@ def auto_line(judged: Judged) -> str:
     sign = 1 if judged.difference.first == "auto" else -1
     low, high = sorted((100 * sign * e.low, 100 * sign * e.high))
     told += (
-        f" On the half that it was not fitted on, auto is right in {judged.auto_right:.1%} and {judged.fixed}, the best "
-        f"fixed mode, in {judged.fixed_right:.1%}: {100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
+        f" On the half that it was not fitted on, auto is right in {judged.auto_right:.1%} and {judged.fixed}, the "
+        f"best fixed mode, in {judged.fixed_right:.1%}: {100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
     )
     if judged.hybrid_tokens:
         told += f", with {1 - judged.auto_tokens / judged.hybrid_tokens:.0%} of hybrid's tokens saved"

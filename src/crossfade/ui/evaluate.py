@@ -27,13 +27,13 @@ from crossfade.types import MODES
 from crossfade.ui import answering, render
 from crossfade.ui.compare import ALL_MODES
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
+from crossfade.ui.drafting import PASTED, Drafting
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "evaluate"
-PASTED = "pasted below"
 MOST_CHARACTERS = 2_000_000
 """Of pasted questions; a longer set is measured on the command line."""
 PASTE_HELP = (
@@ -76,6 +76,8 @@ class EvaluateTab:
                     info="All are given the same passages.",
                     elem_id="evaluate-modes",
                 )
+                with gr.Accordion("Draft questions from the documents", open=False, elem_id="evaluate-drafts"):
+                    self.drafting = Drafting(self._catalog)
                 with gr.Row(elem_classes="cf-ask"):
                     self.limit = gr.Number(
                         50,
@@ -96,6 +98,7 @@ class EvaluateTab:
     def _wire(self) -> None:
         self.source.change(lambda s: gr.Textbox(visible=s == PASTED), self.source, self.pasted, **AT_ONCE)
         self.corpus.change(self._corpus_changed, self.corpus, [self.choice, self.source], **AT_ONCE)
+        self.drafting.wire(self.corpus, self.source, self.pasted)
         buttons = [self.send, self.halt]
         accepted = self.send.click(self._accept, None, [self.notice, *buttons], **AT_ONCE)
         inputs = [self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]

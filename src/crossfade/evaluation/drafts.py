@@ -1,0 +1,50 @@
+"""Draft questions from a corpus's documents, for a person to accept, mend or throw away. Pure; knows no model.
+
+A draft is a sentence of a document that tells a number, begun: its number is the answer, the document the gold one.
+The wording is the document's, so a person should put it into the words of one who asks: as it stands it is too easy.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crossfade.corpora.registry import Document
+from crossfade.errors import QuestionError
+from crossfade.training.by_heart import unfinished
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A question that nobody has looked at yet, with its answer and the document that tells it."""
+
+    question: str
+    answer: str
+    document: str
+
+
+def drafts(documents: Sequence[Document], *, count: int, seed: int = 0) -> list[Draft]:
+    """At most `count` drafts, as many from each document as from the others, in an order that mixes them.
+
+    Raises QuestionError where no sentence tells a number.
+    """
+    draw = random.Random(seed)
+    all_made = [[Draft(*pair, document.name) for pair in unfinished(document)] for document in documents]
+    asked = Counter(draft.question for made in all_made for draft in made)  # asked twice, it has two answers
+    plain = [[draft for draft in made if asked[draft.question] == 1] for made in all_made]
+    found = [draw.sample(made, len(made)) for made in plain if made]
+    if not found:
+        raise QuestionError("No document tells a number in a sentence, so nothing can be drafted. Write the questions.")
+    draw.shuffle(found)
+    rounds = max(map(len, found))
+    return [made[turn] for turn in range(rounds) for made in found if turn < len(made)][:count]
+
+
+def as_row(question: str, answer: str, document: str) -> str:
+    """A line of a question set; answers that are accepted alike are written with `|` between them."""
+    answers = [text.strip() for text in answer.split("|") if text.strip()]
+    row = {"question": question.strip(), "answers": answers, "documents": [document] if answers else []}
+    return json.dumps(row, ensure_ascii=False)

@@ -1,0 +1,66 @@
+"""Drafted questions: each from a sentence, its number the answer, as many from each document."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cli_kit import Crossfade
+from crossfade.corpora.registry import Document
+from crossfade.errors import QuestionError
+from crossfade.evaluation.drafts import as_row, drafts
+from crossfade.evaluation.questions import read_questions
+from fake_engine import FakeEngine
+
+DOCUMENTS = [
+    Document(
+        name, name.title(), f"# {name.title()}\n\n" + "".join(f"The fee for {n} is ${n}. " for n in range(2, 9)), ""
+    )
+    for name in ("wires", "cards", "loans")
+]
+
+
+def test_drafts_are_of_all_documents_alike_and_end_at_the_count() -> None:
+    found = drafts(DOCUMENTS, count=9)
+    assert Counter(draft.document for draft in found) == {"wires": 3, "cards": 3, "loans": 3}
+    assert len({draft.question for draft in drafts(DOCUMENTS, count=1000)}) == 3 * 7, (
+        "a beginning that several sentences have is no question"
+    )
+    assert drafts(DOCUMENTS, count=9) == found
+    assert drafts(DOCUMENTS, count=9, seed=1) != found
+
+
+def test_no_draft_holds_its_answer_s_number_twice_and_rows_are_read_back(tmp_path: Path) -> None:
+    found = drafts(DOCUMENTS, count=6)
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(as_row(d.question, d.answer, d.document) + "\n" for d in found))
+    questions = read_questions(path).questions
+    assert [(q.answers[0], q.documents[0], q.answerable) for q in questions] == [
+        (d.answer, d.document, True) for d in found
+    ]
+
+
+def test_an_emptied_answer_says_that_no_document_answers() -> None:
+    assert json.loads(as_row(" Who? ", " | ", "fees")) == {"question": "Who?", "answers": [], "documents": []}
+    assert json.loads(as_row("How much?", "$7 | seven", "fees"))["answers"] == ["$7", "seven"]
+
+
+def test_documents_without_a_number_are_told() -> None:
+    with pytest.raises(QuestionError, match="nothing can be drafted"):
+        drafts([Document("a", "A", "# A\n\nNo number here.", "")], count=3)
+
+
+def test_the_command_writes_what_nobody_has_looked_at_and_says_so(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "set.jsonl"
+    found = run("draft", "--out", str(out), "--count", "5", "--unseen")
+    assert found.code == 0
+    assert "nobody has looked at" in found.err
+    (only,) = read_questions(out).questions
+    assert (only.text, only.answers) == ("Fees: The monthly fee is ...", ("$7",))
+    assert json.loads(run("draft").out) == json.loads(out.read_text())
+    assert "Unknown corpus" in run("draft", "nowhere").error()
