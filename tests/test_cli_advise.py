@@ -10,6 +10,7 @@ import pytest
 from cli_kit import Crossfade
 from crossfade.evaluation.changes import change_line, changes
 from crossfade.evaluation.export import to_json
+from fake_engine import FakeEngine
 from report_kit import report_of
 
 LOW, HIGH = [True] * 10 + [False] * 40, [True] * 40 + [False] * 10
@@ -92,3 +93,22 @@ def test_reports_that_share_nothing_and_no_reports_are_told(
     assert "no report" in run("changes", str(reports[0]), str(other)).error()
     other.write_text("[]")
     assert "no JSON object" in run("changes", str(reports[0]), str(other)).error()
+
+
+def test_a_question_is_asked_in_the_mode_of_a_report_s_rule(
+    run: Crossfade, engine: FakeEngine, reports: tuple[Path, Path]
+) -> None:
+    report = json.loads(reports[1].read_text(encoding="utf-8"))
+    assert report["auto"]["rule"]["above"] == "hybrid"
+    report["about"] |= {"corpus": "tidewell", "task": "answer"}
+    reports[1].write_text(json.dumps(report), encoding="utf-8")
+    found = run("ask", "What is the fee?", "--mode", "auto", "--report", str(reports[1]), "--json")
+    assert json.loads(found.out)["mode"] == "hybrid"
+    assert "Auto chose hybrid" in found.err
+    assert "needs a report" in run("ask", "What?", "--mode", "auto").error()
+    report["about"]["corpus"] = "other"
+    reports[0].write_text(json.dumps(report), encoding="utf-8")
+    assert "fitted on" in run("ask", "What?", "--mode", "auto", "--report", str(reports[0])).error()
+    report["auto"] = None
+    reports[1].write_text(json.dumps(report), encoding="utf-8")
+    assert "no rule for auto" in run("ask", "What?", "--mode", "auto", "--report", str(reports[1])).error()

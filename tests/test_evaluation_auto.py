@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from crossfade.errors import QuestionError
 from crossfade.evaluation.auto import Rule, Signs, fit, signs_of
+from crossfade.evaluation.automatic import choose, read_automatic
+from crossfade.evaluation.export import to_json
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
+from crossfade.types import Query
+from fake_engine import FakeRetriever, fake_pipeline, passage
 
 
 def signs(score: float) -> Signs:
@@ -46,7 +55,7 @@ def test_nothing_to_fit_on_is_told() -> None:
 
 
 def test_signs_are_of_the_passages_and_the_words() -> None:
-    question = EvalQuestion("q", "How much is it?", 1)
+    question = "How much is it?"
     assert signs_of(question, [0.5, 0.2]) == Signs(0.5, 0.3, 4.0)
     assert signs_of(question, [0.5]) == Signs(0.5, 0.5, 4.0)
     assert signs_of(question, []) == Signs(0.0, 0.0, 4.0)
@@ -89,3 +98,36 @@ def test_without_scored_questions_there_is_nothing_to_judge() -> None:
     columns = (Column("base", "base"), Column("rag", "rag"))
     run = Run((EvalQuestion("q", "?", 1),), columns, {"base": (Result("x"),), "rag": (Result("x"),)}, 0, 1.0)
     assert build_report(run, about={}).auto is None
+
+
+def as_plain(found: Report) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(to_json(found))
+    plain["about"] |= {"corpus": "bank", "task": "answer"}
+    return plain
+
+
+def test_a_question_is_answered_in_the_mode_that_the_rule_chooses(tmp_path: Path) -> None:
+    automatic = read_automatic(as_plain(report(planted=True)))
+    assert automatic
+    query = Query("What is the fee?", "bank", "answer")
+    for score, mode in ((0.1, "base"), (0.9, "rag")):
+        passages = [replace(passage(1), score=score)]
+        pipeline = fake_pipeline(tmp_path, retriever=FakeRetriever(passages))
+        chosen, found, why = choose(pipeline, query, automatic)
+        assert (chosen.mode, found) == (mode, tuple(passages))
+        assert why.startswith(f"Auto chose {mode}: the best passage's score, {score}")
+
+
+def test_a_rule_is_for_its_own_corpus_and_task_alone(tmp_path: Path) -> None:
+    automatic = read_automatic(as_plain(report(planted=True)))
+    assert automatic
+    with pytest.raises(QuestionError, match="fitted on task 'answer' of 'bank'"):
+        choose(fake_pipeline(tmp_path), Query("What?", "bank", "ticket"), automatic)
+
+
+def test_a_report_without_a_rule_has_none_and_a_broken_one_is_told() -> None:
+    plain = as_plain(report(planted=True))
+    assert read_automatic({**plain, "auto": None}) is None
+    for broken in ({}, {**plain, "auto": {"rule": {"sign": "magic"}}}, {**plain, "modes": []}, {**plain, "about": {}}):
+        with pytest.raises(QuestionError, match="no report"):
+            read_automatic(broken)

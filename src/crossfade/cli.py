@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -80,7 +81,7 @@ def ask(
     mode: Annotated[
         str,
         typer.Option(
-            "--mode", help="base, icl, rag, fine-tune, hybrid, hybrid+icl ...; rag, or hybrid with --adapter."
+            "--mode", help="base, icl, rag, fine-tune, hybrid, hybrid+icl ... or auto; rag, or hybrid with --adapter."
         ),
     ] = "",
     adapter: Adapters = None,
@@ -92,20 +93,30 @@ def ask(
     seed: Seed = 0,
     base: Base = "",
     engine: EngineName = "",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="For --mode auto: the report that has its rule.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask one question in one mode."""
+    """Ask one question in one mode, or in the one that a report's rule chooses (auto)."""
+    from crossfade.cli_advise import automatic_of
     from crossfade.compare import query_in_mode
+    from crossfade.evaluation.automatic import choose
     from crossfade.trace import answer_as_dict
 
     with _started(base, engine) as startup:
         query, blend = _query(startup, question, corpus, task, adapter)
         sampling = Sampling(max_new_tokens or query.sampling.max_new_tokens, temperature=temperature, seed=seed)
-        query = query_in_mode(query, mode or ("hybrid" if adapter else "rag"), blend=blend)
+        automatic = automatic_of(report, query) if mode == "auto" else None
+        if not automatic:
+            query = query_in_mode(query, mode or ("hybrid" if adapter else "rag"), blend=blend)
         query = replace(query, sampling=sampling, enforce_schema=enforce_schema)
-        pipeline = startup.run()
+        pipeline, passages = startup.run(), None
+        if automatic:
+            query, passages, why = choose(pipeline, query, automatic)
+            tell(why)
         shown = 0
-        for answer in pipeline.stream(query):
+        for answer in pipeline.stream(query, passages=passages):
             if not as_json:
                 sys.stdout.write(printable(answer.generation.text[shown:]))
                 sys.stdout.flush()

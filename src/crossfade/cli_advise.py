@@ -15,6 +15,8 @@ from crossfade.terminal import print_json, say, tell
 
 if TYPE_CHECKING:
     from crossfade.advisor import Advice
+    from crossfade.evaluation.automatic import Automatic
+    from crossfade.types import Query
 
 
 def advise(
@@ -72,6 +74,19 @@ def changes(
     for when, names in (("before", found.only_before), ("after", found.only_after)):
         if names:
             tell(f"Only {when}: {', '.join(names)}.")
+
+
+def automatic_of(report: Path | None, query: Query) -> Automatic:
+    """The rule of a report, checked against a query. Raises QuestionError."""
+    from crossfade.evaluation.automatic import read_automatic
+
+    if report is None:
+        raise QuestionError("Mode auto needs a report. Give the report.json of crossfade eval with --report.")
+    found = read_automatic(_read(report))
+    if found is None:
+        raise QuestionError(f"{report} has no rule for auto: it needs two modes and more scored questions.")
+    found.check(query)
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

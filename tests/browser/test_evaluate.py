@@ -136,3 +136,21 @@ def test_drafts_are_accepted_mended_or_thrown_away(open_page: Callable[..., Any]
     assert row["question"] == "How much, in my own words?"
     assert row["answers"]
     assert page.faults == []
+
+
+def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    assert not page.page.locator("#switch-auto").is_visible()
+    rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(12)]
+    evaluate(page, "\n".join(map(json.dumps, rows)))
+    page.page.wait_for_selector("iframe.cf-report")
+    page.page.get_by_role("tab", name="Chat").click()
+    page.page.locator("#switch-auto input").check()
+    page.ask("What is the fee?")
+    assert "Auto chose" in page.answer.inner_text()
+    assert page.answer.locator(".cf-badge").inner_text() in ("base", "fine-tune")
+    page.page.locator("#switch-auto input").uncheck()
+    page.preset("rag")
+    page.ask("And now?")
+    assert "Auto chose" not in page.answer.inner_text()
+    assert page.faults == []

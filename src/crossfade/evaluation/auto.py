@@ -78,10 +78,10 @@ class Judged:
     chosen: Mapping[str, int]
 
 
-def signs_of(question: EvalQuestion, scores: Sequence[float]) -> Signs:
+def signs_of(question: str, scores: Sequence[float]) -> Signs:
     """The signs of a question whose passages have these scores, best first."""
     best = scores[0] if scores else 0.0
-    return Signs(best, best - scores[1] if len(scores) > 1 else best, float(word_count(question.text)))
+    return Signs(best, best - scores[1] if len(scores) > 1 else best, float(word_count(question)))
 
 
 def fit(signs: Sequence[Signs], right: Mapping[str, Sequence[float]], tokens: Mapping[str, Sequence[float]]) -> Rule:
@@ -160,7 +160,7 @@ def _rows(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
         if len(cells) < len(grid) or any(cell.score.right is None for cell in cells.values()):
             continue
         scores = next(([p.score for p in cell.result.passages] for cell in cells.values() if cell.result.passages), [])
-        rows.append((question, signs_of(question, scores), cells))
+        rows.append((question, signs_of(question.text, scores), cells))
     return rows
 
 

@@ -49,15 +49,16 @@ def build_ui(startup: Startup) -> gr.Blocks:
         with gr.Row(elem_classes="cf-top"):
             gr.HTML(HEAD)
             status = gr.HTML(status_html(startup), elem_id="status")
+        report = gr.State(None)
         with gr.Tabs():
             with gr.Tab("Chat", id="chat"):
-                chat = ChatTab(startup, running, busy=busy)
+                chat = ChatTab(startup, running, busy=busy, report=report)
             with gr.Tab("Compare", id="compare"):
                 comparison = CompareTab(startup, running, busy=busy)
             with gr.Tab("Evaluate", id="evaluate"):
-                evaluation = EvaluateTab(startup, running)
+                evaluation = EvaluateTab(startup, running, report=report)
             with gr.Tab("Advise", id="advise"):
-                AdviseTab(evaluation.report)
+                AdviseTab(report)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)

@@ -16,6 +16,7 @@ import gradio as gr
 
 from crossfade.compare import query_in_mode
 from crossfade.errors import AdapterError, CrossfadeError, EngineError
+from crossfade.evaluation.automatic import choose, read_automatic
 from crossfade.types import mode_name
 from crossfade.ui import answering, render
 from crossfade.ui.controls import (
@@ -39,14 +40,17 @@ if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "chat"
+AUTO = "Choose the mode by the rule that the last report found; the switches below wait."
 GREETING = "**Ask about the documents.** Then change the mode and ask the same again."
 
 
 class ChatTab:
     """Draws the tab into the `gr.Blocks` that is open, and answers its events."""
 
-    def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool]) -> None:
+    def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], report: Any) -> None:
+        """`report` holds the session's last report as JSON, or None: with one, auto is offered."""
         self._startup = startup
+        self._report = report
         self._running = running
         self._busy = busy
         self._catalog = Catalog(startup)
@@ -72,6 +76,7 @@ class ChatTab:
                 self._draw_question()
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 corpus, choice = corpus_and_choice(self._catalog)
+                self.auto = gr.Checkbox(label="Auto", info=AUTO, visible=False, elem_id="switch-auto")
                 self.switches.draw_boxes()
                 mixer = Mixer(self._catalog.loaded())
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
@@ -103,7 +108,7 @@ class ChatTab:
         accepted = gr.on(
             [self.send.click, self.box.submit],
             self._accept,
-            [self.box, self.turns, *self.switches.values, *self.controls.values],
+            [self.box, self.turns, self._report, self.auto, *self.switches.values, *self.controls.values],
             [self.box, self.chatbot, self.turns, self.notice, *buttons],
             **AT_ONCE,
         )
@@ -121,6 +126,7 @@ class ChatTab:
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
         answered.failure(self._refuse, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
+        self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
         self.clear.click(lambda: ((), [], ""), None, [self.turns, self.chatbot, self.notice], **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
@@ -134,6 +140,8 @@ class ChatTab:
         request: gr.Request,
         text: str,
         turns: Conversation,
+        report: dict[str, Any] | None,
+        auto: bool,
         fine_tune: bool,
         rag: bool,
         icl: bool,
@@ -146,16 +154,22 @@ class ChatTab:
                 raise EngineError(answering.BUSY)
             asked = make_query(self._catalog, text, values)
             choice = asked.choice
-            if fine_tune and not choice.adapter:
-                raise AdapterError(choice.why_off)
-            mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-            query = query_in_mode(asked.query, mode, blend=asked.blend)
+            automatic = read_automatic(report) if report and auto else None
+            if automatic:
+                automatic.check(asked.query)
+                query = asked.query
+            else:
+                if fine_tune and not choice.adapter:
+                    raise AdapterError(choice.why_off)
+                mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
+                query = query_in_mode(asked.query, mode, blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
             return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 3)
         if not self._running.begin(session, TAB):
             raise gr.Error(answering.ALREADY, print_exception=False)
-        turns = (*turns, Shown(query, choice.task.schema, waiting=answering.WAITING))[-MOST_TURNS:]
+        shown = Shown(query, choice.task.schema, waiting=answering.WAITING, automatic=automatic)
+        turns = (*turns, shown)[-MOST_TURNS:]
         return "", all_messages(turns), turns, "", *_buttons(answering=True)
 
     def _answer(self, request: gr.Request, turns: Conversation) -> Iterator[tuple[Any, Any]]:
@@ -178,9 +192,15 @@ class ChatTab:
                 yield [*earlier, *replace(shown, waiting=line).messages()], gr.skip()
             shown = replace(shown, waiting="", error=answering.STOPPED if stop.is_set() else "")
             if not stop.is_set():
-                stream = answering.ready_pipeline(self._startup).stream(shown.query, stop=stop)
+                pipeline, passages, why = answering.ready_pipeline(self._startup), None, ""
+                if shown.automatic:
+                    query, passages, why = choose(pipeline, shown.query, shown.automatic)
+                    shown = replace(shown, query=query)
+                stream = pipeline.stream(shown.query, stop=stop, passages=passages)
                 with closing(answering.thinned(stream, important=lambda a: bool(a.generation.finish))) as answers:
                     for answer in answers:
+                        if why:
+                            answer = replace(answer, notices=(why, *answer.notices))
                         shown = replace(shown, answer=answer)
                         yield [*earlier, *shown.messages()], gr.skip()
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crossfade.evaluation.automatic import Automatic
 from crossfade.types import Answer, Query, Turn
 from crossfade.ui import render
 
@@ -16,7 +17,7 @@ MOST_TURNS = 100
 class Shown:
     """One question and what came of it: a reason to wait, an answer that may be growing, an error.
 
-    `schema` is that of the question's task.
+    `schema` is that of the question's task; `automatic` chooses the mode when the answer begins.
     """
 
     query: Query
@@ -24,6 +25,7 @@ class Shown:
     answer: Answer | None = None
     waiting: str = ""
     error: str = ""
+    automatic: Automatic | None = None
 
     @property
     def open(self) -> bool:

@@ -43,16 +43,16 @@ PASTE_HELP = (
 
 
 class EvaluateTab:
-    """Draws the tab into the `gr.Blocks` that is open, and answers its events. `report` is the last one, as JSON."""
+    """Draws the tab into the `gr.Blocks` that is open, and answers its events."""
 
-    def __init__(self, startup: Startup, running: Running) -> None:
-        self._startup, self._running = startup, running
+    def __init__(self, startup: Startup, running: Running, *, report: Any) -> None:
+        """`report` is the session's last report as JSON, which this tab makes."""
+        self._startup, self._running, self.report = startup, running, report
         self._catalog = Catalog(startup)
         self._draw()
         self._wire()
 
     def _draw(self) -> None:
-        self.report = gr.State(None)
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 self.source = gr.Dropdown(
