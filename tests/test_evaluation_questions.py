@@ -91,6 +91,7 @@ def test_the_shipped_sets_are_read() -> None:
         ({"question": "b", "object": []}, "object must be a JSON object"),
         ({"question": "b", "schema": {"type": 3}}, "its schema is no JSON Schema"),
         ({"question": "b", "label": 1}, "label is 1"),
+        ({"question": "b", "form": "xml"}, "form is 'xml'; it must be json, yaml, markdown"),
         ({"question": "a"}, "line 2: the question is that of line 1"),
     ],
 )

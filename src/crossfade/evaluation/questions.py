@@ -7,8 +7,8 @@ A row of `questions.jsonl`; the question alone is required:
     {"question": "Great quarter for Acme", "label": "positive"}
     {"question": "My card is gone. Jo", "object": {"product": "card"}, "schema": {"type": "object"}}
 
-An empty list of answers says that no document answers: the right answer is to say so. In CSV a list is written with `|`
-between its items, an object as JSON.
+An empty list of answers says that no document answers: the right answer is to say so. `form` is what an object is
+written in: json (the default), yaml or markdown. In CSV a list is written with `|` between its items, an object as JSON.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from typing import Any
 
 from crossfade.corpora.registry import check_schema, read_rows
 from crossfade.errors import CorpusError, QuestionError
+from crossfade.evaluation.structure import FORMS
 
 MOST = 100_000
 """Rows of one set."""
 ALIASES = {"message": "question", "ticket": "object", "split": "tags", "answer": "answers"}
 """Other names of a field, as the shipped sets and many others have them."""
-FIELDS = ("id", "question", "answers", "documents", "answerable", "label", "object", "schema", "tags")
+FIELDS = ("id", "question", "answers", "documents", "answerable", "label", "object", "schema", "form", "tags")
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -47,6 +48,7 @@ class EvalQuestion:
     object: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
     tags: tuple[str, ...] = ()
+    form: str = "json"
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,9 @@ def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
             check_schema(told["schema"], "its schema")
         except CorpusError as error:
             raise ValueError(str(error)) from None
+    form = told.get("form", "json")
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}; it must be {', '.join(FORMS)}.")
     label = told.get("label", "")
     if not isinstance(label, str):
         raise ValueError(f"label is {label!r}; it must be a text.")
@@ -155,6 +160,7 @@ def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
         object=told.get("object"),
         schema=told.get("schema"),
         tags=_texts(told, "tags"),
+        form=form,
     )
 
 

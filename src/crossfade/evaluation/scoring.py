@@ -6,8 +6,8 @@ object, a schema, gold documents. `right` is the yes or no that modes are compar
     accepted answers    one is contained in an answer of at most 30 words
     no answer           the answer says that the documents do not tell
     label               it is the label given, or the only one named
-    object              the answer is JSON, valid, and equal in every field
-    schema alone        the answer is JSON and valid
+    object              the answer is JSON (or the row's form), valid, and equal in every field
+    schema alone        the answer is JSON (or the row's form) and valid
     rules               every rule of the voice is kept
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossfade.corpora.rules import Rules
-from crossfade.evaluation import metrics
+from crossfade.evaluation import metrics, structure
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result
 from crossfade.evaluation.style import broken_rules
@@ -113,8 +113,8 @@ def score(
 def _form(
     question: EvalQuestion, text: str, schema: Mapping[str, Any] | None, values: dict[str, float]
 ) -> tuple[bool, str]:
-    given = metrics.parse_object(text)
-    valid = not (metrics.json_complaint(text, dict(schema)) if schema else given is None)
+    given = structure.parse(text, question.form)
+    valid = not (structure.complaint(text, question.form, dict(schema)) if schema else given is None)
     values |= {"parses": float(given is not None), "valid": float(valid)}
     if question.object is None:
         return valid, "" if valid else "format"
