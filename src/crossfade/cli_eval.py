@@ -19,6 +19,7 @@ from crossfade.types import MODES, Blend, Query
 
 if TYPE_CHECKING:
     from crossfade.corpora.registry import Task
+    from crossfade.evaluation.judge import Judge
     from crossfade.evaluation.report import Report
     from crossfade.evaluation.run import RunProgress
     from crossfade.startup import Startup
@@ -43,6 +44,12 @@ def evaluate(
     prices: Annotated[
         Path | None, typer.Option("--prices", help="A TOML file of prices; the README shows one.")
     ] = None,
+    judge: Annotated[
+        str, typer.Option("--judge", help="MODEL@URL of an OpenAI-compatible server; its key from CROSSFADE_JUDGE_KEY.")
+    ] = "",
+    votes: Annotated[
+        Path | None, typer.Option("--votes", help="JSONL of id, mode, right: to check the judge by.")
+    ] = None,
     base: Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo.")] = "",
     engine: Annotated[str, typer.Option("--engine", help="auto, llama.cpp or transformers.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -50,6 +57,7 @@ def evaluate(
     """Measure modes on your own questions and say which is best, by how much, and how sure that is."""
     from crossfade.compare import query_in_mode
     from crossfade.evaluation.export import EXPORTS, to_json
+    from crossfade.evaluation.judge import read_votes
     from crossfade.evaluation.measure import evenly, make_columns, measure
     from crossfade.evaluation.prices import read_prices
     from crossfade.evaluation.questions import read_questions
@@ -57,6 +65,7 @@ def evaluate(
 
     found = read_questions(questions)
     priced = read_prices(prices) if prices else None
+    voted = read_votes(votes) if votes else None
     settings = _settings(base, engine)
     startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
     asked = startup.corpus(corpus)
@@ -79,6 +88,8 @@ def evaluate(
             at_once=settings.slots,
             prices=priced,
             training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
+            judge=_judge(judge, settings) if judge else None,
+            votes=voted,
             progress=_Progress(),
         )
     finally:
@@ -105,6 +116,17 @@ def _settings(base: str, engine: str) -> Settings:
         raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
     settings = settings.with_base(base) if base else settings
     return replace(settings, engine=engine or settings.engine)
+
+
+def _judge(text: str, settings: Settings) -> Judge:
+    from crossfade.evaluation.judge import Judge
+
+    model, sign, url = text.partition("@")
+    if not sign or not model or not url.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"--judge {text!r} is not allowed; write MODEL@URL, such as judge@http://localhost:8000/v1."
+        )
+    return Judge(url, model, settings.judge_key)
 
 
 def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
@@ -44,6 +44,7 @@ class Settings:
     threads: int = 2
     host: str = "127.0.0.1"
     port: int = 7860
+    judge_key: str = field(default="", repr=False)
 
     @property
     def my_adapters(self) -> Path:
@@ -92,4 +93,5 @@ class Settings:
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
             host=env.get("CROSSFADE_HOST") or "127.0.0.1",
             port=number("PORT", 7860, 0, 65535),
+            judge_key=env.get("CROSSFADE_JUDGE_KEY") or "",
         ).with_base(env.get("CROSSFADE_BASE") or DEFAULT_BASE)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from threading import Event
 
 from crossfade.corpora.registry import Corpus, Task
+from crossfade.evaluation.judge import Judge, agreement, judge_all
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
@@ -50,12 +51,14 @@ def measure(
     at_once: int,
     prices: Prices | None = None,
     training_seconds: Mapping[str, float] | None = None,
+    judge: Judge | None = None,
+    votes: Mapping[tuple[str, str], bool] | None = None,
     stop: Event | None = None,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> Report:
     """Ask what is not kept yet, and report. `name` is that of the question set; answers are kept in the home folder.
 
-    Raises like `run`.
+    With a `judge` its verdicts are a score of their own, checked against `votes`. Raises like `run`.
     """
     query = Query("", corpus.name, task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
     store = Store(settings.home / "results.sqlite")
@@ -71,6 +74,7 @@ def measure(
             stop=stop,
             progress=progress,
         )
+        verdicts, failures = judge_all(judge, made.questions, made.results, store) if judge else ({}, [])
     finally:
         store.close()
     about = {
@@ -85,6 +89,12 @@ def measure(
         "prices": prices.name if prices else "",
         "answers made now": str(made.asked),
     }
+    if judge:
+        about["judge"] = f"{judge.model}, a proxy for people"
+        about["judge and people agree"] = (
+            agreement(verdicts, made.questions, votes) if votes else "not checked: no votes"
+        )
+        about["judge failed"] = " ".join(failures)
     return build_report(
         made,
         about=about,
@@ -92,4 +102,5 @@ def measure(
         rules=task.rules,
         prices=prices,
         training_seconds=training_seconds,
+        verdicts=verdicts,
     )

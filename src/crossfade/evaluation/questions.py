@@ -8,7 +8,7 @@ A row of `questions.jsonl`; the question alone is required:
     {"question": "My card is gone. Jo", "object": {"product": "card"}, "schema": {"type": "object"}}
 
 An empty list of answers says that no document answers: the right answer is to say so. `form` is what an object is
-written in: json (the default), yaml or markdown. In CSV a list is written with `|` between its items, an object as JSON.
+written in: json (the default), yaml or markdown. In CSV a list has `|` between its items, an object is JSON.
 """
 
 from __future__ import annotations

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crossfade.corpora.rules import Rules
 from crossfade.evaluation.auto import Judged, judge
+from crossfade.evaluation.judge import NAME as JUDGE
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
+from crossfade.evaluation.results import Result
 from crossfade.evaluation.run import Column, Run
 from crossfade.evaluation.scoring import Cell, label_scores, score
 from crossfade.evaluation.statistics import Difference, Estimate, differences, estimate, winners
@@ -91,14 +93,22 @@ def build_report(
     rules: Rules | None = None,
     prices: Prices | None = None,
     training_seconds: Mapping[str, float] | None = None,
+    verdicts: Mapping[str, Sequence[bool | None]] | None = None,
 ) -> Report:
-    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter."""
+    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's."""
     labels = sorted({q.label for q in run.questions if q.label})
+
+    def made(question: EvalQuestion, result: Result | None, verdict: bool | None) -> Cell | None:
+        if result is None:
+            return None
+        scored = score(question, result, labels=labels, schema=schema, rules=rules)
+        if verdict is not None:
+            scored = replace(scored, values={**scored.values, JUDGE: float(verdict)})
+        return Cell(result, scored)
+
+    none: list[bool | None] = [None] * len(run.questions)
     grid = {
-        name: tuple(
-            None if r is None else Cell(r, score(q, r, labels=labels, schema=schema, rules=rules))
-            for q, r in zip(run.questions, results, strict=True)
-        )
+        name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none)))
         for name, results in run.results.items()
     }
     whole = [
