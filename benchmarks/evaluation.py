@@ -3,8 +3,8 @@
     python benchmarks/evaluation.py [--questions 100]
 
 "Bare engine" is the engine's own `stream`, asked for the same prompts with the same adapters and as many new tokens,
-in the same order and as many at once; retrieving, prompts, storing and scoring are what is measured beside it. Run it on an
-idle machine.
+in the same order and as many at once; retrieving, prompts, storing and scoring are what is measured beside it. Run it
+on an idle machine.
 """
 
 from __future__ import annotations

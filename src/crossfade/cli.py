@@ -23,9 +23,9 @@ from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
 from crossfade.cli_train import build, train
 from crossfade.engines.requests import check_blend
-from crossfade.errors import CorpusError, CrossfadeError, SettingsError
+from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.prompts import clean_question
-from crossfade.settings import ENGINES, Settings
+from crossfade.settings import Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say, tell
 from crossfade.types import MODES, Answer, Blend, Query, Sampling
 
@@ -232,7 +232,7 @@ def serve(
     """Start the app in the browser."""
     from crossfade.startup import Startup
 
-    settings = _settings(base, engine)
+    settings = Settings.from_environment().asked_for(base, engine)
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     logging.getLogger("crossfade").setLevel(logging.INFO)
     startup = Startup(settings)
@@ -255,20 +255,12 @@ def _tell_passages(answer: Answer | None) -> None:
         tell(f"[{number}] {passage.source} ({passage.document}.md)")
 
 
-def _settings(base: str = "", engine: str = "") -> Settings:
-    settings = Settings.from_environment()
-    if engine and engine not in ENGINES:
-        raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
-    settings = settings.with_base(base) if base else settings
-    return replace(settings, engine=engine or settings.engine)
-
-
 @contextmanager
 def _started(base: str = "", engine: str = "") -> Iterator[Startup]:
     """A startup that tells its progress on a terminal; its engine is closed on leaving."""
     from crossfade.startup import Startup
 
-    startup = Startup(_settings(base, engine), report=tell if sys.stderr.isatty() else None)
+    startup = Startup(Settings.from_environment().asked_for(base, engine), report=tell if sys.stderr.isatty() else None)
     try:
         yield startup
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +65,7 @@ def evaluate(
     found = read_questions(questions)
     priced = read_prices(prices) if prices else None
     voted = read_votes(votes) if votes else None
-    settings = _settings(base, engine)
+    settings = Settings.from_environment().asked_for(base, engine)
     startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
     asked = startup.corpus(corpus)
     wanted = asked.task(task)
@@ -106,16 +105,6 @@ def evaluate(
         tell(f"Written to {out}: {', '.join(f'report.{ending}' for ending in EXPORTS)}.")
     if any(figures.failed for figures in report.modes):
         raise typer.Exit(1)
-
-
-def _settings(base: str, engine: str) -> Settings:
-    from crossfade.settings import ENGINES
-
-    settings = Settings.from_environment()
-    if engine and engine not in ENGINES:
-        raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
-    settings = settings.with_base(base) if base else settings
-    return replace(settings, engine=engine or settings.engine)
 
 
 def _judge(text: str, settings: Settings) -> Judge:

@@ -56,6 +56,12 @@ class Settings:
         path = Path(os.path.expanduser(base))
         return replace(self, base=str(path.resolve()) if base != DEFAULT_BASE and path.exists() else base)
 
+    def asked_for(self, base: str, engine: str) -> Settings:
+        """These settings with the base and engine of a command line, where they are not empty. Raises SettingsError."""
+        if engine and engine not in ENGINES:
+            raise SettingsError(f"Unknown engine {engine!r}. Known: {', '.join(ENGINES)}.")
+        return replace(self.with_base(base) if base else self, engine=engine or self.engine)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Settings from `CROSSFADE_*` variables; every one has a default.
