@@ -74,6 +74,14 @@ def test_a_failure_is_counted_shown_and_ends_with_1(run: Crossfade, engine: Fake
     assert "Traceback" not in found.err
 
 
+def test_a_gold_document_that_does_not_exist_is_told_with_its_line(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question": "How much?", "answers": ["$7"], "documents": ["fees.md"]}\n')
+    assert "q.jsonl, line 1: there is no document 'fees.md'" in run("eval", str(path), "--modes", "base").error()
+
+
 def test_few_are_taken_evenly(run: Crossfade, engine: FakeEngine, asked: Path) -> None:
     found = json.loads(run("eval", str(asked), "--modes", "base", "--limit", "2", "--json").out)
     assert len(found["questions"]) == 2
@@ -92,6 +100,7 @@ def test_few_are_taken_evenly(run: Crossfade, engine: FakeEngine, asked: Path) -
         (["{asked}", "--task", "nothing"], "nothing"),
         (["{asked}", "--prices", "none.toml"], "none.toml"),
         (["{asked}", "--engine", "steam"], "Unknown engine"),
+        (["{asked}", "--judge", "big@http://local host/v1"], "judge's address"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_line(

@@ -63,4 +63,10 @@ def test_the_command_writes_what_nobody_has_looked_at_and_says_so(
     (only,) = read_questions(out).questions
     assert (only.text, only.answers) == ("Fees: The monthly fee is ...", ("$7",))
     assert json.loads(run("draft").out) == json.loads(out.read_text())
+    out.write_bytes(b'{"question": "Mine?"}')
+    again = run("draft", "--out", str(out), "--unseen")
+    assert [q.text for q in read_questions(out).questions] == ["Mine?", only.text], "no row is torn"
+    assert run("draft", "--out", str(out), "--unseen").code == again.code == 0
+    assert len(read_questions(out).questions) == 2, "what is there already is not drafted again"
+    assert ".jsonl" in run("draft", "--out", str(tmp_path / "q.csv")).error()
     assert "Unknown corpus" in run("draft", "nowhere").error()

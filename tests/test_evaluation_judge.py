@@ -90,9 +90,19 @@ def test_a_judge_that_fails_or_says_neither_is_an_error(server: Server, reply: t
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    for url in ("file:///etc/passwd", "http://127.0.0.1:9/v1"):
-        with pytest.raises(EngineError, match="judge"):
-            Judge(url, "big").verdict(QUESTION, Result("x"))
+    for url in ("file:///etc/passwd", "http://local host:8/v1", "http://localhost:80a/v1", "localhost/v1", "http://"):
+        with pytest.raises(EngineError, match="address"):
+            Judge(url, "big")
+    with pytest.raises(EngineError, match="no verdict"):
+        Judge("http://127.0.0.1:9/v1", "big").verdict(QUESTION, Result("x"))
+
+
+def test_no_error_tells_the_key() -> None:
+    judge = Judge("http://127.0.0.1:9/v1", "big", "sk-secret\r")
+    assert "sk-secret" not in repr(judge)
+    with pytest.raises(EngineError) as told:
+        judge.verdict(QUESTION, Result("x"))
+    assert "sk-secret" not in str(told.value)
 
 
 def test_verdicts_are_kept_and_a_judge_that_is_down_is_soon_asked_no_more(server: Server, tmp_path: Path) -> None:

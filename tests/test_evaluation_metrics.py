@@ -28,6 +28,8 @@ SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": ["nu
         ("Form OD-1, please", "form od 1 please"),
         ("An apple; the pear", "apple pear"),
         ("150 days' interest, the bank’s", "150 days interest banks"),
+        ("-5 degrees, 3-4", "\u22125 degrees 3 4"),
+        ("की", "की"),
     ],
 )
 def test_normalising_keeps_what_belongs_to_a_number(text: str, plain: str) -> None:

@@ -93,6 +93,8 @@ def test_the_shipped_sets_are_read() -> None:
         ({"question": "b", "label": 1}, "label is 1"),
         ({"question": "b", "form": "xml"}, "form is 'xml'; it must be json, yaml, markdown"),
         ({"question": "a"}, "line 2: the question is that of line 1"),
+        ({"question": "b", "object": {"x": float("nan")}}, "object holds NaN"),
+        ({"question": "b", "answer": "x", "answers": ["y"]}, "both answer and answers"),
     ],
 )
 def test_a_broken_row_is_told_with_its_line(tmp_path: Path, row: object, why: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from crossfade.advisor import advise
 from crossfade.errors import SettingsError
 from crossfade.evaluation.export import EXPORTS, by_quality, pair_line, to_csv, to_html, to_json, to_markdown
 from crossfade.evaluation.prices import Prices, read_prices
@@ -59,13 +60,39 @@ def test_one_mode_and_nothing_to_score_are_said() -> None:
         assert "So." in export(report) or "Nothing could be scored" in export(report)
 
 
-def test_a_failure_counts_as_wrong_and_is_shown_as_a_failure() -> None:
+def test_a_failure_is_counted_and_shown_and_is_no_score() -> None:
     report = report_of({"base": [True, None, False]})
     (figures,) = report.modes
     assert figures.right
     assert (figures.failed, figures.answered, figures.causes) == (1, 2, {"failed": 1, "invented": 1})
-    assert figures.right.mean == pytest.approx(1 / 3)
+    assert (figures.right.mean, figures.right.n) == (0.5, 2)
+    assert report.verdict.endswith("1 of base failed: they are left out, and asked again by the next run.")
     assert [cell and cell.state for cell in report.grid["base"]] == ["right", "failed", "wrong"]
+
+
+def test_failures_of_one_mode_make_no_other_one_the_winner() -> None:
+    report = report_of({"base": [True] * 60 + [False] * 40, "icl": [True] * 30 + [None] * 70})
+    assert set(report.best) == {"base", "icl"}
+    assert report.verdict.startswith("No winner: base is right in 100%")
+    assert "70 of icl failed" in report.verdict
+    (pair,) = report.pairs
+    assert pair.estimate.n == 30
+
+
+def test_a_run_that_was_stopped_before_a_mode_began_says_so_and_keeps_its_figures() -> None:
+    questions = tuple(EvalQuestion(f"q{n}", f"{n}?", n, answers=("x",), answerable=True) for n in range(4))
+    results = {"base": (Result("x"),) * 4, "rag": (None,) * 4}
+    report = build_report(Run(questions, (Column("base", "base"), Column("rag", "rag")), results, 4, 1.0), about={})
+    assert report.verdict.startswith("No question was answered by every mode yet")
+    assert report.modes[0].right
+    assert "Run the evaluation to its end" in advise(json.loads(to_json(report))).steps[0]
+
+
+def test_a_verdict_rests_on_the_questions_that_every_mode_answered() -> None:
+    questions = tuple(EvalQuestion(f"q{n}", f"{n}?", n, answers=("x",), answerable=True) for n in range(40))
+    results = {"base": (Result("x"),) * 20 + (Result("y"),) * 20, "rag": (Result("x"),) * 10 + (None,) * 30}
+    report = build_report(Run(questions, (Column("base", "base"), Column("rag", "rag")), results, 50, 1.0), about={})
+    assert "of 10 questions that every mode has answered so far" in report.verdict
 
 
 def test_what_a_cancelled_run_lacks_is_left_out_of_every_comparison() -> None:
@@ -125,6 +152,9 @@ def test_money_is_of_seconds_and_tokens_and_cached_tokens_cost_their_own_price()
     assert prices.of(seconds=1000, prompt=1e6, cached=4e5, new=1e4) == pytest.approx(1 + 6 + 0.4 + 1)
     (figures,) = report_of({"base": GOOD}, prices=Prices(prompt=10.0)).modes
     assert figures.money == pytest.approx(1000 * 100 * 10 / 1e6)
+    spread = Prices(per_hour=36.0, spread=100)
+    (figures,) = report_of({"hybrid": GOOD}, prices=spread, training_seconds={"domain": 1000.0}).modes
+    assert figures.money == pytest.approx(1000 * (1.0 / 3600 * 36 + 10 / 3600 * 36))
     assert "per 1,000" in to_markdown(report_of({"base": GOOD}, prices=Prices(prompt=10.0)))
 
 

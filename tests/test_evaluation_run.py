@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from crossfade.errors import AdapterError, QuestionError, SettingsError
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result, Store, key_of
 from crossfade.evaluation.run import Column, Run, RunProgress, run
-from crossfade.types import Query, Sampling
+from crossfade.pipeline import Pipeline
+from crossfade.types import Answer, Query, Sampling
 from fake_engine import FakeEngine, FakeRetriever, fake_pipeline
 
 QUERY = Query("", "bank", "answer", sampling=Sampling(max_new_tokens=20))
@@ -130,6 +132,32 @@ def test_a_stopped_run_keeps_what_it_has_and_goes_on_later(tmp_path: Path) -> No
     assert rest.asked == len(engine.asked) == 5
     assert [p.done for p in seen] == [1, 2, 3, 4]
     assert all(p.total == 9 and p.seconds_left is not None and p.failed == 0 for p in seen)
+
+
+def test_a_question_that_breaks_the_program_is_a_failure_and_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Pipeline.ask
+
+    def breaks(self: Pipeline, query: Query, **more: Any) -> Answer:
+        if "signs" in query.text:
+            raise ZeroDivisionError("secret detail")
+        return asked(self, query, **more)
+
+    monkeypatch.setattr(Pipeline, "ask", breaks)
+    made, _ = measured(tmp_path, columns=[Column("base", "base")])
+    errors = [r and r.error for r in made.results["base"]]
+    assert errors[::2] == ["", ""]
+    assert "its log says what" in str(errors[1])
+    assert "secret" not in str(errors[1])
+
+
+def test_a_change_of_how_prompts_are_made_makes_all_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(tmp_path)
+    monkeypatch.setattr("crossfade.evaluation.run._code", lambda: "other")
+    assert measured(tmp_path)[0].asked == 9
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 8])

@@ -13,7 +13,7 @@ from crossfade.corpora.rules import Rules
 from crossfade.evaluation import metrics
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Found, Result
-from crossfade.evaluation.scoring import CAUSES, label_scores, score
+from crossfade.evaluation.scoring import CAUSES, Cell, label_scores, score
 from crossfade.evaluation.support import cited, sentences, supported
 
 FEES = Found("fees", "Fees > Wires", "An outgoing wire costs $25 and takes 2 days.", 0, 44, 0.9)
@@ -51,6 +51,8 @@ WIRE = asked(answers=("$25",), documents=("fees",), answerable=True)
         (asked(answers=("$25",), answerable=True), answer("$30", HOURS), False, "not retrieved"),
         (asked(answers=("$25",), answerable=True), answer("$30", FEES), False, "not used"),
         (asked(answerable=True), answer(REFUSAL), None, ""),
+        (WIRE, answer("It is $30", Found("fees", "Fees", "Opening is free.", 0, 9, 1.0)), False, "not retrieved"),
+        (asked(answers=("yes",), documents=("fees",), answerable=True), answer("No", FEES), False, "not used"),
     ],
 )
 def test_an_answer_is_right_or_has_a_cause(
@@ -120,6 +122,52 @@ def test_a_label_is_the_answer_or_the_only_one_it_names(text: str, label: str) -
     assert metrics.label_of(text, LABELS) == label
 
 
+@pytest.mark.parametrize(
+    ("text", "labels", "label"),
+    [
+        ("The answer is A", "ABCD", "A"),
+        ("", "ABCD", ""),
+        ("-1", ["+1", "-1"], "-1"),
+        ("Label: card fraud", ["card", "card fraud"], "card fraud"),
+        ("card, or card fraud", ["card", "card fraud"], ""),
+    ],
+)
+def test_a_label_may_be_an_article_a_sign_or_part_of_another(text: str, labels: Sequence[str], label: str) -> None:
+    assert metrics.label_of(text, labels) == label
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The passages do not mention who designed the logo.",
+        "The documents do not contain this.",
+        "I don't know.",
+        "The document does not say.",
+        "The documents don't tell us",
+        "That is not stated in the passages.",
+    ],
+)
+def test_a_refusal_may_use_words_of_its_own(text: str) -> None:
+    assert metrics.is_refusal(text)
+
+
+@pytest.mark.parametrize("text", ["It is not refunded.", "The bank does not say hello first.", "No, not in the app."])
+def test_an_answer_that_denies_something_is_no_refusal(text: str) -> None:
+    assert not metrics.is_refusal(text)
+
+
+def test_rag_that_found_nothing_has_a_recall_of_0_and_a_wrong_refusal_is_a_refusal() -> None:
+    nothing = score(WIRE, answer(REFUSAL), rag=True)
+    assert (nothing.values["recall@k"], nothing.values["MRR"]) == (0.0, 0.0)
+    late = score(WIRE, answer(REFUSAL, HOURS))
+    assert (Cell(answer(REFUSAL, HOURS), late).state, late.cause) == ("refused", "not retrieved")
+
+
+def test_no_number_is_too_long_to_score() -> None:
+    for form, text in (("json", '{"a": ' + "9" * 400 + "}"), ("markdown", "- a: " + "9" * 5000), ("yaml", "a: {1: x}")):
+        assert score(asked(object={"a": 1}, form=form), answer(text)).right is False
+
+
 def test_labels_are_scored_beside_the_majority() -> None:
     true, told = ["a", "a", "a", "b"], ["a", "a", "b", "b"]
     rows = [(asked(label=label), answer(text)) for label, text in zip(true, told, strict=True)]
@@ -140,6 +188,8 @@ def test_labels_are_scored_beside_the_majority() -> None:
         ("", [""], True, 1.0),
         ("北京市", ["北京"], False, 0.8),
         ("东京 2020", ["东京2020"], False, 1.0),
+        ("The U.S. e-mail", ["US email"], True, 1.0),
+        ("cafe\u0301", ["caf\u00e9"], True, 1.0),
     ],
 )
 def test_exact_match_and_f1_are_those_of_squad_and_cjk_counts_by_characters(

@@ -44,6 +44,25 @@ def test_the_interval_holds_the_mean_and_the_same_seed_gives_the_same(scores: li
     assert found == estimate(scores, seed=seed)
 
 
+def test_all_right_is_not_certain() -> None:
+    few, many = estimate([1.0] * 5), estimate([1.0] * 500)
+    assert few.low < 0.6 < many.low < few.high == pytest.approx(1.0)
+    assert estimate([0.0] * 5).high == pytest.approx(1 - few.low)
+
+
+def test_large_sets_are_drawn_in_parts() -> None:
+    values = np.random.default_rng(0).random(5000)
+    assert bootstrap_means(values).std() == pytest.approx(values.std() / math.sqrt(5000), rel=0.03)
+
+
+def test_a_mode_that_any_other_beats_is_no_winner() -> None:
+    right = {"a": [1.0] * 20 + [0.0] * 8, "b": [0.0] * 9 + [1.0] * 10 + [0.0] * 9}
+    right["c"] = [1.0] * 9 + right["b"][9:]
+    found = differences(right)
+    beaten = {d.second for d in found if d.settled}
+    assert not beaten & set(winners(right, found))
+
+
 def test_no_score_has_no_mean() -> None:
     with pytest.raises(ValueError, match="no score"):
         estimate([])
@@ -103,6 +122,8 @@ def test_the_better_one_comes_first_and_gains_and_losses_are_counted() -> None:
 
 
 def test_fewer_than_six_questions_that_differ_settle_nothing() -> None:
+    needed = questions_needed([1.0] * 5, tests=10)
+    assert needed == 9, "2 * 0.5**9 * 10 < 0.05"
     for count in range(1, 9):
         right = {"a": [1.0] * count + [0.0] * 20, "b": [0.0] * (count + 20)}
         (found,) = differences(right)

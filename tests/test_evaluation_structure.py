@@ -62,6 +62,8 @@ def test_yaml_neither_grows_nor_runs() -> None:
     assert parse(bomb, "yaml") is None
     assert parse("a: !!python/object/apply:os.system ['true']", "yaml") is None
     assert parse("a: " + "x" * 100_000, "yaml") is None
+    for odd in ("!!bool foo", "!!int ''", "!!timestamp foo", "!!timestamp 2020-01-01", "!!set {x}", "!!binary aGk="):
+        assert parse(f"a: {odd}", "yaml") is None, odd
 
 
 plain = st.dictionaries(

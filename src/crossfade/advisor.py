@@ -67,9 +67,11 @@ def advise(report: Mapping[str, Any] | None, answers: Mapping[str, str] | None =
         if not best:
             advice = _from_experience(given)
             step = "Give questions with answers, labels, objects or rules: this report could score none."
+            if modes:
+                step = "Run the evaluation to its end: no question was answered by every mode yet."
             return replace(advice, steps=(step, *advice.steps))
         return _from_report(modes, best, pairs, effects, given)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
 
 
@@ -187,7 +189,8 @@ def _changes(
         if lacks and others:
             other = max(others, key=lambda n: modes[n]["right"]["mean"])
             price = 100 * (modes[chosen]["right"]["mean"] - modes[other]["right"]["mean"])
-            found.append(f"Where {need}, {other} is the best that was measured; it costs {price:.0f} points.")
+            costs = f"it costs {price:.0f} points" if price >= 0.5 else "it costs next to nothing"
+            found.append(f"Where {need}, {other} is the best that was measured; {costs}.")
     found.append("Other documents, another adapter or another base: measure again and compare the two reports.")
     return found
 
@@ -205,8 +208,8 @@ def _steps(
     causes = dict(figures["causes"])
     wrong = sum(causes.values())
     steps = []
-    if figures["failed"]:
-        steps.append(f"{figures['failed']} answers failed: read why in the report and run again; the rest is kept.")
+    if failed := sum(m["failed"] for m in modes.values()):
+        steps.append(f"{failed} answers failed and are left out: read why, and run again; the rest is kept.")
     if more := [p["more"] for p in pairs if chosen in (p["first"], p["second"]) and p["second"] in best and p["more"]]:
         steps.append(f"Add {max(more):,} questions: then a difference of the size seen would be settled.")
     elif n < FEW_QUESTIONS:
@@ -340,7 +343,7 @@ def _setup(fine_tune: bool, rag: bool, icl: bool, training_seconds: float) -> st
 
 def _per_thousand(figures: Mapping[str, Any]) -> str:
     tokens = figures["prompt_tokens"] + figures["new_tokens"]
-    told = f"1,000 questions take {figures['seconds'] * 1000 / 60:.0f} minutes of one answer after another and "
+    told = f"1,000 questions take {figures['machine_seconds'] * 1000 / 60:.0f} minutes of this machine and "
     told += f"{tokens / 1000:.2f} million tokens"
     return f"{told}, {figures['money']:.2f} by your prices." if figures["money"] else f"{told}."
 

@@ -30,7 +30,7 @@ def advise(
 ) -> None:
     """Say which of fine-tuning, RAG and ICL you need, from a report, nine questions, or both.
 
-    On a terminal, what was not answered by an option is asked; Enter skips a question.
+    On a terminal, and without --answers, --answer and --json, the questions are asked one by one; Enter skips one.
     """
     from crossfade.advisor import advise as advise_
     from crossfade.interview import INTERVIEW
@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _answers(path: Path | None, pairs: list[str]) -> dict[str, str]:
-    given = {str(key): str(value) for key, value in (_read(path) if path else {}).items()}
+    given = {str(k): "" if v is None else str(v) for k, v in (_read(path) if path else {}).items()}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign:

@@ -26,8 +26,14 @@ def draft(
     With --unseen, or where standard input is no terminal, all are written as they are.
     """
     from crossfade.evaluation.drafts import as_row, drafts
+    from crossfade.evaluation.questions import read_questions
 
     made = drafts(read_corpus(Settings.from_environment().corpora, corpus).documents, count=count, seed=seed)
+    if out and out.suffix.lower() != ".jsonl":
+        raise QuestionError(f"{out} is not allowed: a question set that is added to is a .jsonl file.")
+    if out and out.is_file() and out.stat().st_size:
+        asked = {question.text for question in read_questions(out).questions}
+        made = [item for item in made if item.question not in asked]
     if unseen or not sys.stdin.isatty():
         for item in made:
             _keep(out, as_row(item.question, item.answer, item.document))
@@ -57,7 +63,11 @@ def _keep(out: Path | None, row: str) -> None:
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8") as file:
-            file.write(row + "\n")
+        with out.open("a+b") as file:
+            file.seek(0, 2)
+            if file.tell():
+                file.seek(-1, 2)
+                row = row if file.read(1) == b"\n" else f"\n{row}"
+            file.write(f"{row}\n".encode())
     except OSError as error:
         raise QuestionError(f"{out} cannot be written: {error}. Give another file with --out.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,10 @@ def evaluate(
     prices: Annotated[
         Path | None, typer.Option("--prices", help="A TOML file of prices; the README shows one.")
     ] = None,
+    spread: Annotated[
+        int,
+        typer.Option(min=0, help="With --prices: spread the adapters' training over so many questions; 0 does not."),
+    ] = 0,
     judge: Annotated[
         str, typer.Option("--judge", help="MODEL@URL of an OpenAI-compatible server; its key from CROSSFADE_JUDGE_KEY.")
     ] = "",
@@ -65,7 +70,9 @@ def evaluate(
     found = read_questions(questions)
     priced = read_prices(prices) if prices else None
     voted = read_votes(votes) if votes else None
+    priced = replace(priced, spread=spread) if priced else None
     settings = Settings.from_environment().asked_for(base, engine)
+    judging = _judge(judge, settings) if judge else None
     startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
     asked = startup.corpus(corpus)
     wanted = asked.task(task)
@@ -87,7 +94,7 @@ def evaluate(
             at_once=settings.slots,
             prices=priced,
             training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
-            judge=_judge(judge, settings) if judge else None,
+            judge=judging,
             votes=voted,
             progress=_Progress(),
         )
@@ -111,7 +118,7 @@ def _judge(text: str, settings: Settings) -> Judge:
     from crossfade.evaluation.judge import Judge
 
     model, sign, url = text.partition("@")
-    if not sign or not model or not url.startswith(("http://", "https://")):
+    if not sign or not model:
         raise SettingsError(
             f"--judge {text!r} is not allowed; write MODEL@URL, such as judge@http://localhost:8000/v1."
         )

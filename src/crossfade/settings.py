@@ -99,5 +99,5 @@ class Settings:
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
             host=env.get("CROSSFADE_HOST") or "127.0.0.1",
             port=number("PORT", 7860, 0, 65535),
-            judge_key=env.get("CROSSFADE_JUDGE_KEY") or "",
+            judge_key=(env.get("CROSSFADE_JUDGE_KEY") or "").strip(),
         ).with_base(env.get("CROSSFADE_BASE") or DEFAULT_BASE)

@@ -121,6 +121,19 @@ def test_plain_lines_are_questions_that_nothing_is_compared_with(open_page: Call
     assert frame.locator("#grid .unscored").count() == 10
 
 
+def test_csv_with_quoted_names_and_json_beside_plain_lines_are_read(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    for text in (
+        '"question","answers"\n"How much, then?","$7"\n',
+        'Plain?\n{"question": "How much?", "answers": ["$7"]}',
+    ):
+        evaluate(page, text)
+        page.page.wait_for_selector("#evaluate-notice:not(:has(.cf-note))")
+        wait_end(page)
+        questions = page.page.frame_locator("iframe.cf-report").locator("#grid td.q")
+        assert all("{" not in told and "answers" not in told for told in questions.all_inner_texts())
+
+
 def test_drafts_are_accepted_mended_or_thrown_away(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve())
     page.page.get_by_role("tab", name="Evaluate").click()

@@ -90,8 +90,11 @@ class Corpus:
 
     @property
     def question_sets(self) -> tuple[Path, ...]:
-        """The sets of questions that lie beside the documents, `eval.jsonl` first, then by name."""
-        found = [path for path in self.folder.glob("*.jsonl") if path.name != "examples.jsonl"]
+        """The sets of questions that lie beside the documents, `eval.jsonl` first, then by name.
+
+        Those of follow-up questions are none: they are asked after another question, and judge retrieval.
+        """
+        found = [p for p in self.folder.glob("*.jsonl") if p.name != "examples.jsonl" and "followup" not in p.name]
         return tuple(sorted(found, key=lambda path: (path.name != "eval.jsonl", path.name)))
 
     @cached_property

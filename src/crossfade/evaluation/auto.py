@@ -129,6 +129,7 @@ def judge(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
     in_fitted = columns(fitted, _right)
     fixed = max(names, key=lambda name: sum(in_fitted[name]))
     chosen = [rule.choose(signs) for _, signs, _ in judged]
+    hybrids = [name for name in names if name.partition(" ")[0] == "hybrid"]
     right, tokens = columns(judged, _right), columns(judged, _tokens)
     auto = [right[name][n] for n, name in enumerate(chosen)]
     (difference,) = differences({"auto": auto, fixed: right[fixed]})
@@ -144,7 +145,7 @@ def judge(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
         fixed_right=mean(right[fixed]),
         auto_tokens=mean([tokens[name][n] for n, name in enumerate(chosen)]),
         fixed_tokens=mean(tokens[fixed]),
-        hybrid_tokens=mean(tokens["hybrid"]) if "hybrid" in tokens else None,
+        hybrid_tokens=mean([value for name in hybrids for value in tokens[name]]) if hybrids else None,
         chosen={name: chosen.count(name) for name in names if name in chosen},
     )
 
@@ -157,7 +158,7 @@ def _rows(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
     rows = []
     for number, question in enumerate(questions):
         cells = {name: cell for name, found in grid.items() if (cell := found[number])}
-        if len(cells) < len(grid) or any(cell.score.right is None for cell in cells.values()):
+        if len(cells) < len(grid) or any(c.score.right is None or c.result.error for c in cells.values()):
             continue
         scores = next(([p.score for p in cell.result.passages] for cell in cells.values() if cell.result.passages), [])
         rows.append((question, signs_of(question.text, scores), cells))

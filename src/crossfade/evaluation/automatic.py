@@ -15,12 +15,13 @@ from crossfade.types import Blend, Passage, Query, mode_switches
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """A report's rule with what its columns are: mode and blend by the column's name. It is of one corpus and task."""
+    """A report's rule with what its columns are: mode and blend by name. It is of one corpus, task and base."""
 
     rule: Rule
     columns: Mapping[str, tuple[str, Blend]]
     corpus: str
     task: str
+    base_sha256: str = ""
 
     def check(self, query: Query) -> None:
         """Raises QuestionError for a query of another corpus or task: the rule was fitted on neither."""
@@ -45,7 +46,8 @@ def read_automatic(report: Mapping[str, Any]) -> Automatic | None:
         )
         if not known or not isinstance(rule.threshold, int | float):
             raise ValueError("its rule names what is not there")
-        return Automatic(rule, columns, str(report["about"]["corpus"]), str(report["about"]["task"]))
+        about = report["about"]
+        return Automatic(rule, columns, str(about["corpus"]), str(about["task"]), str(about.get("base sha256", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
 
@@ -56,6 +58,8 @@ def choose(pipeline: Pipeline, query: Query, automatic: Automatic) -> tuple[Quer
     Raises QuestionError, CorpusError and ModelError.
     """
     automatic.check(query)
+    if automatic.base_sha256 not in ("", pipeline.engine.base_sha256):
+        raise QuestionError("Auto was fitted on another base. Choose a mode, or measure on this base.")
     found = pipeline.retrieve(query)
     signs = signs_of(query.text, [passage.score for passage in found])
     mode, blend = automatic.columns[automatic.rule.choose(signs)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossfade.errors import QuestionError
-from crossfade.evaluation.statistics import Difference, differences
+from crossfade.evaluation.statistics import Difference, differences, holm
 
 BEFORE, AFTER = "before", "after"
 
@@ -46,7 +46,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
             if before["about"].get(key) != after["about"].get(key) and key not in ("when", "answers made now")
         }
         first, second = _right(before), _right(after)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
     found = []
     for column in (name for name in first if name in second):
@@ -65,6 +65,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
                 broke=tuple(i for i, a, b in zip(ids, one, two, strict=True) if a > b),
             )
         )
+    adjusted = holm([change.difference.p for change in found])
+    found = [replace(c, difference=replace(c.difference, adjusted=p)) for c, p in zip(found, adjusted, strict=True)]
     if not found:
         raise QuestionError("The two reports share no column with a question that both scored.")
     return Changes(
@@ -82,7 +84,7 @@ def _right(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         name: {
             i: float(cell["score"]["right"])
             for i, cell in zip(ids, cells, strict=True)
-            if cell and cell["score"]["right"] is not None
+            if cell and cell["score"]["right"] is not None and not cell["result"]["error"]
         }
         for name, cells in report["grid"].items()
     }

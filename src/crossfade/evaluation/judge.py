@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,20 @@ class Judge:
 
     url: str
     model: str
-    key: str = ""
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises EngineError for an address that is none."""
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", self.url)
+            good = good and (parts.port is None or parts.port > 0)
+        except ValueError:
+            good = False
+        if not good:
+            raise EngineError(
+                f"The judge's address {self.url!r} is not allowed; it is such as http://localhost:8000/v1."
+            )
 
     def verdict(self, question: EvalQuestion, result: Result) -> bool:
         """Whether the answer is right. Raises EngineError where the judge cannot be asked or says neither."""
@@ -59,13 +74,14 @@ class Judge:
                 **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
             },
         )
-        if not request.full_url.startswith(("http://", "https://")):
-            raise EngineError(f"The judge's address {self.url!r} is not allowed; it begins with http:// or https://.")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
                 said = json.load(reply)["choices"][0]["message"]["content"]
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise EngineError(f"The judge at {self.url} gave no verdict: {error}.") from error
+        except urllib.error.HTTPError as error:
+            raise EngineError(f"The judge at {self.url} answered with status {error.code}.") from error
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+            # Not its text: that may quote what was sent, the key included.
+            raise EngineError(f"The judge at {self.url} gave no verdict ({type(error).__name__}).") from error
         word = re.match(r"\W*(yes|no)\b", str(said), re.I)
         if not word:
             raise EngineError(f"The judge said {str(said)[:60]!r}; it must say yes or no. Choose another model.")
@@ -86,13 +102,15 @@ def judge_all(
         found[name] = []
         for question, result in zip(questions, answers, strict=True):
             verdict = None
-            if result and not result.error and failures < 3:
+            if result and not result.error:
                 key = key_of(judge=judge.model, url=judge.url, instructions=INSTRUCTIONS, case=_case(question, result))
                 kept = store.get(key)
                 try:
-                    verdict = kept.text == "yes" if kept else judge.verdict(question, result)
-                    failures = 0
-                    if not kept:
+                    if kept:
+                        verdict = kept.text == "yes"
+                    elif failures < 3:
+                        verdict = judge.verdict(question, result)
+                        failures = 0
                         store.put(key, Result(text="yes" if verdict else "no"))
                 except EngineError as error:
                     failures += 1

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from threading import Event
 
 from crossfade.corpora.registry import Corpus, Task
+from crossfade.errors import QuestionError
 from crossfade.evaluation.judge import Judge, agreement, judge_all
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
-from crossfade.evaluation.results import Store
+from crossfade.evaluation.results import Store, key_of
 from crossfade.evaluation.run import Column, RunProgress, run
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
@@ -21,6 +22,7 @@ from crossfade.types import Blend, Query, Sampling, mode_switches
 def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
     """A column for each mode, and one for each blend where a mode uses adapters."""
     columns = []
+    blends = list(dict.fromkeys(blends))
     for mode in dict.fromkeys(part.strip().lower() for part in modes if part.strip()):
         switches = mode_switches(mode)
         if not switches or not switches[0]:
@@ -60,6 +62,13 @@ def measure(
 
     With a `judge` its verdicts are a score of their own, checked against `votes`. Raises like `run`.
     """
+    known = {document.name for document in corpus.documents}
+    for question in questions:
+        if unknown := [document for document in question.documents if document not in known]:
+            raise QuestionError(
+                f"{name}, line {question.line}: there is no document {unknown[0]!r} in {corpus.name}. Name it as its "
+                "file is named, without .md."
+            )
     query = Query("", corpus.name, task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
     store = Store(settings.home / "results.sqlite")
     try:
@@ -86,6 +95,15 @@ def measure(
         "base": settings.base,
         "base sha256": pipeline.engine.base_sha256,
         "engine": type(pipeline.engine).__name__,
+        "documents": key_of(documents=[[d.name, d.sha256] for d in corpus.documents])[:12],
+        "instructions": key_of(instructions=task.instructions)[:12],
+        "adapters": ", ".join(
+            f"{adapter} {pipeline.engine.adapters[adapter][:12]}"
+            for adapter in sorted({adapter for column in columns for adapter, _ in column.blend})
+            if adapter in pipeline.engine.adapters
+        ),
+        "passages and examples": f"{corpus.passages} and {task.examples}",
+        "asked at once": str(at_once),
         "prices": prices.name if prices else "",
         "answers made now": str(made.asked),
     }

@@ -1,13 +1,17 @@
 """Score one answer. Pure functions of texts; knows no engine and no corpus.
 
-Normalisation follows the published SQuAD evaluation (Rajpurkar et al., arXiv 1606.05250): lower case, no punctuation,
-no articles, single spaces. What belongs to a number (`$7`, `0.5%`, `1,000`) is kept, since here numbers are answers.
+Exact match and token F1 are those of the published SQuAD evaluation (Rajpurkar et al., arXiv 1606.05250), with two
+things added: texts are put into Unicode's composed form, and scripts without spaces count by characters. Whether an
+answer *contains* an accepted one is looked at with a normalisation of our own, which keeps what belongs to a number
+(`$7`, `0.5%`, `-5`, `4:30`), since here numbers are answers.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -19,50 +23,61 @@ from referencing.exceptions import Unresolvable
 _UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]"
 MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
-REFUSALS = (
-    "documents do not say",
-    "documents do not tell",
-    "documents don't say",
-    "passages do not say",
-    "passages do not tell",
-    "passages don't say",
-    "not in documents",
-    "not in passages",
+_SOURCE = r"(?:documents?|passages?|texts?|context|pages?|sources?)"
+_TELL = r"(?:say|tell|mention|contain|provide|specify|state|include|give|answer|cover|explain|have)"
+_REFUSAL = re.compile(
+    rf"\b{_SOURCE} (?:do not|does not|dont|doesnt|did not|didnt|never) (?:\w+ )?{_TELL}s?\b"
+    rf"|\bnot (?:told |mentioned |stated |found |given |specified )?in (?:any of )?(?:these |those )?{_SOURCE}\b"
+    r"|\b(?:is|are|was) not (?:mentioned|stated|specified|told)\b"
+    r"|\bi (?:do not|dont) know\b|\b(?:can not|cannot|cant) (?:answer|tell|say)\b"
+    r"|\bno (?:information|answer) (?:is|on|about|in)\b"
 )
+"""Ways to say that the documents do not tell, in normalised text. A refusal in other words counts as an answer."""
 
 
 def normalise(text: str) -> str:
-    """Lower case, without punctuation and articles, single spaces; thousands lose their comma."""
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text.lower())
+    """Lower case, without punctuation and articles, single spaces; thousands lose their comma, numbers keep signs."""
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", unicodedata.normalize("NFC", text).lower())
     text = re.sub(r"(?<!\d)[.:](?!\d)|(?<=\d)[.:](?!\d)|(?<!\d)[.:](?=\d)", " ", text)
-    text = re.sub(r"[^\w\s$%.:]", " ", re.sub(r"['’]", "", text))
-    return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
+    text = re.sub(r"(?<!\w)-(?=\$?\d)", "\N{MINUS SIGN}", re.sub(r"['’]", "", text))
+    kept = "".join(c if _counts(c) else " " for c in text)
+    return " ".join(word for word in kept.split() if word not in ("a", "an", "the"))
+
+
+def _counts(character: str) -> bool:
+    """Letters, marks on them, numbers, and what belongs to a number."""
+    return character in "$%.:_\N{MINUS SIGN}" or unicodedata.category(character)[0] in "LMN"
+
+
+def squad_normalise(text: str) -> str:
+    """SQuAD's own: lower case, without any of ASCII's punctuation, then without articles, single spaces."""
+    text = unicodedata.normalize("NFC", text).lower()
+    text = "".join(c for c in text if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
 def contains_answer(text: str, accepted: Sequence[str], *, max_words: int = MAX_WORDS) -> bool:
     """Whether an accepted answer stands in the text as whole words, the text having at most `max_words` words."""
     if word_count(text) > max_words:
         return False
-    padded = f" {' '.join(tokens(text))} "
-    return any(f" {' '.join(wanted)} " in padded for answer in accepted if (wanted := tokens(answer)))
+    padded = f" {' '.join(tokens(normalise(text)))} "
+    return any(f" {' '.join(wanted)} " in padded for answer in accepted if (wanted := tokens(normalise(answer))))
 
 
 def exact_match(text: str, accepted: Sequence[str]) -> bool:
     """Whether the text is an accepted answer, both normalised; two empty ones agree (SQuAD)."""
-    return any(normalise(text) == normalise(answer) for answer in accepted)
+    return any(squad_normalise(text) == squad_normalise(answer) for answer in accepted)
 
 
 def token_f1(text: str, accepted: Sequence[str]) -> float:
     """The best F1 of the text's words against those of an accepted answer (SQuAD); CJK text counts by characters."""
-    mine = tokens(text)
-    return max((_overlap_f1(mine, tokens(answer)) for answer in accepted), default=0.0)
+    mine = tokens(squad_normalise(text))
+    return max((_overlap_f1(mine, tokens(squad_normalise(answer))) for answer in accepted), default=0.0)
 
 
-def tokens(text: str) -> list[str]:
-    """The normalised words; where a script writes without spaces (Han, kana, Thai), each character is one."""
-    return [
-        token for word in normalise(text).split() for token in re.findall(rf"{_UNSPACED}|(?:(?!{_UNSPACED}).)+", word)
-    ]
+def tokens(plain: str) -> list[str]:
+    """The words of a normalised text; where a script writes without spaces (Han, kana, Thai), each character is one."""
+    return [token for word in plain.split() for token in re.findall(rf"{_UNSPACED}|(?:(?!{_UNSPACED}).)+", word)]
 
 
 def _overlap_f1(mine: Sequence[str], wanted: Sequence[str]) -> float:
@@ -88,11 +103,22 @@ def macro_f1(given: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def label_of(text: str, labels: Sequence[str]) -> str:
-    """The label that an answer gives: the one that it is, else the only one it names, else an empty text."""
-    plain = f" {normalise(text)} "
-    named = [label for label in labels if f" {normalise(label)} " in plain]
-    exact = [label for label in named if normalise(label) == plain.strip()]
-    return exact[0] if exact else named[0] if len(named) == 1 else ""
+    """The label that an answer is, else the only one it names, else an empty text. A longer one hides those in it."""
+    plain = f" {_label_words(text)} "
+    words = {label: _label_words(label) for label in labels}
+    named = [label for label in labels if words[label] and f" {words[label]} " in plain]
+    if exact := [label for label in named if words[label] == plain.strip()]:
+        return exact[0]
+    for label in sorted(named, key=lambda name: -len(words[name])):
+        without = plain.replace(f" {words[label]} ", " | ")
+        hidden = [n for n in named if n != label and f" {words[n]} " in f" {words[label]} "]
+        named = [n for n in named if n not in hidden or f" {words[n]} " in without]
+    return named[0] if len(named) == 1 else ""
+
+
+def _label_words(text: str) -> str:
+    """Lower case words; unlike in an answer, articles and signs may be a label."""
+    return " ".join(re.findall(r"[+\-#]?\w+(?:[+#]+)?", text.lower()))
 
 
 def recall_at_k(documents: Sequence[str], gold: Sequence[str]) -> float:
@@ -109,8 +135,7 @@ def reciprocal_rank(documents: Sequence[str], gold: Sequence[str]) -> float:
 
 def is_refusal(text: str) -> bool:
     """Whether an answer says that the documents do not tell."""
-    plain = normalise(text)
-    return any(normalise(phrase) in plain for phrase in REFUSALS)
+    return bool(_REFUSAL.search(normalise(text)))
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
@@ -166,6 +191,9 @@ def field_f1(given: dict[str, Any] | None, gold: dict[str, Any]) -> float:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value.strip().lower() if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return float(value)
+    """A value as it is compared: texts without case, numbers as numbers (85 is 85.0), the rest as JSON."""
+    if isinstance(value, str):
+        return value.strip().lower()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, sort_keys=True)

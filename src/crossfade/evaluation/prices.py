@@ -12,6 +12,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from crossfade.errors import SettingsError
 
@@ -21,13 +22,17 @@ MILLION = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The price of an hour of the machine and of a million tokens of each kind, in one currency."""
+    """The price of an hour of the machine and of a million tokens of each kind, in one currency.
+
+    The machine's time for training is spread over `spread` questions; 0 leaves it out.
+    """
 
     per_hour: float = 0.0
     prompt: float = 0.0
     cached: float = 0.0
     new: float = 0.0
     name: str = ""
+    spread: int = 0
 
     def of(self, *, seconds: float, prompt: float, cached: float, new: float) -> float:
         """The price of so many seconds and tokens; `cached` tokens are among the `prompt` ones."""
@@ -37,7 +42,7 @@ class Prices:
 
 def read_prices(path: Path, name: str = "") -> Prices:
     """The prices of that name in a TOML file, or its first ones. Raises SettingsError."""
-    allowed = [field.name for field in fields(Prices) if field.name != "name"]
+    allowed = [field.name for field in fields(Prices) if field.name not in ("name", "spread")]
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -51,4 +56,5 @@ def read_prices(path: Path, name: str = "") -> Prices:
         for key, value in table.items()
     ):
         raise SettingsError(f"{path}, [{chosen}]: prices are numbers from 0 named {', '.join(allowed)}.")
-    return Prices(**{key: float(value) for key, value in table.items()}, name=chosen)
+    numbers: dict[str, Any] = {key: float(value) for key, value in table.items()}
+    return Prices(**numbers, name=chosen)

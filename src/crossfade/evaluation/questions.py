@@ -123,6 +123,9 @@ def _cell(name: str, value: str, path: Path, line: int) -> Any:
 
 def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
     """Raises ValueError with what is wrong and what is allowed."""
+    for one, other in ALIASES.items():
+        if row.get(one) is not None and row.get(other) is not None and other != "tags":
+            raise ValueError(f"it has both {one} and {other}, which mean the same. Leave out one of the two.")
     told = {ALIASES.get(name, name): value for name, value in row.items() if value is not None}
     text = told.get("question")
     if not isinstance(text, str) or not text.strip():
@@ -138,6 +141,10 @@ def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
     for name in ("object", "schema"):
         if name in told and not isinstance(told[name], dict):
             raise ValueError(f"{name} must be a JSON object.")
+        try:
+            json.dumps(told.get(name), allow_nan=False)
+        except ValueError:
+            raise ValueError(f"{name} holds NaN or Infinity, which JSON does not know.") from None
     if "schema" in told:
         try:
             check_schema(told["schema"], "its schema")
@@ -150,7 +157,7 @@ def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
     if not isinstance(label, str):
         raise ValueError(f"label is {label!r}; it must be a text.")
     return EvalQuestion(
-        id=str(told.get("id") or hashlib.sha256(text.encode()).hexdigest()[:12]),
+        id=str(told["id"]) if "id" in told else hashlib.sha256(text.encode()).hexdigest()[:12],
         text=text,
         line=line,
         answers=answers,

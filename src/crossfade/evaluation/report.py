@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from typing import Any
 
 from crossfade.corpora.rules import Rules
@@ -32,7 +33,8 @@ class ModeFigures:
     """What one column scored and cost. `right` is None where no question can be scored.
 
     `scores` are means with intervals by name, each over the questions to which it applies. Tokens and seconds are means
-    of an answer; `money` is for 1,000 answers; `training_seconds` are those of its adapters, once.
+    of an answer, failures left out; `machine_seconds` are the seconds shared by those that were asked at once, `money`
+    is for 1,000 answers; `training_seconds` are those of its adapters, once.
     """
 
     column: Column
@@ -47,6 +49,7 @@ class ModeFigures:
     new_tokens: float
     seconds_to_first: float
     seconds: float
+    machine_seconds: float
     money: float
     training_seconds: float
 
@@ -66,7 +69,9 @@ class Effect:
 class Report:
     """A run, scored. `about` says what was measured and when, for people and to compare two reports.
 
-    `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. `auto` is
+    `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. Modes are
+    compared on the questions that all of them answered: `compared` has the share right by column, and `pairs`, `best`
+    and the verdict rest on it. `auto` is
     the rule that would choose a column for each question, judged; None with one column or too few questions.
     """
 
@@ -77,6 +82,7 @@ class Report:
     pairs: tuple[Difference, ...]
     best: tuple[str, ...]
     effects: tuple[Effect, ...]
+    compared: Mapping[str, Estimate]
     auto: Judged | None = None
 
     @property
@@ -98,23 +104,27 @@ def build_report(
     """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's."""
     labels = sorted({q.label for q in run.questions if q.label})
 
-    def made(question: EvalQuestion, result: Result | None, verdict: bool | None) -> Cell | None:
+    def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
         if result is None:
             return None
-        scored = score(question, result, labels=labels, schema=schema, rules=rules)
+        scored = score(question, result, labels=labels, schema=schema, rules=rules, rag=rag)
         if verdict is not None:
             scored = replace(scored, values={**scored.values, JUDGE: float(verdict)})
         return Cell(result, scored)
 
     none: list[bool | None] = [None] * len(run.questions)
+    with_rag = {column.name: (mode_switches(column.mode) or (False, False, False))[1] for column in run.columns}
     grid = {
-        name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none)))
+        name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none), repeat(with_rag[name])))
         for name, results in run.results.items()
     }
     whole = [
         number
         for number in range(len(run.questions))
-        if all((cell := cells[number]) and cell.score.right is not None for cells in grid.values())
+        if all(
+            (cell := cells[number]) and cell.score.right is not None and not cell.result.error
+            for cells in grid.values()
+        )
     ]
     right = {name: [float(bool(_cell(cells, n).score.right)) for n in whole] for name, cells in grid.items()}
     clusters = _clusters([run.questions[n] for n in whole])
@@ -130,6 +140,7 @@ def build_report(
         modes=figures,
         pairs=tuple(pairs),
         best=tuple(winners(right, pairs)) if whole else (),
+        compared={name: estimate(scores, clusters) for name, scores in right.items()} if whole else {},
         effects=tuple(_effects(run, grid)),
         auto=judge(run.questions, grid) if len(grid) > 1 else None,
     )
@@ -148,7 +159,8 @@ def _clusters(questions: Sequence[EvalQuestion]) -> list[str] | None:
     would call the figure certain.
     """
     names = [q.documents[0] if q.documents else f"\0{q.id}" for q in questions]
-    return names if FEWEST_CLUSTERS <= len(set(names)) < len(names) else None
+    documents = {q.documents[0] for q in questions if q.documents}
+    return names if len(documents) >= FEWEST_CLUSTERS and len(set(names)) < len(names) else None
 
 
 def _figures(
@@ -160,7 +172,8 @@ def _figures(
     training: Mapping[str, float],
 ) -> ModeFigures:
     there = [(q, cell) for q, cell in zip(questions, cells, strict=True) if cell]
-    scored = [(q, cell) for q, cell in there if cell.score.right is not None]
+    known = [cell for _, cell in there if cell.score.right is not None]
+    scored = [(q, cell) for q, cell in there if cell.score.right is not None and not cell.result.error]
     good = [cell.result for _, cell in there if not cell.result.error]
     names = dict.fromkeys(name for _, cell in there for name in cell.score.values)
 
@@ -174,8 +187,14 @@ def _figures(
         return sum(values) / len(values) if values else 0.0
 
     cached = [float(r.cached_tokens) for r in good if r.cached_tokens is not None]
-    seconds, prompt = mean([r.seconds for r in good]), mean([float(r.prompt_tokens) for r in good])
+    prompt = mean([float(r.prompt_tokens) for r in good])
+    machine = mean([r.seconds / r.at_once for r in good])
     new = mean([float(r.new_tokens) for r in good])
+    fine_tuned = (mode_switches(column.mode) or (False,))[0]
+    trained = sum(training.get(name, 0.0) for name, _ in column.blend) if fine_tuned else 0.0
+    money = prices.of(seconds=machine, prompt=prompt, cached=mean(cached), new=new)
+    if prices.spread:
+        money += prices.of(seconds=trained / prices.spread, prompt=0.0, cached=0.0, new=0.0)
     labelled = [(q, cell.result) for q, cell in there if q.label]
     return ModeFigures(
         column=column,
@@ -184,22 +203,18 @@ def _figures(
         else None,
         scores={name: mean_of(name) for name in names},
         labels=label_scores(labelled, labels) if labelled else {},
-        causes=dict(Counter(cell.score.cause for _, cell in scored if cell.score.cause).most_common()),
+        causes=dict(Counter(cell.score.cause for cell in known if cell.score.cause).most_common()),
         answered=len(good),
         failed=len(there) - len(good),
         prompt_tokens=prompt,
         cached_tokens=mean(cached) if cached else None,
         new_tokens=new,
         seconds_to_first=mean([r.seconds_to_first for r in good]),
-        seconds=seconds,
-        money=1000 * prices.of(seconds=seconds, prompt=prompt, cached=mean(cached), new=new),
-        training_seconds=sum(training.get(name, 0.0) for name, _ in column.blend) if _fine_tuned(column) else 0.0,
+        seconds=mean([r.seconds for r in good]),
+        machine_seconds=machine,
+        money=1000 * money,
+        training_seconds=trained,
     )
-
-
-def _fine_tuned(column: Column) -> bool:
-    switches = mode_switches(column.mode)
-    return bool(switches and switches[0])
 
 
 def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect]:
@@ -228,15 +243,22 @@ def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect
 
 def verdict(report: Report) -> str:
     """The winner, or what the evidence cannot tell apart and how many questions more would settle it."""
+    failed = [f"{figures.failed} of {figures.column.name}" for figures in report.modes if figures.failed]
+    note = f" {', '.join(failed)} failed: they are left out, and asked again by the next run." if failed else ""
+    return _verdict(report) + note
+
+
+def _verdict(report: Report) -> str:
+    scores = report.compared
     if not report.best:
-        return (
-            "Nothing could be scored: the questions need answers, labels, objects, a schema or rules to compare with."
-        )
-    scores = {figures.column.name: figures.right for figures in report.modes}
+        if any(figures.right or figures.failed for figures in report.modes):
+            return "No question was answered by every mode yet. Run it again: it goes on where it was."
+        return "Nothing could be scored: questions need answers, labels, objects, a schema or rules to compare with."
     best = report.best[0]
     top = scores[best]
-    assert top is not None
     told = f"{best} is right in {top.mean:.0%} [{top.low:.0%}, {top.high:.0%}] of {top.n} questions"
+    if any(cell is None for cells in report.grid.values() for cell in cells):
+        told += " that every mode has answered so far"
     if len(scores) == 1:
         return f"{told}. With one mode there is nothing to compare."
     if len(report.best) == 1:
@@ -275,6 +297,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "best": list(report.best),
         "modes": [asdict(figures) for figures in report.modes],
+        "compared": {name: asdict(found) for name, found in report.compared.items()},
         "pairs": [{**asdict(d), "settled": d.settled} for d in report.pairs],
         "effects": [asdict(effect) for effect in report.effects],
         "auto": asdict(report.auto) if report.auto else None,

@@ -36,7 +36,8 @@ class Found:
 class Result:
     """What one question was answered in one mode, and what it cost; `error` has the reason where it failed.
 
-    `cached_tokens` is None where the engine did not tell. Seconds are those that an asker would have waited.
+    `cached_tokens` is None where the engine did not tell. Seconds are those that passed for this question, of which
+    `at_once` shared the machine.
     """
 
     text: str = ""
@@ -49,10 +50,11 @@ class Result:
     finish: str = ""
     adapters: tuple[tuple[str, float, str], ...] = ()
     left_out: tuple[str, ...] = ()
+    at_once: int = 1
     error: str = ""
 
     @classmethod
-    def of(cls, answer: Answer, *, seconds_retrieving: float = 0.0) -> Result:
+    def of(cls, answer: Answer, *, seconds_retrieving: float = 0.0, at_once: int = 1) -> Result:
         """What is kept of an answer; a retrieval that was shared with other modes counts for each that used it."""
         generation = answer.generation
         return cls(
@@ -66,6 +68,7 @@ class Result:
             finish=generation.finish,
             adapters=generation.adapters,
             left_out=answer.prompt.left_out if answer.prompt else (),
+            at_once=at_once,
         )
 
     @classmethod

@@ -6,10 +6,16 @@ one adapter side by side. A question is retrieved for once, whatever the number 
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from threading import Event, Lock
 
 from crossfade.compare import query_in_mode
@@ -20,6 +26,7 @@ from crossfade.evaluation.results import Result, Store, key_of
 from crossfade.pipeline import Pipeline
 from crossfade.types import Blend, Passage, Query, Sampling
 
+log = logging.getLogger(__name__)
 RETRIES = 1
 """A question whose engine failed is asked once more before it counts as a failure."""
 
@@ -87,12 +94,14 @@ def run(
     queries = {column.name: query_in_mode(query, column.mode, blend=column.blend) for column in columns}
     for asked in queries.values():
         pipeline.check(asked)
-    corpus = pipeline.corpus(query.corpus)
-    about = settings_of(pipeline, corpus, query) | {"variant": variant}
+    about = key_of(**settings_of(pipeline, pipeline.corpus(query.corpus), query), variant=variant, code=_code())
     results: dict[str, list[Result | None]] = {column.name: [None] * len(questions) for column in columns}
     keys = {
         (column.name, number): key_of(
-            question=question.text, mode=queries[column.name].mode, blend=_hashed(pipeline, column, queries), **about
+            question=question.text,
+            mode=queries[column.name].mode,
+            blend=_hashed(pipeline, column, queries),
+            about=about,
         )
         for column in columns
         for number, question in enumerate(questions)
@@ -105,27 +114,30 @@ def run(
         for number in range(len(questions))
         if results[column.name][number] is None
     ]
-    shared = _Retrieval(pipeline, query)
+    shared = _Retrieval(pipeline)
     made = failed = 0
+    kept = len(keys) - len(todo)
 
     def answer(column: Column, number: int) -> Result:
         asked = replace(queries[column.name], text=questions[number].text)
         for attempt in range(RETRIES + 1):
             try:
                 passages, seconds = shared.passages(asked) if asked.rag else ((), 0.0)
-                return Result.of(pipeline.ask(asked, passages=passages), seconds_retrieving=seconds)
+                found = pipeline.ask(asked, passages=passages)
+                return Result.of(found, seconds_retrieving=seconds, at_once=at_once)
             except EngineError as error:
                 if attempt == RETRIES:
                     return Result(error=str(error))
             except CrossfadeError as error:
                 return Result(error=str(error))
+            except Exception as error:  # one question must not cost the others
+                log.error("a question failed", exc_info=error)
+                return Result(error="Something went wrong inside Crossfade; its log says what.")
         raise AssertionError
 
     def tell(column: Column) -> None:
-        done = sum(result is not None for column_results in results.values() for result in column_results)
         if progress:
-            seconds = time.perf_counter() - began
-            progress(RunProgress(done, len(keys), made, failed, column.name, seconds))
+            progress(RunProgress(kept + made, len(keys), made, failed, column.name, time.perf_counter() - began))
 
     waiting = iter(todo)
     running: dict[Future[Result], tuple[Column, int]] = {}
@@ -136,7 +148,14 @@ def run(
                     running[pool.submit(answer, *item)] = item
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                try:
+                    ended = wait(running, return_when=FIRST_COMPLETED).done
+                except KeyboardInterrupt:
+                    if stop.is_set():
+                        raise
+                    stop.set()  # what is under way is finished and kept; asked for again, it ends at once
+                    continue
+                for future in ended:
                     column, number = running.pop(future)
                     result = results[column.name][number] = future.result()
                     made, failed = made + 1, failed + bool(result.error)
@@ -172,6 +191,23 @@ def settings_of(pipeline: Pipeline, corpus: Corpus, query: Query) -> dict[str, o
     }
 
 
+@cache
+def _code() -> str:
+    """What of this package and of the engines' libraries an answer depends on, as a hash.
+
+    Who changes how a prompt is built or a document is split wants other answers, not those that were kept.
+    """
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for part in ("prompts.py", "examples.py", "pipeline.py", "compare.py", "retrieval", "engines"):
+        for path in sorted((package / part).rglob("*.py")) if (package / part).is_dir() else [package / part]:
+            digest.update(path.read_bytes())
+    for library in ("xllamacpp", "transformers", "torch", "llama-index-core", "bm25s"):
+        with suppress(PackageNotFoundError):
+            digest.update(f"{library} {version(library)}".encode())
+    return digest.hexdigest()
+
+
 def _hashed(pipeline: Pipeline, column: Column, queries: Mapping[str, Query]) -> list[list[object]]:
     return [[pipeline.engine.adapters[name], weight] for name, weight in queries[column.name].blend]
 
@@ -179,8 +215,8 @@ def _hashed(pipeline: Pipeline, column: Column, queries: Mapping[str, Query]) ->
 class _Retrieval:
     """The passages of each question, found once and shared by the modes, with the seconds that it took."""
 
-    def __init__(self, pipeline: Pipeline, query: Query) -> None:
-        self._pipeline, self._query = pipeline, query
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._found: dict[str, tuple[tuple[Passage, ...], float]] = {}
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()

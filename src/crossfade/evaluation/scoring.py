@@ -28,8 +28,8 @@ CAUSES = {
     "failed": "the engine or the question failed",
     "format": "the form is wrong: not valid, too long, or no label",
     "refused": "said that the documents do not tell, and they do",
-    "not retrieved": "no passage of a gold document was found",
-    "not used": "the passages were there, and the answer is wrong",
+    "not retrieved": "the passages that were found do not hold what was asked for",
+    "not used": "a passage holds it, and the answer is wrong",
     "wrong": "the form is right, and the label or a field is wrong",
     "invented": "answered although nothing tells: no passage was given, or no document answers",
 }
@@ -62,9 +62,9 @@ class Cell:
         """`right`, `wrong`, `refused` (wrongly), `failed`, or `unscored`."""
         if self.score.right is None:
             return "unscored"
-        if self.score.right:
-            return "right"
-        return self.score.cause if self.score.cause in ("failed", "refused") else "wrong"
+        if self.score.right or self.score.cause == "failed":
+            return "right" if self.score.right else "failed"
+        return "refused" if self.score.refused else "wrong"
 
 
 def score(
@@ -74,6 +74,7 @@ def score(
     labels: Sequence[str] = (),
     schema: Mapping[str, Any] | None = None,
     rules: Rules | None = None,
+    rag: bool = False,
 ) -> Score:
     """Score a result. `labels` are all labels of the set, `schema` and `rules` are the task's."""
     wanted_schema = question.schema or schema
@@ -104,7 +105,7 @@ def score(
         values["refused wrongly"] = float(refused)
         anywhere = metrics.contains_answer(text, question.answers, max_words=10**9)
         cause = "format" if anywhere and not right and not refused else ""
-    _passages(question, result, values)
+    _passages(question, result, values, rag=rag)
     if right is not False:
         return Score(right, "", refused, values)
     return Score(False, cause or _cause(question, result, refused), refused, values)
@@ -122,9 +123,9 @@ def _form(
     return valid and values["field F1"] == 1.0, "wrong" if valid else "format"
 
 
-def _passages(question: EvalQuestion, result: Result, values: dict[str, float]) -> None:
+def _passages(question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool) -> None:
     found = [passage.document for passage in result.passages]
-    if not found:
+    if not found and not rag:
         return
     held, checked = supported(result.text, [f"{p.source}\n{p.text}" for p in result.passages], question.text)
     if checked:
@@ -149,11 +150,18 @@ def _cause(question: EvalQuestion, result: Result, refused: bool) -> str:
 
 
 def _was_found(question: EvalQuestion, result: Result) -> bool:
-    """Whether the passages could tell: one is of each gold document, or, where none is named, holds an answer."""
-    if question.documents:
-        return metrics.recall_at_k([p.document for p in result.passages], question.documents) == 1.0
+    """Whether the passages could tell: an accepted answer stands in them, word for word.
+
+    Where no accepted answer has a number, it may be told in other words, as yes and no are: then it is enough that a
+    passage of each gold document was found.
+    """
     text = " ".join(p.text for p in result.passages)
-    return metrics.contains_answer(text, question.answers, max_words=10**9) or bool(question.label or question.object)
+    if metrics.contains_answer(text, question.answers, max_words=10**9) or question.label or question.object:
+        return True
+    numbers = any(c.isdigit() for answer in question.answers for c in answer)
+    if numbers or not question.documents:
+        return False
+    return metrics.recall_at_k([p.document for p in result.passages], question.documents) == 1.0
 
 
 def label_scores(given: Sequence[tuple[EvalQuestion, Result]], labels: Sequence[str]) -> dict[str, float]:

@@ -19,8 +19,8 @@ DRAWS = 10_000
 LEVEL = 0.95
 POWER = 0.8
 """The chance at which `questions_needed` wants a difference to be found."""
-_FEWEST = 6
-"""Below so many questions on which two modes differ no exact McNemar test reaches 0.05: 2 * 0.5**5 > 0.05."""
+_AT_ONCE = 4_000_000
+"""Scores that are drawn at once; more would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ def estimate(scores: Sequence[float], clusters: Sequence[str] | None = None, *, 
     values = np.asarray(scores, dtype=float)
     if not len(values):
         raise ValueError("there is no score to estimate a mean from")
+    if len(set(values.tolist())) == 1 and values[0] in (0.0, 1.0):
+        from scipy.stats import binomtest  # drawn from itself, all or nothing looks certain: Wilson's interval (1927)
+
+        exact = binomtest(int(values.sum()), len(values)).proportion_ci(LEVEL, method="wilson")
+        return Estimate(float(values[0]), float(exact.low), float(exact.high), len(values))
     low, high = np.quantile(bootstrap_means(values, clusters, seed=seed), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
@@ -76,7 +81,11 @@ def bootstrap_means(
     draw = np.random.default_rng(seed)
     means: NDArray[np.float64]
     if clusters is None:
-        means = values[draw.integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
+        block = max(1, _AT_ONCE // len(values))
+        means = np.empty(DRAWS)
+        for first in range(0, DRAWS, block):
+            rows = min(block, DRAWS - first)
+            means[first : first + rows] = values[draw.integers(0, len(values), (rows, len(values)))].mean(axis=1)
         return means
     _, member = np.unique(np.asarray(clusters), return_inverse=True)
     sizes = np.bincount(member).astype(float)
@@ -119,7 +128,8 @@ def questions_needed(gaps: Sequence[float], *, tests: int = 1) -> int | None:
     both = norm.ppf(1 - (1 - LEVEL) / 2 / tests) + norm.ppf(POWER)
     plain = (both * spread / mean) ** 2
     corrected = plain / 4 * (1 + math.sqrt(1 + 4 / (plain * abs(mean)))) ** 2 if plain else 0.0
-    return math.ceil(max(corrected, _FEWEST / float(np.mean(values != 0))))
+    fewest = math.ceil(math.log2(2 * tests / (1 - LEVEL)))  # that differ: below it no exact test reaches the level
+    return math.ceil(max(corrected, fewest / float(np.mean(values != 0))))
 
 
 def differences(
@@ -151,7 +161,6 @@ def differences(
 
 
 def winners(right: Mapping[str, Sequence[float]], found: Sequence[Difference]) -> list[str]:
-    """The best mode and those that the evidence cannot tell from it, best first; one name alone is a winner."""
-    order = sorted(right, key=lambda mode: -sum(right[mode]))
-    beaten = {d.second for d in found if d.first == order[0] and d.settled}
-    return [mode for mode in order if mode not in beaten]
+    """The modes that no other one is known to beat, best first; one name alone is a winner."""
+    beaten = {d.second for d in found if d.settled}
+    return [mode for mode in sorted(right, key=lambda mode: -sum(right[mode])) if mode not in beaten]

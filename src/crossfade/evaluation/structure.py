@@ -6,6 +6,7 @@ Each form as its own parser or its published grammar has it: JSON by `json` (RFC
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -20,6 +21,8 @@ _FENCE = re.compile(r"^```\w*[ \t]*\n|\n?```\s*$")
 _ITEM = re.compile(r"\s*[-*+] +(?:\*\*)?([^:*|]+?)(?:\*\*)? *: *(?:\*\*)? *(.*?) *$")
 _ROW = re.compile(r"\s*\|\s*(?:\*\*)?([^|*]+?)(?:\*\*)?\s*\|\s*([^|]*?)\s*\|\s*$")
 _RULE = re.compile(r"\s*\|?[\s:|-]+\|?\s*$")
+_DIGITS = 300
+"""A longer number is a text: no float holds it."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -59,7 +62,8 @@ def _yaml(text: str) -> dict[str, Any] | None:
         return None
     try:
         value = yaml.load(text, Loader=_NoAliases)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        json.dumps(value, sort_keys=True, allow_nan=False)  # what is no JSON, such as a set or bytes, is no object here
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
     return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
 
@@ -82,6 +86,6 @@ def _scalar(text: str) -> Any:
     """A field's value: null, a number, or a text."""
     if text.lower() in ("null", "none", "-", ""):
         return None
-    if _NUMBER.fullmatch(text):
+    if len(text) < _DIGITS and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return text

@@ -14,6 +14,7 @@ from crossfade.ui.controls import AT_ONCE, Catalog
 PASTED = "pasted below"
 """The question source that accepted drafts go to."""
 COUNT = 100
+ABOUT = "A sentence of a document with its number left out. Put it into the words of one who asks."
 
 
 class Drafting:
@@ -23,13 +24,15 @@ class Drafting:
         self._catalog = catalog
         self.left = gr.State(())
         self.told = gr.HTML(
-            render.note_html(
-                "A sentence of a document with its number left out. Put it into the words of one who asks."
-            ),
+            render.note_html(ABOUT),
             elem_id="draft-told",
         )
         self.question = gr.Textbox(label="Question", lines=2, elem_id="draft-question")
-        self.answer = gr.Textbox(label="Accepted answers, | between them", elem_id="draft-answer")
+        self.answer = gr.Textbox(
+            label="Accepted answers",
+            info="With | between them; none says that no document answers.",
+            elem_id="draft-answer",
+        )
         with gr.Row():
             self.next = gr.Button("Draft", elem_id="draft-next")
             self.accept = gr.Button("Accept", variant="primary", interactive=False, elem_id="draft-accept")
@@ -38,8 +41,13 @@ class Drafting:
         """Accepting adds the question, as it then reads, to the pasted ones, and shows the next one."""
         shown = [self.left, self.told, self.question, self.answer, self.next, self.accept]
         self.next.click(self._next, [corpus, self.left], shown, **AT_ONCE)
+        corpus.change(self._reset, None, shown, **AT_ONCE)
         inputs = [corpus, self.left, self.question, self.answer, pasted]
         self.accept.click(self._accept, inputs, [*shown, pasted, source], **AT_ONCE)
+
+    def _reset(self) -> list[Any]:
+        """Another corpus: what was drafted from the last one is no question of it."""
+        return [(), render.note_html(ABOUT), "", "", gr.Button("Draft"), gr.Button(interactive=False)]
 
     def _next(self, corpus: str | None, left: tuple[Draft, ...]) -> list[Any]:
         """Throw the shown draft away and show the next one; the first press drafts them."""

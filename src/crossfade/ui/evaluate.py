@@ -5,6 +5,7 @@ The report is the file that can be saved: it is shown in a frame of its own, whe
 
 from __future__ import annotations
 
+import csv
 import json
 import tempfile
 from collections.abc import Iterator
@@ -110,8 +111,11 @@ class EvaluateTab:
             concurrency_limit=1,
             **QUIET,
         )
-        measured.then(self._finish, None, buttons, **AT_ONCE)
-        self.halt.click(self._stop, None, self.notice, **AT_ONCE)
+        freed = [self.notice, *buttons]
+        measured.then(self._finish, None, freed, **AT_ONCE)
+        measured.failure(self._finish, None, freed, **AT_ONCE)
+        # Stop also frees the page where the run still waits for its turn: then nobody else would.
+        self.halt.click(self._stop, None, self.notice, **AT_ONCE).then(self._finish, None, freed, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
@@ -216,8 +220,12 @@ class EvaluateTab:
                 return
 
     def _finish(self, request: gr.Request) -> list[Any]:
-        self._running.forget(str(request.session_hash), TAB)
-        return [gr.Button(visible=True), gr.Button(visible=False)]
+        session = str(request.session_hash)
+        waited = self._running.waits(session, TAB)
+        if not self._running.forget(session, TAB):
+            return [gr.skip()] * 3
+        note = render.note_html(answering.STOPPED) if waited else gr.skip()
+        return [note, gr.Button(visible=True), gr.Button(visible=False)]
 
     def _stop(self, request: gr.Request) -> str:
         self._running.stop(str(request.session_hash), TAB)
@@ -271,12 +279,15 @@ def _questions(corpus: Corpus, source: str, pasted: str) -> QuestionSet:
 
 
 def _kind(text: str) -> str:
-    return "csv" if "question" in text.strip().partition("\n")[0].lower().split(",") else "jsonl"
+    """`csv` where the first line is a header that names a question."""
+    header = next(csv.reader(text.strip().splitlines()[:1]), [])
+    return "csv" if {"question", "message"} & {name.strip() for name in header} else "jsonl"
 
 
 def _as_rows(text: str) -> str:
     """Plain lines become JSON lines; what is CSV or JSON stays."""
-    if _kind(text) == "csv" or text.lstrip().startswith("{"):
+    if _kind(text) == "csv":
         return text.strip() + "\n"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "".join(json.dumps({"question": line}, ensure_ascii=False) + "\n" for line in lines)
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    rows = [line if line.startswith("{") else json.dumps({"question": line}, ensure_ascii=False) for line in lines]
+    return "".join(row + "\n" for row in rows)
