@@ -122,15 +122,15 @@ def test_plain_lines_are_questions_that_nothing_is_compared_with(open_page: Call
 
 
 def test_csv_with_quoted_names_and_json_beside_plain_lines_are_read(open_page: Callable[..., Any], serve: Any) -> None:
+    from playwright.sync_api import expect
+
     page = open_page(serve("--delay", "0.001"))
-    for text in (
-        '"question","answers"\n"How much, then?","$7"\n',
-        'Plain?\n{"question": "How much?", "answers": ["$7"]}',
-    ):
+    sets = ('"question","answers"\n"How much, then?","$7"\n', 'Plain?\n{"question": "How much?", "answers": ["$7"]}')
+    for count, text in enumerate(sets, start=1):
         evaluate(page, text)
-        page.page.wait_for_selector("#evaluate-notice:not(:has(.cf-note))")
-        wait_end(page)
         questions = page.page.frame_locator("iframe.cf-report").locator("#grid td.q")
+        expect(questions).to_have_count(count, timeout=30_000)
+        wait_end(page)
         assert all("{" not in told and "answers" not in told for told in questions.all_inner_texts())
 
 
