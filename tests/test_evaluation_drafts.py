@@ -11,7 +11,7 @@ import pytest
 from cli_kit import Crossfade
 from crossfade.corpora.registry import Document
 from crossfade.errors import QuestionError
-from crossfade.evaluation.drafts import as_row, drafts
+from crossfade.evaluation.drafts import as_row, drafts, unfinished
 from crossfade.evaluation.questions import read_questions
 from fake_engine import FakeEngine
 
@@ -70,3 +70,38 @@ def test_the_command_writes_what_nobody_has_looked_at_and_says_so(
     assert len(read_questions(out).questions) == 2, "what is there already is not drafted again"
     assert ".jsonl" in run("draft", "--out", str(tmp_path / "q.csv")).error()
     assert "Unknown corpus" in run("draft", "nowhere").error()
+
+
+TEXT = """# Anchor Savings
+
+## Taking money out
+
+Anchor Savings allows 6 free withdrawals a month. The most you can move out online
+is $8,000 a day. Transfers are instant between 5 a.m. and 11 p.m. Anchor Savings has no checks.
+
+### Abroad
+
+Each of the two cards costs 1.5% of the sum, at least $3. Form AS-1 is not needed, and call 800-555.
+"""
+
+
+def of(text: str) -> list[tuple[str, str]]:
+    return unfinished(Document("anchor", "Anchor Savings", text, ""))
+
+
+def test_a_sentence_is_begun_under_its_title_and_heading_and_ends_with_what_its_number_tells() -> None:
+    assert of(TEXT) == [
+        ("Anchor Savings, Taking money out: Anchor Savings allows ...", "6 free withdrawals a month"),
+        ("Anchor Savings, Taking money out: The most you can move out online is ...", "$8,000 a day"),
+        ("Anchor Savings, Taking money out: Transfers are instant between ...", "5 a.m."),
+        ("Anchor Savings, Taking money out: Transfers are instant between 5 a.m. and ...", "11 p.m."),
+        ("Anchor Savings, Taking money out, Abroad: Each of the ...", "two cards costs 1.5%"),
+        ("Anchor Savings, Taking money out, Abroad: Each of the two cards costs 1.5% of the sum, at least ...", "$3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# Title alone", "No number is told here.", "6 are free.", "Call us at 555-0142."]
+)
+def test_what_tells_no_number_or_begins_with_it_is_not_asked(text: str) -> None:
+    assert of(text) == []

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crossfade.corpora.registry import Document, Task, read_corpus
+from crossfade.corpora.registry import Task, read_corpus
 from crossfade.errors import TrainingError
 from crossfade.prompts import PASSAGES_HEAD
-from crossfade.training.compose import ABSENT, BY_HEART, UNFINISHED, compose
+from crossfade.training.compose import ABSENT, BY_HEART, compose
 from crossfade.training.data import TrainingRow
 from crossfade.types import Passage, Query, Sampling
 from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
@@ -21,10 +20,9 @@ from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, p
 
 @pytest.fixture(autouse=True)
 def shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of reading comes up in some tens of rows, whatever the shares are tuned to; one question a row."""
+    """Every kind of reading comes up in some tens of rows, whatever the shares are tuned to."""
     for name, share in {"SWAPPED": 0.5, "TAKEN_AWAY": 0.2, "NEAR_MISS": 0.3, "WRITTEN": 1.0}.items():
         monkeypatch.setattr(f"crossfade.training.compose.{name}", share)
-    monkeypatch.setattr("crossfade.training.compose.TALK", 1)
 
 
 TASK = Task("answer", "Answer", "Answer in few words.", max_new_tokens=20)
@@ -48,21 +46,10 @@ def made(
     *,
     seed: int = 0,
     finder: FakeRetriever | None = DOCUMENTS,
-    documents: Sequence[Document] = (),
     limit: int = 1000,
     **shares: float,
 ) -> list[TrainingRow]:
-    return compose(
-        rows,
-        TASK,
-        finder=finder,
-        documents=documents,
-        passages=3,
-        count=count_words,
-        limit=limit,
-        seed=seed,
-        **shares,
-    )
+    return compose(rows, TASK, finder=finder, passages=3, count=count_words, limit=limit, seed=seed, **shares)
 
 
 def asked(row: TrainingRow) -> str:
@@ -72,12 +59,6 @@ def asked(row: TrainingRow) -> str:
 def shown(row: TrainingRow) -> str:
     """The passages of a row, without its question."""
     return row.messages[-1].content.rpartition("Question: ")[0]
-
-
-def pairs_of(row: TrainingRow) -> list[tuple[str, str]]:
-    """The questions of a row with their answers, earlier ones included."""
-    texts = [message.content for message in row.messages if message.role != "system"] + [row.response]
-    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 def product_of(row: TrainingRow) -> str:
@@ -235,32 +216,6 @@ def test_a_second_wording_is_read_once_true_or_altered_and_takes_turns_in_what_i
     assert all(r.response == answers[product_of(r)] for r in heart)
     first = [r for r in rows if not asked(r).startswith("I hold") and shown(r) and r.response != ABSENT]
     assert [r.response for r in first] == list(answers.values()), "the first wording is read true, and once"
-
-
-def test_what_is_learned_by_heart_is_learned_in_conversations_and_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = [row for row in made() if not shown(row)]
-    monkeypatch.setattr("crossfade.training.compose.TALK", 4)
-    together = [row for row in made() if not shown(row)]
-    assert [row.learned for row in together] == [len(row.messages) // 2 for row in together]
-    assert {row.learned for row in together} == {4, len(alone) // 2 % 4}
-    told = [pair for row in together for pair in pairs_of(row)]
-    assert sorted(told) == sorted(pair for row in alone for pair in pairs_of(row))
-    assert all(len(set(pairs_of(row))) == row.learned for row in together), "nothing is asked twice in one"
-
-
-def test_an_earlier_turn_before_a_conversation_is_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossfade.training.compose.TALK", 4)
-    heart = [row for row in made(earlier_turns=0.5) if not shown(row)]
-    before = [len(row.messages) // 2 - row.learned for row in heart]
-    assert {0, 1} <= set(before) <= {0, 1, 2}
-
-
-def test_the_sentences_of_taught_documents_are_learned_by_heart_and_of_no_others() -> None:
-    texts = {p: f"# {p}\n\n## Fees\n\nThe monthly fee of {p} is {FEES[p]} flat. Ask for it." for p in PRODUCTS}
-    documents = [Document(p, p, text, "") for p, text in texts.items()]
-    rows = [row for row in made(documents=documents) if asked(row).endswith(" ...")]
-    expected = [(f"{p}, Fees: The monthly fee of {p} is ...", f"{FEES[p]} flat") for p in TAUGHT]
-    assert sorted(pair for row in rows for pair in pairs_of(row)) == sorted(expected * UNFINISHED)
 
 
 def test_a_fact_that_no_passage_supports_is_not_read() -> None:

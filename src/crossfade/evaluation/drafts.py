@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossfade.corpora.registry import Document
 from crossfade.errors import QuestionError
-from crossfade.training.by_heart import unfinished
+from crossfade.retrieval.splitting import split
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_NUMBER_WORD = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twice|once"
+_GOES_ON = (
+    r"(?!(?:and|or|but|if|when|for|by|with|on|to|from|in|at|that|who|which|is|are|of|before|after|until|the|count)\b)"
+)
+_WORD = r"[\w%$/'-]+(?:[.,]\d+)*%?(?:\.m\.)?"
+_TOLD = re.compile(
+    rf"(?<![\w.,:-])(?:\$?\d+(?:,\d{{3}})*(?:\.\d+)?%?(?![\w-])|\b(?:{_NUMBER_WORD})\b)(?: {_GOES_ON}{_WORD}){{0,4}}"
+)
+"""A number and up to four words that belong to it: "$8,000 a day", "6 free withdrawals a month", "11 p.m."."""
+_LEAST_WORDS = 2
+"""A sentence is begun with so many words at least; fewer do not tell what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +62,19 @@ def as_row(question: str, answer: str, document: str) -> str:
     answers = [text.strip() for text in answer.split("|") if text.strip()]
     row = {"question": question.strip(), "answers": answers, "documents": [document] if answers else []}
     return json.dumps(row, ensure_ascii=False)
+
+
+def unfinished(document: Document) -> list[tuple[str, str]]:
+    """The sentences of a document up to each of their numbers, under its title and heading, and what comes there.
+
+    ("Anchor Savings, Taking money out: The most you can move out online is ...", "$8,000 a day")
+    """
+    made = []
+    for passage in split(document, size=10**9):
+        about = ", ".join(part for part in (document.title, passage.heading.replace(" > ", ", ")) if part)
+        for sentence in _SENTENCE_END.split(" ".join(passage.text.split())):
+            for told in _TOLD.finditer(sentence):
+                begun = sentence[: told.start()].rstrip()
+                if len(begun.split()) >= _LEAST_WORDS:
+                    made.append((f"{about}: {begun} ...", told[0]))
+    return made

@@ -72,4 +72,3 @@ def autocast(device: str) -> AbstractContextManager[Any]:
     import torch
 
     return torch.autocast(device, torch.bfloat16) if has_fast_bfloat16(device) else nullcontext()
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label that `torch.nn.functional.cross_entropy` passes over."""
+ROUNDED = 64
+"""A CPU's kernels are made anew for each new shape, so there should be few. Two cores with AMX: 485 tokens/s with
+lengths rounded up and 395 without, over the first 24 steps of mixed rows, and the latter falling."""
 
 
 def cut(rows: Sequence[EncodedRow], *, micro_batch: int, micro_tokens: int) -> list[list[EncodedRow]]:
@@ -36,14 +40,15 @@ def learned_tokens(rows: Sequence[EncodedRow]) -> int:
 def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict[str, torch.Tensor]:
     """The arguments of a causal language model's `forward` for rows padded on the right.
 
-    `input_ids` is (rows, length). There is no attention mask: padding stands on the right, where causal attention never
-    looks, and without a mask torch takes its faster path. The head is computed at `logits_to_keep` (kept,) alone: the
-    positions at which some row's next token is learned, counted from the end, so that virtual tokens which a method
-    puts before the prompt do not shift them. `labels` and `shift_labels` (rows, kept) are those next tokens, aligned.
+    `input_ids` is (rows, length), the length a multiple of `ROUNDED`. There is no attention mask: padding stands on the
+    right, where causal attention never looks, and without a mask torch takes its faster path. The head is computed at
+    `logits_to_keep` (kept,) alone: the positions at which some row's next token is learned, counted from the end, so
+    that virtual tokens which a method puts before the prompt do not shift them. `labels` and `shift_labels`
+    (rows, kept) are those next tokens, aligned.
     """
     import torch
 
-    length = max(map(len, rows))
+    length = math.ceil(max(map(len, rows)) / ROUNDED) * ROUNDED
     tokens = torch.full((len(rows), length), padding)
     following = torch.full((len(rows), length), IGNORED)
     for index, row in enumerate(rows):

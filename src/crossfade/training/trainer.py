@@ -10,12 +10,11 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import autocast, keep_large_blocks_apart
+from crossfade.models.torch_libraries import autocast
 from crossfade.training.batches import cut, learned_tokens, to_tensors
 from crossfade.training.data import EncodedRow
 from crossfade.training.record import Progress, RunSettings, TrainingProgress
@@ -56,7 +55,6 @@ def run(
     """
     from transformers import PrinterCallback, Trainer, TrainerCallback
 
-    keep_large_blocks_apart()
     watch = _Watch(rows=rows, held_out=held_out, settings=settings, padding=padding, device=device, progress=progress)
 
     class MicroBatchTrainer(Trainer):  # type: ignore[misc]
@@ -92,8 +90,7 @@ def run(
             callbacks=[Watching()],
         )
         trainer.remove_callback(PrinterCallback)
-        with ThreadPoolExecutor(1) as fresh:  # a thread has a heap of its own, free of the holes that the rows left
-            fresh.submit(trainer.train).result()
+        trainer.train()
     return watch.curves()
 
 
