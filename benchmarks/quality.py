@@ -76,7 +76,7 @@ def answer_scores(report: Report) -> dict[str, Any]:
         scores["hybrid minus rag"] = {}
         for split in splits:
             gaps = [a - b for a, b in zip(right("hybrid", split), right("rag", split), strict=True)]
-            gap = estimate(gaps)
+            gap = estimate(gaps, gaps=True)
             scores["hybrid minus rag"][split] = [round(value, 3) for value in (gap.mean, gap.low, gap.high)]
     return scores
 

@@ -111,6 +111,7 @@ def test_a_mode_against_itself_is_no_difference_that_questions_could_settle() ->
     scores = [1.0, 0.0, 1.0, 1.0]
     (found,) = differences({"a": scores, "b": scores})
     assert (found.estimate.mean, found.gained, found.lost, found.p, found.more) == (0, 0, 0, 1, None)
+    assert (found.estimate.low, found.estimate.high) == (0, 0)
     assert named({"a": scores, "b": scores}) == ["a", "b"]
 
 

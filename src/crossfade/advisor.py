@@ -18,8 +18,8 @@ from crossfade.types import mode_name, mode_switches
 
 FEW_QUESTIONS = 50
 """Below so many questions an interval is some 25 points wide."""
-MUCH = 0.4
-"""The share of a mode's errors from which on one cause is the first to mend."""
+FEW_OF_A_KIND, MUCH = 3, 0.4
+"""How many errors of one cause are worth a step: the commonest cause from so many on, others from this share on."""
 EXAMPLES = 200
 """So many examples an adapter wants to begin with; measured here, more keep paying."""
 ALIKE = 1.1
@@ -208,6 +208,7 @@ def _steps(
     causes = dict(figures["causes"])
     wrong = sum(causes.values())
     steps = []
+    tuned_further = "the adapter further" if (mode_switches(figures["column"]["mode"]) or (False,))[0] else "an adapter"
     if failed := sum(m["failed"] for m in modes.values()):
         steps.append(f"{failed} answers failed and are left out: read why, and run again; the rest is kept.")
     if more := [p["more"] for p in pairs if chosen in (p["first"], p["second"]) and p["second"] in best and p["more"]]:
@@ -216,14 +217,14 @@ def _steps(
         steps.append(f"Add {FEW_QUESTIONS - n} questions: {n} leave an interval of {_width(figures['right'])} points.")
     advice = {
         "not retrieved": "mend the documents, their headings, or how many passages are shown, before you tune",
-        "not used": "train an adapter on questions with passages that help and passages that do not",
+        "not used": f"train {tuned_further} on questions with passages that help and passages that do not",
         "invented": "train on questions whose answer is absent, and turn RAG on where documents have the answer",
         "refused": "train on more questions whose answer is in the passages",
         "format": "enforce the schema, or train on more examples of the form",
         "wrong": "read them: labels and fields that are mixed up want examples that differ by nothing else",
     }
-    for cause, count in sorted(causes.items(), key=lambda item: -item[1]):
-        if wrong and count >= max(2, MUCH * wrong) and cause in advice:
+    for place, (cause, count) in enumerate(sorted(causes.items(), key=lambda item: -item[1])):
+        if cause in advice and count >= (FEW_OF_A_KIND if place == 0 else max(FEW_OF_A_KIND, MUCH * wrong)):
             steps.append(f"{count} of {wrong} failures were {_called(cause)}: {advice[cause]}.")
     tuned = any((mode_switches(m["column"]["mode"]) or (0, 0, 0))[0] for m in modes.values())
     gained = [p for p in pairs if _is_icl_gain(modes, p)]

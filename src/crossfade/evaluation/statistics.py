@@ -57,16 +57,19 @@ class Difference:
         return self.adjusted < 1 - LEVEL and (self.estimate.low > 0 or self.estimate.high < 0)
 
 
-def estimate(scores: Sequence[float], clusters: Sequence[str] | None = None, *, seed: int = 0) -> Estimate:
+def estimate(
+    scores: Sequence[float], clusters: Sequence[str] | None = None, *, seed: int = 0, gaps: bool = False
+) -> Estimate:
     """The mean of scores and its interval by the percentile bootstrap (Efron 1979), whole clusters drawn.
 
-    Raises ValueError for no score.
+    Scores that are all 0 or all 1 have Wilson's interval (1927), for drawn from themselves they would look certain;
+    `gaps` between two modes do not: no gap at all is none. Raises ValueError for no score.
     """
     values = np.asarray(scores, dtype=float)
     if not len(values):
         raise ValueError("there is no score to estimate a mean from")
-    if len(set(values.tolist())) == 1 and values[0] in (0.0, 1.0):
-        from scipy.stats import binomtest  # drawn from itself, all or nothing looks certain: Wilson's interval (1927)
+    if not gaps and len(set(values.tolist())) == 1 and values[0] in (0.0, 1.0):
+        from scipy.stats import binomtest
 
         exact = binomtest(int(values.sum()), len(values)).proportion_ci(LEVEL, method="wilson")
         return Estimate(float(values[0]), float(exact.low), float(exact.high), len(values))
@@ -147,7 +150,7 @@ def differences(
         told = Difference(
             first=first,
             second=second,
-            estimate=estimate(list(gaps), clusters, seed=seed),
+            estimate=estimate(list(gaps), clusters, seed=seed, gaps=True),
             gained=gained,
             lost=lost,
             p=p,

@@ -19,7 +19,7 @@ from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles, read_ad
 from crossfade.adapters.swap import put, workplace
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import require_training_libraries
+from crossfade.models.torch_libraries import quiet_libraries, require_training_libraries
 from crossfade.training.compose import Finder, compose
 from crossfade.training.record import LoraSettings, Progress, TrainingRecord
 from crossfade.types import Message
@@ -69,6 +69,7 @@ def train_adapter(
     where another process makes the same one.
     """
     require_training_libraries()
+    quiet_libraries()
     from crossfade.training.lora import train_lora
 
     check_order(order)
