@@ -94,6 +94,10 @@ def test_noise_is_no_rule_that_is_settled_on_the_other_half() -> None:
     assert not judged.difference.settled
 
 
+def test_few_questions_make_no_rule() -> None:
+    assert report(planted=True, count=20).auto is None
+
+
 def test_without_scored_questions_there_is_nothing_to_judge() -> None:
     columns = (Column("base", "base"), Column("rag", "rag"))
     run = Run((EvalQuestion("q", "?", 1),), columns, {"base": (Result("x"),), "rag": (Result("x"),)}, 0, 1.0)

@@ -48,6 +48,10 @@ def test_all_right_is_not_certain() -> None:
     few, many = estimate([1.0] * 5), estimate([1.0] * 500)
     assert few.low < 0.6 < many.low < few.high == pytest.approx(1.0)
     assert estimate([0.0] * 5).high == pytest.approx(1 - few.low)
+    lost = estimate([-1.0] * 5, gaps=True)
+    assert (lost.low, lost.high) == (pytest.approx(-1.0), pytest.approx(-few.low))
+    none = estimate([0.0] * 5, gaps=True)
+    assert (none.low, none.high) == (0.0, 0.0)
 
 
 def test_large_sets_are_drawn_in_parts() -> None:

@@ -154,7 +154,7 @@ def test_drafts_are_accepted_mended_or_thrown_away(open_page: Callable[..., Any]
 def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve("--delay", "0.001"))
     assert not page.page.locator("#switch-auto").is_visible()
-    rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(12)]
+    rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(60)]
     evaluate(page, "\n".join(map(json.dumps, rows)))
     page.page.wait_for_selector("iframe.cf-report")
     page.page.get_by_role("tab", name="Chat").click()

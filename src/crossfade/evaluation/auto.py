@@ -19,6 +19,8 @@ from crossfade.evaluation.statistics import Difference, differences
 
 CUTS = 9
 """Thresholds that are tried for each sign: the deciles."""
+FEWEST = 15
+"""Questions that each half must have: from fewer a rule is chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,12 @@ def fit(signs: Sequence[Signs], right: Mapping[str, Sequence[float]], tokens: Ma
 def judge(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | None]]) -> Judged | None:
     """Fit a rule on one half of a report's questions and judge it on the other.
 
-    `grid` has a cell for each question by column. None where a half has no question that every column scored.
+    `grid` has a cell for each question by column. None where a half has fewer than FEWEST questions that every column
+    scored.
     """
     rows = _rows(questions, grid)
     halves = [[row for row in rows if _half(row[0]) == side] for side in (0, 1)]
-    if not all(halves):
+    if min(map(len, halves)) < FEWEST:
         return None
     names = list(grid)
 

@@ -62,17 +62,19 @@ def estimate(
 ) -> Estimate:
     """The mean of scores and its interval by the percentile bootstrap (Efron 1979), whole clusters drawn.
 
-    Scores that are all 0 or all 1 have Wilson's interval (1927), for drawn from themselves they would look certain;
-    `gaps` between two modes do not: no gap at all is none. Raises ValueError for no score.
+    Scores that are all 0 or all 1 have Wilson's interval (1927), for drawn from themselves they would look certain; of
+    `gaps` between two modes so have those that are all 1 or all -1. Raises ValueError for no score.
     """
     values = np.asarray(scores, dtype=float)
     if not len(values):
         raise ValueError("there is no score to estimate a mean from")
-    if not gaps and len(set(values.tolist())) == 1 and values[0] in (0.0, 1.0):
+    if len(set(values.tolist())) == 1 and abs(values[0]) in ((1.0,) if gaps else (0.0, 1.0)):
         from scipy.stats import binomtest
 
-        exact = binomtest(int(values.sum()), len(values)).proportion_ci(LEVEL, method="wilson")
-        return Estimate(float(values[0]), float(exact.low), float(exact.high), len(values))
+        one = float(values[0])
+        ones = binomtest(len(values) if one else 0, len(values)).proportion_ci(LEVEL, method="wilson")
+        low, high = sorted((ones.low, ones.high)) if one >= 0 else sorted((-ones.low, -ones.high))
+        return Estimate(one, float(low), float(high), len(values))
     low, high = np.quantile(bootstrap_means(values, clusters, seed=seed), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
