@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from crossfade.advisor import Advice, advise
+from crossfade.advisor.advice import Advice
+from crossfade.advisor.advise import advise
+from crossfade.advisor.interview import INTERVIEW, check_answers
 from crossfade.errors import QuestionError
 from crossfade.evaluation.export import to_json
-from crossfade.interview import INTERVIEW, check_answers
 from report_kit import report_of
 
 Scores = Mapping[str, float]

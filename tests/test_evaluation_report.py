@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crossfade.advisor import advise
+from crossfade.advisor.advise import advise
 from crossfade.errors import SettingsError
 from crossfade.evaluation.export import EXPORTS, by_quality, pair_line, to_csv, to_html, to_json, to_markdown
 from crossfade.evaluation.prices import Prices, read_prices

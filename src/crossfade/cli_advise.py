@@ -14,7 +14,7 @@ from crossfade.errors import QuestionError
 from crossfade.terminal import print_json, say, tell
 
 if TYPE_CHECKING:
-    from crossfade.advisor import Advice
+    from crossfade.advisor.advice import Advice
     from crossfade.evaluation.automatic import Automatic
     from crossfade.types import Query
 
@@ -32,8 +32,8 @@ def advise(
 
     On a terminal, and without --answers, --answer and --json, the questions are asked one by one; Enter skips one.
     """
-    from crossfade.advisor import advise as advise_
-    from crossfade.interview import INTERVIEW
+    from crossfade.advisor.advise import advise as advise_
+    from crossfade.advisor.interview import INTERVIEW
 
     if questions:
         if as_json:
@@ -112,7 +112,7 @@ def _answers(path: Path | None, pairs: list[str]) -> dict[str, str]:
 
 def _ask() -> dict[str, str]:
     """Ask the nine questions on a terminal; Enter skips one."""
-    from crossfade.interview import INTERVIEW
+    from crossfade.advisor.interview import INTERVIEW
 
     given = {}
     for number, question in enumerate(INTERVIEW, start=1):

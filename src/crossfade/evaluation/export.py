@@ -11,7 +11,8 @@ from importlib.resources import files
 from typing import Any
 
 from crossfade.evaluation.auto import SIGNS, Judged
-from crossfade.evaluation.report import Effect, ModeFigures, Report, as_json
+from crossfade.evaluation.figures import ModeFigures
+from crossfade.evaluation.report import Effect, Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.statistics import Difference, Estimate
 

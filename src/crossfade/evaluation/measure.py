@@ -16,7 +16,7 @@ from crossfade.evaluation.results import Store, key_of
 from crossfade.evaluation.run import Column, RunProgress, run
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
-from crossfade.types import Blend, Query, Sampling, mode_switches
+from crossfade.types import Blend, Query, Sampling
 
 
 def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
@@ -24,8 +24,7 @@ def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
     columns = []
     blends = list(dict.fromkeys(blends))
     for mode in dict.fromkeys(part.strip().lower() for part in modes if part.strip()):
-        switches = mode_switches(mode)
-        if not switches or not switches[0]:
+        if not Column(mode, mode).switches[0]:
             columns.append(Column(mode, mode))
             continue
         for blend in blends or [()]:
@@ -62,13 +61,7 @@ def measure(
 
     With a `judge` its verdicts are a score of their own, checked against `votes`. Raises like `run`.
     """
-    known = {document.name for document in corpus.documents}
-    for question in questions:
-        if unknown := [document for document in question.documents if document not in known]:
-            raise QuestionError(
-                f"{name}, line {question.line}: there is no document {unknown[0]!r} in {corpus.name}. Name it as its "
-                "file is named, without .md."
-            )
+    _check_documents(questions, name=name, corpus=corpus)
     query = Query("", corpus.name, task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
     store = Store(settings.home / "results.sqlite")
     try:
@@ -86,23 +79,7 @@ def measure(
         verdicts, failures = judge_all(judge, made.questions, made.results, store) if judge else ({}, [])
     finally:
         store.close()
-    about = {
-        "title": f"{corpus.title}: {task.title}",
-        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "questions": name,
-        "corpus": corpus.name,
-        "task": task.name,
-        "base": settings.base,
-        "base sha256": pipeline.engine.base_sha256,
-        "engine": type(pipeline.engine).__name__,
-        "documents": key_of(documents=[[d.name, d.sha256] for d in corpus.documents])[:12],
-        "instructions": key_of(instructions=task.instructions)[:12],
-        "adapters": ", ".join(
-            f"{adapter} {pipeline.engine.adapters[adapter][:12]}"
-            for adapter in sorted({adapter for column in columns for adapter, _ in column.blend})
-            if adapter in pipeline.engine.adapters
-        ),
-        "passages and examples": f"{corpus.passages} and {task.examples}",
+    about = _about(pipeline, columns, name=name, corpus=corpus, task=task, settings=settings) | {
         "asked at once": str(at_once),
         "prices": prices.name if prices else "",
         "answers made now": str(made.asked),
@@ -122,3 +99,38 @@ def measure(
         training_seconds=training_seconds,
         verdicts=verdicts,
     )
+
+
+def _check_documents(questions: Sequence[EvalQuestion], *, name: str, corpus: Corpus) -> None:
+    """Raises QuestionError where a gold document is none of the corpus: everything would seem not retrieved."""
+    known = {document.name for document in corpus.documents}
+    for question in questions:
+        if unknown := [document for document in question.documents if document not in known]:
+            raise QuestionError(
+                f"{name}, line {question.line}: there is no document {unknown[0]!r} in {corpus.name}. Name it as its "
+                "file is named, without .md."
+            )
+
+
+def _about(
+    pipeline: Pipeline, columns: Sequence[Column], *, name: str, corpus: Corpus, task: Task, settings: Settings
+) -> dict[str, str]:
+    """What was measured, in words for people; two reports are compared by it."""
+    return {
+        "title": f"{corpus.title}: {task.title}",
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "questions": name,
+        "corpus": corpus.name,
+        "task": task.name,
+        "base": settings.base,
+        "base sha256": pipeline.engine.base_sha256,
+        "engine": type(pipeline.engine).__name__,
+        "documents": key_of(documents=[[d.name, d.sha256] for d in corpus.documents])[:12],
+        "instructions": key_of(instructions=task.instructions)[:12],
+        "adapters": ", ".join(
+            f"{adapter} {pipeline.engine.adapters[adapter][:12]}"
+            for adapter in sorted({adapter for column in columns for adapter, _ in column.blend})
+            if adapter in pipeline.engine.adapters
+        ),
+        "passages and examples": f"{corpus.passages} and {task.examples}",
+    }

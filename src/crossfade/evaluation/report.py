@@ -5,7 +5,6 @@ A report is plain data, made of a run once; the exports and the advisor read not
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
@@ -13,45 +12,18 @@ from typing import Any
 
 from crossfade.corpora.rules import Rules
 from crossfade.evaluation.auto import Judged, judge
+from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of
 from crossfade.evaluation.judge import NAME as JUDGE
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result
-from crossfade.evaluation.run import Column, Run
-from crossfade.evaluation.scoring import Cell, label_scores, score
+from crossfade.evaluation.run import Run
+from crossfade.evaluation.scoring import Cell, score
 from crossfade.evaluation.statistics import Difference, Estimate, differences, estimate, winners
-from crossfade.types import mode_name, mode_switches
+from crossfade.types import mode_name
 
 VERSION = 1
 """Of the report's form in JSON."""
-FEWEST_CLUSTERS = 10
-"""Documents that a set of questions must rest on for whole documents to be drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModeFigures:
-    """What one column scored and cost. `right` is None where no question can be scored.
-
-    `scores` are means with intervals by name, each over the questions to which it applies. Tokens and seconds are means
-    of an answer, failures left out; `machine_seconds` are the seconds shared by those that were asked at once, `money`
-    is for 1,000 answers; `training_seconds` are those of its adapters, once.
-    """
-
-    column: Column
-    right: Estimate | None
-    scores: Mapping[str, Estimate]
-    labels: Mapping[str, float]
-    causes: Mapping[str, int]
-    answered: int
-    failed: int
-    prompt_tokens: float
-    cached_tokens: float | None
-    new_tokens: float
-    seconds_to_first: float
-    seconds: float
-    machine_seconds: float
-    money: float
-    training_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +43,8 @@ class Report:
 
     `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. Modes are
     compared on the questions that all of them answered: `compared` has the share right by column, and `pairs`, `best`
-    and the verdict rest on it. `auto` is
-    the rule that would choose a column for each question, judged; None with one column or too few questions.
+    and the verdict rest on it. `auto` is the rule that would choose a column for each question, judged; None with one
+    column or too few questions.
     """
 
     about: Mapping[str, Any]
@@ -113,7 +85,7 @@ def build_report(
         return Cell(result, scored)
 
     none: list[bool | None] = [None] * len(run.questions)
-    with_rag = {column.name: (mode_switches(column.mode) or (False, False, False))[1] for column in run.columns}
+    with_rag = {column.name: column.switches[1] for column in run.columns}
     grid = {
         name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none), repeat(with_rag[name])))
         for name, results in run.results.items()
@@ -127,10 +99,10 @@ def build_report(
         )
     ]
     right = {name: [float(bool(_cell(cells, n).score.right)) for n in whole] for name, cells in grid.items()}
-    clusters = _clusters([run.questions[n] for n in whole])
+    clusters = clusters_of([run.questions[n] for n in whole])
     pairs = differences(right, clusters) if whole else []
     figures = tuple(
-        _figures(column, run.questions, grid[column.name], labels, prices or Prices(), training_seconds or {})
+        figures_of(column, run.questions, grid[column.name], labels, prices or Prices(), training_seconds or {})
         for column in run.columns
     )
     return Report(
@@ -152,76 +124,11 @@ def _cell(cells: Sequence[Cell | None], number: int) -> Cell:
     return cell
 
 
-def _clusters(questions: Sequence[EvalQuestion]) -> list[str] | None:
-    """The first gold document of each question, or the question alone.
-
-    None where no two share a document, and where the documents are too few to draw from: a bootstrap of one or two
-    would call the figure certain.
-    """
-    names = [q.documents[0] if q.documents else f"\0{q.id}" for q in questions]
-    documents = {q.documents[0] for q in questions if q.documents}
-    return names if len(documents) >= FEWEST_CLUSTERS and len(set(names)) < len(names) else None
-
-
-def _figures(
-    column: Column,
-    questions: Sequence[EvalQuestion],
-    cells: Sequence[Cell | None],
-    labels: Sequence[str],
-    prices: Prices,
-    training: Mapping[str, float],
-) -> ModeFigures:
-    there = [(q, cell) for q, cell in zip(questions, cells, strict=True) if cell]
-    known = [cell for _, cell in there if cell.score.right is not None]
-    scored = [(q, cell) for q, cell in there if cell.score.right is not None and not cell.result.error]
-    good = [cell.result for _, cell in there if not cell.result.error]
-    names = dict.fromkeys(name for _, cell in there for name in cell.score.values)
-
-    def mean_of(name: str) -> Estimate:
-        found = [(q, cell.score.values[name]) for q, cell in there if name in cell.score.values]
-        if name.startswith("breaks "):
-            found = [(q, cell.score.values.get(name, 0.0)) for q, cell in there if not cell.result.error]
-        return estimate([value for _, value in found], _clusters([q for q, _ in found]))
-
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values) if values else 0.0
-
-    cached = [float(r.cached_tokens) for r in good if r.cached_tokens is not None]
-    prompt = mean([float(r.prompt_tokens) for r in good])
-    machine = mean([r.seconds / r.at_once for r in good])
-    new = mean([float(r.new_tokens) for r in good])
-    fine_tuned = (mode_switches(column.mode) or (False,))[0]
-    trained = sum(training.get(name, 0.0) for name, _ in column.blend) if fine_tuned else 0.0
-    money = prices.of(seconds=machine, prompt=prompt, cached=mean(cached), new=new)
-    if prices.spread:
-        money += prices.of(seconds=trained / prices.spread, prompt=0.0, cached=0.0, new=0.0)
-    labelled = [(q, cell.result) for q, cell in there if q.label]
-    return ModeFigures(
-        column=column,
-        right=estimate([float(bool(c.score.right)) for _, c in scored], _clusters([q for q, _ in scored]))
-        if scored
-        else None,
-        scores={name: mean_of(name) for name in names},
-        labels=label_scores(labelled, labels) if labelled else {},
-        causes=dict(Counter(cell.score.cause for cell in known if cell.score.cause).most_common()),
-        answered=len(good),
-        failed=len(there) - len(good),
-        prompt_tokens=prompt,
-        cached_tokens=mean(cached) if cached else None,
-        new_tokens=new,
-        seconds_to_first=mean([r.seconds_to_first for r in good]),
-        seconds=mean([r.seconds for r in good]),
-        machine_seconds=machine,
-        money=1000 * money,
-        training_seconds=trained,
-    )
-
-
 def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect]:
     """Every two columns between which one switch alone is turned on."""
     found = []
     for having in run.columns:
-        switches = mode_switches(having.mode) or (False, False, False)
+        switches = having.switches
         for index, switch in enumerate(("the adapter", "RAG", "ICL")):
             if not switches[index]:
                 continue

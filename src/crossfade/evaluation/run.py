@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from crossfade.errors import CrossfadeError, EngineError
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result, Store, key_of
 from crossfade.pipeline import Pipeline
-from crossfade.types import Blend, Passage, Query, Sampling
+from crossfade.types import Blend, Passage, Query, Sampling, mode_switches
 
 log = logging.getLogger(__name__)
 RETRIES = 1
@@ -38,6 +38,11 @@ class Column:
     name: str
     mode: str
     blend: Blend = ()
+
+    @property
+    def switches(self) -> tuple[bool, bool, bool]:
+        """The mode's switches (fine_tune, rag, icl)."""
+        return mode_switches(self.mode) or (False, False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,51 +125,15 @@ def run(
 
     def answer(column: Column, number: int) -> Result:
         asked = replace(queries[column.name], text=questions[number].text)
-        for attempt in range(RETRIES + 1):
-            try:
-                passages, seconds = shared.passages(asked) if asked.rag else ((), 0.0)
-                found = pipeline.ask(asked, passages=passages)
-                return Result.of(found, seconds_retrieving=seconds, at_once=at_once)
-            except EngineError as error:
-                if attempt == RETRIES:
-                    return Result(error=str(error))
-            except CrossfadeError as error:
-                return Result(error=str(error))
-            except Exception as error:  # one question must not cost the others
-                log.error("a question failed", exc_info=error)
-                return Result(error="Something went wrong inside Crossfade; its log says what.")
-        raise AssertionError
+        return _answer(pipeline, asked, shared, at_once=at_once)
 
-    def tell(column: Column) -> None:
+    for (column, number), result in _finished(todo, answer, at_once=at_once, stop=stop):
+        results[column.name][number] = result
+        made, failed = made + 1, failed + bool(result.error)
+        if not result.error:
+            store.put(keys[column.name, number], result)
         if progress:
             progress(RunProgress(kept + made, len(keys), made, failed, column.name, time.perf_counter() - began))
-
-    waiting = iter(todo)
-    running: dict[Future[Result], tuple[Column, int]] = {}
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            while True:
-                while len(running) < at_once and not stop.is_set() and (item := next(waiting, None)):
-                    running[pool.submit(answer, *item)] = item
-                if not running:
-                    break
-                try:
-                    ended = wait(running, return_when=FIRST_COMPLETED).done
-                except KeyboardInterrupt:
-                    if stop.is_set():
-                        raise
-                    stop.set()  # what is under way is finished and kept; asked for again, it ends at once
-                    continue
-                for future in ended:
-                    column, number = running.pop(future)
-                    result = results[column.name][number] = future.result()
-                    made, failed = made + 1, failed + bool(result.error)
-                    if not result.error:
-                        store.put(keys[column.name, number], result)
-                    tell(column)
-        except BaseException:
-            stop.set()
-            raise
     return Run(
         questions=tuple(questions),
         columns=tuple(columns),
@@ -172,6 +141,50 @@ def run(
         asked=made,
         seconds=time.perf_counter() - began,
     )
+
+
+def _answer(pipeline: Pipeline, query: Query, shared: _Retrieval, *, at_once: int) -> Result:
+    """Ask one question; what fails is a result with its reason."""
+    for attempt in range(RETRIES + 1):
+        try:
+            passages, seconds = shared.passages(query) if query.rag else ((), 0.0)
+            found = pipeline.ask(query, passages=passages)
+            return Result.of(found, seconds_retrieving=seconds, at_once=at_once)
+        except EngineError as error:
+            if attempt == RETRIES:
+                return Result(error=str(error))
+        except CrossfadeError as error:
+            return Result(error=str(error))
+        except Exception as error:  # one question must not cost the others
+            log.error("a question failed", exc_info=error)
+            return Result(error="Something went wrong inside Crossfade; its log says what.")
+    raise AssertionError
+
+
+def _finished(
+    todo: Sequence[tuple[Column, int]], answer: Callable[[Column, int], Result], *, at_once: int, stop: Event
+) -> Iterator[tuple[tuple[Column, int], Result]]:
+    """The results as they come, so many asked at once, in the order of `todo`.
+
+    After `stop` no more are asked, and those under way still come. An interrupt is a stop; a second one ends it.
+    """
+    waiting = iter(todo)
+    running: dict[Future[Result], tuple[Column, int]] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        while True:
+            while len(running) < at_once and not stop.is_set() and (item := next(waiting, None)):
+                running[pool.submit(answer, *item)] = item
+            if not running:
+                return
+            try:
+                ended = wait(running, return_when=FIRST_COMPLETED).done
+            except KeyboardInterrupt:
+                if stop.is_set():
+                    raise
+                stop.set()
+                continue
+            for future in ended:
+                yield running.pop(future), future.result()
 
 
 def settings_of(pipeline: Pipeline, corpus: Corpus, query: Query) -> dict[str, object]:

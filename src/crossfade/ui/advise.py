@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from crossfade.advisor import Advice, advise
-from crossfade.interview import INTERVIEW
+from crossfade.advisor.advice import Advice
+from crossfade.advisor.advise import advise
+from crossfade.advisor.interview import INTERVIEW
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE
 

@@ -1,91 +1,36 @@
-"""Which of fine-tuning, RAG and ICL a person needs: from a report where there is one, else from general experience.
-
-Pure. What was measured goes first: only a mode that nothing was measured to beat is recommended, and among those the
-answers to the nine questions choose, then the cost. Every reason points to a figure of the report or to an answer.
-Without a report the advice is the field's: try ICL first, retrieve facts that are missing or change, train form, skill
-and jargon; and it says that it is no measurement.
-"""
+"""Advice from a report: only what nothing was measured to beat, and of that what the answers and the cost choose."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from crossfade.errors import QuestionError
-from crossfade.interview import check_answers
-from crossfade.types import mode_name, mode_switches
+from crossfade.advisor.advice import EXAMPLES, Advice, Reason, setup_of
+from crossfade.types import mode_switches
 
+Figures = Mapping[str, Mapping[str, Any]]
+"""What each column of a report scored and cost, by its name."""
 FEW_QUESTIONS = 50
 """Below so many questions an interval is some 25 points wide."""
 FEW_OF_A_KIND, MUCH = 3, 0.4
 """How many errors of one cause are worth a step: the commonest cause from so many on, others from this share on."""
-EXAMPLES = 200
-"""So many examples an adapter wants to begin with; measured here, more keep paying."""
 ALIKE = 1.1
 """Costs within so much of the least are taken for the same."""
 PAYS = 0.05
 """A gain of examples in the prompt from which on training is likely to pay."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A sentence and what it rests on: `report`, `answer: KEY`, or `experience`."""
-
-    text: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What to use and why. `mode` is a mode's name, `column` the report's name of it, empty without a report.
-
-    `measured` tells whether a report decided. `setup` is what it takes to have it, `per_thousand` what 1,000 questions
-    cost, `changes` what would change the advice, `steps` what to do next, the most useful first.
-    """
-
-    mode: str
-    column: str
-    measured: bool
-    headline: str
-    reasons: tuple[Reason, ...]
-    setup: str
-    per_thousand: str
-    changes: tuple[str, ...]
-    steps: tuple[str, ...]
-
-
-def advise(report: Mapping[str, Any] | None, answers: Mapping[str, str] | None = None) -> Advice:
-    """Advice from a report as JSON (or None) and the answers by question. Raises QuestionError for a broken one."""
-    given = check_answers(answers or {})
-    if report is None:
-        return _from_experience(given)
-    try:
-        modes = {m["column"]["name"]: m for m in report["modes"] if m["right"]}
-        best = [name for name in report["best"] if name in modes]
-        pairs, effects = list(report["pairs"]), list(report["effects"])
-        if not best:
-            advice = _from_experience(given)
-            step = "Give questions with answers, labels, objects or rules: this report could score none."
-            if modes:
-                step = "Run the evaluation to its end: no question was answered by every mode yet."
-            return replace(advice, steps=(step, *advice.steps))
-        return _from_report(modes, best, pairs, effects, given)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
-
-
-def _from_report(
-    modes: Mapping[str, Mapping[str, Any]],
+def from_report(
+    modes: Figures,
     best: Sequence[str],
     pairs: Sequence[Mapping[str, Any]],
     effects: Sequence[Mapping[str, Any]],
     given: Mapping[str, str],
 ) -> Advice:
+    """Advice from the parts of a report: figures by column, the columns that nothing beats, pairs, effects."""
     chosen, why = _choose(modes, best, given)
     figures = modes[chosen]
-    mode = figures["column"]["mode"]
-    fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
+    fine_tune, rag, icl = _switches(figures)
     right = figures["right"]
     reasons = [Reason(f"{chosen} was right in {_estimate(right)} of {right['n']} questions.", "report")]
     for pair in pairs:
@@ -114,27 +59,25 @@ def _from_report(
     if others:
         headline = f"Use {chosen} for now: it cannot be told from {', '.join(others)}, and {_because(why)}."
     return Advice(
-        mode=mode,
+        mode=figures["column"]["mode"],
         column=chosen,
         measured=True,
         headline=headline,
         reasons=tuple(reasons),
-        setup=_setup(fine_tune, rag, icl, float(figures.get("training_seconds") or 0)),
+        setup=setup_of(fine_tune, rag, icl, float(figures.get("training_seconds") or 0)),
         per_thousand=_per_thousand(figures),
         changes=tuple(_changes(modes, best, pairs, chosen, given)),
         steps=tuple(_steps(modes, best, pairs, chosen, given)),
     )
 
 
-def _choose(
-    modes: Mapping[str, Mapping[str, Any]], best: Sequence[str], given: Mapping[str, str]
-) -> tuple[str, list[Reason]]:
+def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tuple[str, list[Reason]]:
     """One of the modes that nothing beats: by what was answered, then by tokens or seconds; and why."""
     left, why = list(best), list[Reason]()
 
     def keep(wanted: int, on: bool, reason: Reason) -> None:
         nonlocal left
-        kept = [name for name in left if (mode_switches(modes[name]["column"]["mode"]) or (0, 0, 0))[wanted] == on]
+        kept = [name for name in left if _switches(modes[name])[wanted] == on]
         if kept and len(kept) < len(left):
             left = kept
             why.append(reason)
@@ -158,9 +101,14 @@ def _choose(
     return left[0], why
 
 
+def _switches(figures: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    """A column's switches (fine_tune, rag, icl)."""
+    return mode_switches(figures["column"]["mode"]) or (False, False, False)
+
+
 def _switched_on(figures: Mapping[str, Any]) -> int:
     """How many of the three switches a column has on."""
-    return sum(mode_switches(figures["column"]["mode"]) or ())
+    return sum(_switches(figures))
 
 
 def _because(why: Sequence[Reason]) -> str:
@@ -168,7 +116,7 @@ def _because(why: Sequence[Reason]) -> str:
 
 
 def _changes(
-    modes: Mapping[str, Mapping[str, Any]],
+    modes: Figures,
     best: Sequence[str],
     pairs: Sequence[Mapping[str, Any]],
     chosen: str,
@@ -179,13 +127,13 @@ def _changes(
     close = [p for p in pairs if {p["first"], p["second"]} <= set(best) and chosen in (p["first"], p["second"])]
     if more := [p["more"] for p in close if p["more"]]:
         found.append(f"{max(more):,} more questions may name a winner among {', '.join(best)}.")
-    fine_tune, rag, _ = mode_switches(modes[chosen]["column"]["mode"]) or (False, False, False)
+    fine_tune, rag, _ = _switches(modes[chosen])
     for lacks, need, on in (
         (not rag and given.get("sources") == "yes", "sources have to be shown", (1, True)),
         (fine_tune and given.get("skill") == "no", "nobody can look after an adapter", (0, False)),
     ):
         index, wanted = on
-        others = [n for n in modes if (mode_switches(modes[n]["column"]["mode"]) or (0, 0, 0))[index] == wanted]
+        others = [n for n in modes if _switches(modes[n])[index] == wanted]
         if lacks and others:
             other = max(others, key=lambda n: modes[n]["right"]["mean"])
             price = 100 * (modes[chosen]["right"]["mean"] - modes[other]["right"]["mean"])
@@ -196,7 +144,7 @@ def _changes(
 
 
 def _steps(
-    modes: Mapping[str, Mapping[str, Any]],
+    modes: Figures,
     best: Sequence[str],
     pairs: Sequence[Mapping[str, Any]],
     chosen: str,
@@ -208,7 +156,7 @@ def _steps(
     causes = dict(figures["causes"])
     wrong = sum(causes.values())
     steps = []
-    tuned_further = "the adapter further" if (mode_switches(figures["column"]["mode"]) or (False,))[0] else "an adapter"
+    tuned_further = "the adapter further" if _switches(figures)[0] else "an adapter"
     if failed := sum(m["failed"] for m in modes.values()):
         steps.append(f"{failed} answers failed and are left out: read why, and run again; the rest is kept.")
     if more := [p["more"] for p in pairs if chosen in (p["first"], p["second"]) and p["second"] in best and p["more"]]:
@@ -226,7 +174,7 @@ def _steps(
     for place, (cause, count) in enumerate(sorted(causes.items(), key=lambda item: -item[1])):
         if cause in advice and count >= (FEW_OF_A_KIND if place == 0 else max(FEW_OF_A_KIND, MUCH * wrong)):
             steps.append(f"{count} of {wrong} failures were {_called(cause)}: {advice[cause]}.")
-    tuned = any((mode_switches(m["column"]["mode"]) or (0, 0, 0))[0] for m in modes.values())
+    tuned = any(_switches(m)[0] for m in modes.values())
     gained = [p for p in pairs if _is_icl_gain(modes, p)]
     if not tuned:
         if gained:
@@ -237,109 +185,27 @@ def _steps(
             )
         elif given.get("data") == "hundreds" and given.get("skill") != "no":
             steps.append("You have the examples: train an adapter and measure fine-tune and hybrid beside these modes.")
-    measured = {m["column"]["mode"] for m in modes.values()}
-    if "icl" not in measured and not any(name.endswith("icl") for name in measured):
+    if not any(_switches(m)[2] for m in modes.values()):
         steps.append("Measure ICL too: it costs a few examples, and what it gains tells whether tuning can help.")
-    if not any((mode_switches(name) or (0, 0, 0))[1] for name in measured) and given.get("precision") in (
-        "stable",
-        "changing",
-    ):
+    needs_facts = given.get("precision") in ("stable", "changing")
+    if needs_facts and not any(_switches(m)[1] for m in modes.values()):
         steps.append("Measure RAG: the facts that you need are in documents, and no mode here was given any.")
     if not steps:
         steps.append("Serve it, keep the questions, and run them again whenever documents, adapter or base change.")
     return steps
 
 
-def _is_icl_gain(modes: Mapping[str, Mapping[str, Any]], pair: Mapping[str, Any]) -> bool:
+def _is_icl_gain(modes: Figures, pair: Mapping[str, Any]) -> bool:
     """Whether a pair shows that examples alone were turned on and gained."""
-    first, second = (mode_switches(modes[pair[side]]["column"]["mode"]) for side in ("first", "second"))
-    if not first or not second or pair["estimate"]["mean"] < PAYS or not pair["settled"]:
-        return False
-    return first[:2] == second[:2] and first[2] and not second[2]
+    first, second = (_switches(modes[pair[side]]) for side in ("first", "second"))
+    alone = first[:2] == second[:2] and first[2] and not second[2]
+    return alone and bool(pair["settled"]) and pair["estimate"]["mean"] >= PAYS
 
 
 def _called(cause: str) -> str:
     return {"format": "of the wrong form", "wrong": "a wrong label or field", "refused": "refused wrongly"}.get(
         cause, cause
     )
-
-
-def _from_experience(given: Mapping[str, str]) -> Advice:
-    """The field's advice by the nine answers alone."""
-    reasons: list[Reason] = []
-
-    def because(text: str, key: str) -> bool:
-        reasons.append(Reason(text, f"answer: {key}" if key else "experience"))
-        return True
-
-    rag = False
-    if given.get("precision") == "changing":
-        rag = because(
-            "Facts that change belong in documents: an index is refreshed, an adapter trained anew.", "precision"
-        )
-    elif given.get("precision") == "stable":
-        rag = because("Facts that the model never saw are found in documents.", "precision")
-    if given.get("sources") in ("some", "yes"):
-        rag = because("Only passages can be shown as sources.", "sources")
-    wants_form = given.get("form") == "yes" or given.get("edge_cases") == "yes" or given.get("instructions") == "yes"
-    can_train = given.get("data") == "hundreds" and given.get("skill") != "no" and given.get("rollout") != "hours"
-    fine_tune = False
-    if wants_form or (given.get("cost") == "many" and can_train):
-        key = next((k for k in ("form", "edge_cases", "instructions") if given.get(k) == "yes"), "cost")
-        if can_train:
-            text = {
-                "form": "Form is what training teaches best.",
-                "edge_cases": "Cases that no prompt mends can be shown in training.",
-                "instructions": "What has to be kept each time is trained, not asked for.",
-                "cost": "A trained model needs no examples in the prompt: each question is cheaper.",
-            }[key]
-            fine_tune = because(text, key)
-    icl = not fine_tune
-    if icl and wants_form:
-        blocked = (
-            ("data", "There are too few examples to train on; as many as fit go into the prompt.")
-            if given.get("data") in (None, "none", "tens")
-            else ("skill", "Nobody can look after an adapter; examples in the prompt are changed by anyone.")
-            if given.get("skill") == "no"
-            else ("rollout", "It has to work within hours; examples in the prompt do.")
-        )
-        because(blocked[1], blocked[0])
-    elif icl:
-        because("Try ICL first: examples cost least, and what they gain tells whether tuning can help.", "")
-    if icl and given.get("data") == "none":
-        icl = False
-    mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-    steps = [
-        "Collect 50 questions with accepted answers and run crossfade eval: this advice is general experience, no "
-        "measurement."
-    ]
-    if given.get("data") == "none":
-        steps.append("Write five worked examples: they turn ICL on, the cheapest remedy there is.")
-    if given.get("data") in ("none", "tens"):
-        steps.append(f"Collect examples: from {EXAMPLES} on an adapter is worth a try.")
-    return Advice(
-        mode=mode,
-        column="",
-        measured=False,
-        headline=f"Start with {mode}, and measure. This is general experience: nothing was measured on your questions.",
-        reasons=tuple(reasons),
-        setup=_setup(fine_tune, rag, icl, 0.0),
-        per_thousand="Not known before it is measured.",
-        changes=("A measurement on your own questions, whatever it shows.",),
-        steps=tuple(steps),
-    )
-
-
-def _setup(fine_tune: bool, rag: bool, icl: bool, training_seconds: float) -> str:
-    parts = []
-    if fine_tune:
-        took = f", which took {training_seconds / 60:.0f} minutes" if training_seconds else ""
-        parts.append(f"an adapter: examples and a training{took}, again when the task changes")
-    if rag:
-        parts.append("documents and an index, refreshed when they change")
-    if icl:
-        parts.append("some worked examples")
-    return f"It takes {'; '.join(parts)}." if parts else "It takes nothing but the model."
 
 
 def _per_thousand(figures: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""What a person needs, with reasons. Pure: reads a report as JSON and nine answers."""

@@ -1,0 +1,35 @@
+"""What several commands share: options that mean the same everywhere, and a startup that tells its progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossfade.settings import Settings
+from crossfade.terminal import tell
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Base = Annotated[
+    str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo[/file.gguf].")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, llama.cpp or transformers.")]
+
+
+@contextmanager
+def started(base: str = "", engine: str = "") -> Iterator[Startup]:
+    """A startup that tells its progress on a terminal; its engine is closed on leaving."""
+    from crossfade.startup import Startup
+
+    startup = Startup(Settings.from_environment().asked_for(base, engine), report=tell if sys.stderr.isatty() else None)
+    try:
+        yield startup
+    finally:
+        if startup.pipeline is not None:
+            startup.pipeline.engine.close()
