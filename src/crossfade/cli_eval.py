@@ -1,4 +1,4 @@
-"""`crossfade eval`: every mode on a person's own questions, with a report; and the comparison of two reports."""
+"""`crossfade eval`: every mode on a person's own questions, with a report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossfade.cli_common import AsJson, Base, EngineName
 from crossfade.engines.requests import check_blend
 from crossfade.errors import QuestionError, SettingsError
 from crossfade.settings import Settings
@@ -54,9 +55,9 @@ def evaluate(
     votes: Annotated[
         Path | None, typer.Option("--votes", help="JSONL of id, mode, right: to check the judge by.")
     ] = None,
-    base: Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo.")] = "",
-    engine: Annotated[str, typer.Option("--engine", help="auto, llama.cpp or transformers.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    base: Base = "",
+    engine: EngineName = "",
+    as_json: AsJson = False,
 ) -> None:
     """Measure modes on your own questions and say which is best, by how much, and how sure that is."""
     from crossfade.compare import query_in_mode
