@@ -1,0 +1,182 @@
+"""Laws of the forms: what is guessed, that a person's word wins, and that every form gives the same example."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from crossfade.errors import TrainingError
+from crossfade.training.forms import FORMS, Example, Mapping, to_examples
+from crossfade.training.guess import guess
+from crossfade.training.table import Broken, Record, Table
+from crossfade.types import Message
+
+USER, ASSISTANT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}
+
+
+def table(*rows: dict[str, Any], broken: tuple[Broken, ...] = ()) -> Table:
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Table("rows.jsonl", tuple(Record(n, row) for n, row in enumerate(rows, start=1)), broken, columns)
+
+
+def examples(*rows: dict[str, Any], **said: str) -> tuple[Example, ...]:
+    found = table(*rows)
+    made, broken = to_examples(found, guess(found, **said))
+    assert not broken
+    return made
+
+
+def why(row: dict[str, Any], mapping: Mapping) -> str:
+    made, broken = to_examples(table(row), mapping)
+    assert (made, len(broken)) == ((), 1)
+    return broken[0].why
+
+
+SAME = [
+    ("pair", {"prompt": "Hi", "response": "Hello."}),
+    ("pair", {"question": "Hi", "answer": "Hello.", "documents": []}),
+    ("pair", {"input": "Hi", "output": "Hello."}),
+    ("pair", {"instruction": "Hi", "output": "Hello."}),
+    ("pair", {"Message": " Hi ", "Ticket": "Hello."}),
+    ("pair", {"prompt": "Hi", "completion": "Hello."}),
+    ("pair", {"text": "Hi", "whatever": "Hello."}),
+    ("messages", {"messages": [USER, ASSISTANT]}),
+    ("messages", {"messages": [USER, ASSISTANT, {"role": "user", "content": "Bye"}]}),
+    ("messages", {"id": 7, "chat": '[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]'}),
+    ("messages", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, ASSISTANT]}),
+    ("alpaca", {"instruction": "Hi", "input": "", "output": "Hello."}),
+    ("alpaca", {"instruction": "Hi", "context": None, "response": "Hello.", "category": "x"}),
+    ("sharegpt", {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]}),
+]
+
+
+@pytest.mark.parametrize(("form", "row"), SAME)
+def test_every_form_is_guessed_and_gives_the_same_example(form: str, row: dict[str, Any]) -> None:
+    assert guess(table(row)).form == form
+    (example,) = examples(row)
+    assert example.row.messages == (Message("user", "Hi"),)
+    assert (example.line, example.row.response, example.asked) == (1, "Hello.", "Hi")
+
+
+@pytest.mark.parametrize(("form", "row"), SAME)
+def test_instructions_are_the_system_message_of_every_form(form: str, row: dict[str, Any]) -> None:
+    (example,) = examples(row, instructions="Be kind.")
+    assert example.row.messages == (Message("system", "Be kind."), Message("user", "Hi"))
+    assert example.asked == "Hi"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "response": "Hello.", "system": "Be brief."},
+        {"instruction": "Hi", "input": "", "output": "Hello.", "system_prompt": "Be brief."},
+        {"messages": [{"role": "system", "content": "Be brief."}, USER, ASSISTANT]},
+        {"messages": [{"role": "developer", "content": "Be brief."}, USER, ASSISTANT]},
+    ],
+)
+def test_a_row_s_own_system_message_wins(row: dict[str, Any]) -> None:
+    (example,) = examples(row, instructions="Be kind.")
+    assert example.row.messages == (Message("system", "Be brief."), Message("user", "Hi"))
+
+
+def test_the_last_answer_is_learned_and_the_turns_before_it_are_its_prompt() -> None:
+    turns = [USER, ASSISTANT, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "Bye."}]
+    (example,) = examples({"messages": turns})
+    assert [m.role for m in example.row.messages] == ["user", "assistant", "user"]
+    assert example.row.response == "Bye."
+
+
+def test_alpaca_s_input_follows_its_instruction() -> None:
+    (example,) = examples({"instruction": "Translate.", "input": "chat", "output": "cat"})
+    assert example.row.messages[-1].content == "Translate.\n\nchat"
+
+
+def test_labels_are_asked_for_with_all_of_them_written_out() -> None:
+    rows = [{"text": "Up", "label": "good"}, {"text": "Down", "label": "bad"}, {"text": "Flat", "label": 0}]
+    made = examples(*rows)
+    assert guess(table(*rows)).form == "label"
+    assert made[0].row.messages[-1].content == "Classify this text as 0, bad or good.\n\nUp"
+    assert [example.row.response for example in made] == ["good", "bad", "0"]
+    assert made[0].asked == "Up", "the template is no part of what a row itself says"
+
+
+def test_a_template_of_one_s_own_makes_labels_of_any_columns() -> None:
+    (example,) = examples(
+        {"a": "Up {x}", "b": "good"}, prompt="a", response="b", template="Mood of {text}? Say it: {text}"
+    )
+    assert example.row.messages[-1].content == "Mood of Up {x}? Say it: Up {x}"
+
+
+def test_a_response_that_is_no_text_is_json_in_one_order_of_keys() -> None:
+    made = examples(
+        {"message": "m", "ticket": {"b": 1, "a": {"d": None, "c": "é"}}},
+        {"message": "n", "ticket": {"a": {"c": "é", "d": None}, "b": 1}},
+    )
+    assert {example.row.response for example in made} == {'{"a": {"c": "é", "d": null}, "b": 1}'}
+
+
+def test_what_a_person_says_wins_over_the_guess() -> None:
+    row = {"prompt": "a", "response": "b", "other": "c", "label": "d"}
+    assert guess(table(row), response="other").columns() == {"prompt": "prompt", "response": "other"}
+    assert guess(table(row), prompt="other").columns() == {"prompt": "other", "response": "response"}
+    assert guess(table(row), form="label", prompt="prompt").response == "label"
+    mapping = replace(guess(table(row)), prompt="response", response="prompt")
+    assert to_examples(table(row), mapping)[0][0].row.response == "a"
+
+
+PAIR = Mapping(form="pair", prompt="p", response="r")
+CHAT = Mapping(form="messages", prompt="m")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "row", "told"),
+    [
+        (PAIR, {"p": "", "r": "b"}, "p is empty"),
+        (PAIR, {"p": "a", "r": " \n"}, "r is empty"),
+        (PAIR, {"p": "a", "r": None}, "r is empty"),
+        (CHAT, {"m": "text"}, "not a list of turns"),
+        (CHAT, {"m": 7}, "not a list of turns"),
+        (CHAT, {"m": []}, "no answer of an assistant"),
+        (CHAT, {"m": [USER]}, "no answer of an assistant"),
+        (CHAT, {"m": [ASSISTANT]}, "no question before the answer"),
+        (CHAT, {"m": ["Hi"]}, "turn 1 has no role"),
+        (CHAT, {"m": [USER, {"role": "tool", "content": "x"}, ASSISTANT]}, "turn 2 is by 'tool'; allowed are system"),
+        (CHAT, {"m": [USER, {"role": "assistant", "content": None}]}, "turn 2 has no text"),
+        (CHAT, {"m": [USER, {"role": "assistant", "content": 7}]}, "turn 2 is no text"),
+        (CHAT, {"m": [{"role": "user", "content": [{"type": "image_url"}]}, ASSISTANT]}, "text alone can be learned"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_listed_with_why(mapping: Mapping, row: dict[str, Any], told: str) -> None:
+    assert told in why(row, mapping)
+
+
+def test_rows_that_cannot_be_used_are_listed_by_line_and_none_is_lost() -> None:
+    found = table({"p": "a", "r": "b"}, {"p": "a"}, {"p": "c", "r": "d"}, broken=(Broken(9, "not JSON"),))
+    made, broken = to_examples(found, PAIR)
+    assert [example.line for example in made] == [1, 3]
+    assert broken == (Broken(2, "there is no r"), Broken(9, "not JSON"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"prompt": "promt"}, r"no column 'promt' for the prompt\. It has question, answer; name one"),
+        ({"response": "x"}, "no column 'x' for the response"),
+        ({"form": "chat"}, f"Unknown form 'chat'. Known: {', '.join(FORMS)}"),
+        ({"form": "messages"}, "column of the prompt cannot be guessed"),
+        ({"form": "label"}, "cannot be guessed"),
+        ({"template": "Mood?", "prompt": "question", "response": "answer"}, r"'Mood\?' has no \{text\}"),
+    ],
+)
+def test_what_does_not_fit_the_columns_is_an_error_that_names_them(said: dict[str, str], told: str) -> None:
+    with pytest.raises(TrainingError, match=told):
+        guess(table({"question": "a", "answer": "b"}), **said)
+
+
+def test_columns_that_nobody_can_guess_are_named() -> None:
+    with pytest.raises(TrainingError, match=r"prompt cannot be guessed\. It has a, b, c; say which"):
+        guess(table({"a": "1", "b": "2", "c": "3"}))
+    with pytest.raises(TrainingError, match="response cannot be guessed"):
+        guess(table({"question": "1"}))
