@@ -20,7 +20,7 @@ from crossfade.cli_ask import ask, compare
 from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
-from crossfade.cli_train import build, train
+from crossfade.cli_train import build, train_app
 from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say
@@ -144,7 +144,7 @@ def _options(
     """Fine-tune, retrieve, or prompt? Ask one question in every mode, and train adapters from your own data."""
 
 
-app.command()(train)
+app.add_typer(train_app, name="train")
 app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)

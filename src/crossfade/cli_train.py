@@ -1,88 +1,191 @@
-"""`crossfade train`, from rows to an adapter, and `crossfade adapters build`, the shipped ones for another base."""
+"""`crossfade train`, from rows to an adapter, its runs, and `crossfade adapters build`, the shipped ones for another
+base."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossfade.cli_common import AsJson
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
-from crossfade.terminal import Bar, print_json, tell
+from crossfade.terminal import Bar, print_json, say, tell
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
     from crossfade.training.adapter import Order
+    from crossfade.training.record import RunSettings
+    from crossfade.training.rows import Source
+    from crossfade.training.run_folder import RunFolder
+
+train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="JSONL, JSON, CSV or Parquet: prompt and response, chats, Alpaca, or text and label."),
+]
+MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Draw so many of the rows; 0 takes all.")]
+BaseToTrain = Annotated[str, typer.Option("--base", help="The base model to train on.")]
+Preset = Annotated[str, typer.Option("--preset", help="quick, balanced or thorough: epochs, and when to stop.")]
+Form = Annotated[str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed.")]
+PromptColumn = Annotated[
+    str, typer.Option("--prompt-column", help="The column of the prompt, text or messages; guessed.")
+]
+ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
+Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
+Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0)]
 
 
+@train_app.callback(invoke_without_command=True)
 def train(
-    data: Annotated[Path, typer.Option("--data", help="JSONL rows: question and answer, or message and ticket.")],
-    name: Annotated[str, typer.Option("--name", help="The new adapter's name.")],
-    corpus: Annotated[str, typer.Option("--corpus", help="The corpus whose task and documents are used.")] = "tidewell",
+    context: typer.Context,
+    data: Data = None,
+    name: Annotated[str, typer.Option("--name", help="The new adapter's name.")] = "",
+    method: Annotated[str, typer.Option("--method", help="lora, qlora, adalora, p-tuning, freeze or full.")] = "lora",
+    preset: Preset = "",
+    corpus: Annotated[str, typer.Option("--corpus", help="The corpus whose task the rows answer to.")] = "",
     task: Annotated[str, typer.Option("--task", help="Whose instructions the rows are answers to.")] = "",
     purpose: Annotated[str, typer.Option("--purpose", help="One line for people.")] = "",
+    form: Form = "",
+    prompt_column: PromptColumn = "",
+    response_column: ResponseColumn = "",
+    template: Template = "",
+    instructions: Instructions = "",
     out: Annotated[Path | None, typer.Option("--out", help="Where the adapter's folder goes.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, max=1000)] = 1,
-    learning_rate: Annotated[float, typer.Option(min=1e-7, max=0.1)] = 5e-4,
-    rank: Annotated[int, typer.Option(min=1, max=512)] = 8,
-    batch: Annotated[int, typer.Option(min=1, max=4096, help="Rows of one optimizer step.")] = 16,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are left out and listed.")] = 1024,
-    max_rows: Annotated[int, typer.Option(min=0, help="Draw so many of the rows; 0 takes all.")] = 0,
-    earlier_turns: Annotated[float, typer.Option(min=0, max=1, help="The share asked after other questions.")] = 0.0,
-    shuffled: Annotated[float, typer.Option(min=0, max=1, help="The share whose passages are in another order.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
+    epochs: Epochs = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", min=1e-7, max=0.1)] = None,
+    rank: Annotated[int | None, typer.Option("--rank", min=1, max=512, help="Of LoRA, QLoRA and AdaLoRA.")] = None,
+    layers: Annotated[str, typer.Option("--layers", help="Of Freeze: blocks such as -1,-2.")] = "",
+    virtual_tokens: Annotated[int | None, typer.Option("--virtual-tokens", min=1, help="Of P-Tuning.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, max=4096, help="Rows of one optimizer step.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=8, help="Longer rows are left out.")] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", min=0, help="Stop after so many measurements without a better one.")
+    ] = None,
+    max_rows: MaxRows = 0,
+    earlier_turns: Annotated[
+        float, typer.Option("--earlier-turns", min=0, max=1, help="Of a task: the share asked after other questions.")
+    ] = 0.0,
+    shuffled: Annotated[
+        float, typer.Option("--shuffled", min=0, max=1, help="Of a task: the share with passages in another order.")
+    ] = 0.0,
+    seed: Seed = None,
+    base: BaseToTrain = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the folder and the card as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Train a LoRA adapter on the base, from rows of a corpus's task. Needs the extra `train`."""
+    """Train an adapter on the base. Rows are your own, or with --task those of a corpus. Needs the extra `train`."""
+    if context.invoked_subcommand:
+        return
+    if data is None or not name:
+        raise typer.BadParameter("Give your rows with --data and the new adapter's name with --name.", context)
     from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
 
     require_training_libraries()
     from crossfade.training.adapter import Order
-    from crossfade.training.record import LoraSettings
+    from crossfade.training.methods import SERVED
 
     settings = Settings.from_environment()
     settings = settings.with_base(base) if base else settings
-    if not data.is_file():
-        raise TrainingError(f"There is no file {data}. Give a JSONL file with --data.")
     startup = Startup(settings)
-    found = startup.corpus(corpus)
-    chosen = found.task(task)
+    changes = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "rank": rank,
+        "layers": _layers(layers),
+        "virtual_tokens": virtual_tokens,
+        "batch": batch,
+        "max_tokens": max_tokens,
+        "patience": patience,
+        "seed": seed,
+    }
+    run_settings = run_settings_of(method, preset, changes)
+    source: Source
+    if corpus or task:
+        from crossfade.training.rows import TaskData
+
+        _check_file(data)
+        found = startup.corpus(corpus or "tidewell")
+        chosen = found.task(task)
+        purpose = purpose or chosen.title
+        source = TaskData(data, found, chosen, max_rows=max_rows, earlier_turns=earlier_turns, shuffled=shuffled)
+    else:
+        source = own_data(data, form, prompt_column, response_column, template, instructions, max_rows=max_rows)
     order = Order(
         name=name,
-        purpose=purpose or chosen.title,
-        corpus=found,
-        task=chosen,
-        data=data,
-        out=out or settings.my_adapters,
+        purpose=purpose or f"Trained on {data.name}",
+        source=source,
+        out=out or (settings.my_bases if method == "full" else settings.my_adapters),
         command="crossfade " + shlex.join(sys.argv[1:]),
-        settings=LoraSettings(
-            rank=rank,
-            alpha=2 * rank,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch=batch,
-            max_tokens=max_tokens,
-            seed=seed,
-        ),
+        settings=run_settings,
         start=startup.registry.get(start) if start else None,
-        max_rows=max_rows,
-        earlier_turns=earlier_turns,
-        shuffled=shuffled,
         replace=replace,
     )
-    folder = _carry_out(order, startup)
+    tell(f"{method}: served {SERVED[method]}.")
+    _print([_carry_out(order, startup)], as_json=as_json)
+
+
+@train_app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="The run, as `crossfade train list` names it.")], as_json: AsJson = False
+) -> None:
+    """Go on with a run that was interrupted or that failed."""
+    from crossfade.models.torch_libraries import require_training_libraries
+
+    require_training_libraries()
+    from crossfade.training.run_folder import RunFolder
+
+    path = Settings.from_environment().trainings / run
+    folder = RunFolder(path if path.is_dir() else Path(run))
+    state = folder.state()
+    if folder.order() and state["state"] in ("done", "cancelled"):
+        raise TrainingError(
+            f"The run {run} is {state['state']}; what it made is in {state.get('made')}. Start a new one."
+        )
+    _print([_run(folder)], as_json=as_json)
+
+
+@train_app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the training runs, the newest first."""
+    from crossfade.training.run_folder import list_runs
+
+    rows = []
+    for run in list_runs(Settings.from_environment().trainings):
+        order, state, progress = run.order(), run.state(), run.progress()
+        rows.append(
+            {
+                "run": run.path.name,
+                "state": state["state"],
+                "step": progress[-1].step if progress else 0,
+                "steps": progress[-1].steps if progress else 0,
+                "method": order.get("method"),
+                "data": order.get("data"),
+                "made": state.get("made", ""),
+                "message": state.get("message", ""),
+            }
+        )
     if as_json:
-        print_json(_facts(folder))
-    else:
-        typer.echo(folder)
+        print_json(rows)
+        return
+    for row in rows:
+        say(
+            f"{row['run']:<24} {row['state']:<12} step {row['step']} of {row['steps'] or '?'}  {row['method']} on "
+            f"{row['data']}  {row['made'] or row['message']}"
+        )
 
 
 def build(
@@ -95,15 +198,14 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print the folders and the cards as JSON.")] = False,
 ) -> None:
     """Train the shipped adapters again for another base, each from the same data and with the same settings."""
-    from dataclasses import fields
-
     from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
 
     require_training_libraries()
     from crossfade.adapters.registry import scan
     from crossfade.training.adapter import Order, check_order
-    from crossfade.training.record import LoraSettings
+    from crossfade.training.record import settings_from
+    from crossfade.training.rows import TaskData
 
     settings = Settings.from_environment().with_base(base)
     startup, shipped = Startup(settings), scan(settings.adapters)
@@ -111,52 +213,132 @@ def build(
     for adapter in [shipped.get(name) for name in only or shipped.adapters]:
         card = adapter.card
         corpus = startup.corpus(str(card.get("corpus") or ""))
-        known = {field.name for field in fields(LoraSettings)}
+        data = corpus.folder / "train" / Path(str(card.get("data") or "")).name
         orders.append(
             Order(
                 name=f"{adapter.name}-{_slug(base)}",
                 purpose=adapter.purpose,
-                corpus=corpus,
-                task=corpus.task(str(card.get("task") or "")),
-                data=corpus.folder / "train" / Path(str(card.get("data") or "")).name,
+                source=TaskData(data, corpus, corpus.task(str(card.get("task") or ""))),
                 out=out or settings.my_adapters,
                 command=f"crossfade adapters build --base {shlex.quote(base)} {adapter.name}",
-                settings=LoraSettings(**{k: v for k, v in card.get("settings", {}).items() if k in known}),
+                settings=settings_from(str(card.get("method")), card.get("settings", {})),
                 replace=replace,
             )
         )
     for order in orders:
         check_order(order)  # all of them, before the first is trained
-    folders = [_carry_out(order, startup) for order in orders]
-    if as_json:
-        print_json([_facts(folder) for folder in folders])
-    for folder in folders if not as_json else ():
-        typer.echo(folder)
+    _print([_carry_out(order, startup) for order in orders], as_json=as_json, many=True)
+
+
+def run_settings_of(method: str, preset: str, changes: dict[str, Any]) -> RunSettings:
+    """A method's settings with a preset and what was given beside it. Raises TrainingError for what does not fit."""
+    from dataclasses import fields
+
+    from crossfade.training.record import PRESETS, SETTINGS
+
+    if method not in SETTINGS:
+        raise TrainingError(f"Unknown method {method!r}. Known: {', '.join(SETTINGS)}.")
+    if preset and preset not in PRESETS:
+        raise TrainingError(f"Unknown preset {preset!r}. Known: {', '.join(PRESETS)}.")
+    kind, given = SETTINGS[method], {name: value for name, value in changes.items() if value is not None}
+    known = {field.name for field in fields(kind)}
+    if wrong := [name for name in given if name not in known]:
+        raise TrainingError(f"{method} has no --{wrong[0].replace('_', '-')}. Leave it out, or choose another method.")
+    if "rank" in given:
+        given["alpha"] = 2 * given["rank"]
+        if "first_rank" in known:
+            given["first_rank"] = given["rank"] + max(1, given["rank"] // 2)
+            given["alpha"] = 2 * given["first_rank"]
+    return kind(**{**PRESETS.get(preset, {}), **given})
+
+
+def own_data(
+    data: Path, form: str, prompt: str, response: str, template: str, instructions: str, *, max_rows: int = 0
+) -> Source:
+    """A person's own file, read, with what its columns are taken for told. Raises TrainingError."""
+    from crossfade.training.guess import guess
+    from crossfade.training.rows import OwnData
+    from crossfade.training.table import read_table
+
+    _check_file(data)
+    table = read_table(data)
+    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    used = ", ".join(f"{role} from {column}" for role, column in mapping.columns().items())
+    tell(f"{data.name}: {len(table.records):,} rows of the form {mapping.form}, {used}.")
+    return OwnData(data, table, mapping, max_rows=max_rows)
+
+
+def _check_file(data: Path) -> None:
+    if not data.is_file():
+        raise TrainingError(f"There is no file {data}. Give a file of rows with --data.")
+
+
+def _layers(text: str) -> tuple[int, ...] | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", text):
+        raise TrainingError(f"--layers is {text!r}; give numbers of blocks, such as -1,-2.")
+    return tuple(int(part) for part in text.split(","))
 
 
 def _carry_out(order: Order, startup: Startup) -> Path:
-    """Fetch what a training needs and train; the folder of the new adapter."""
+    """Fetch what a training needs, make the rows, and train; the folder of what was learned."""
+    return _run(begun(order, startup))
+
+
+def begun(order: Order, startup: Startup) -> RunFolder:
+    """Fetch what a training needs and make its rows; the run's folder."""
     from crossfade.models.fetch import fetch
     from crossfade.models.gguf_file import base_identity
     from crossfade.models.hf_folder import hf_folder
-    from crossfade.training.adapter import check_order, train_adapter
+    from crossfade.training.adapter import begin, check_order
+    from crossfade.training.rows import TaskData
 
     check_order(order)
     settings = startup.settings
-    tell("Fetching the base and the embedder ...")
+    of_task = isinstance(order.source, TaskData)
+    tell(f"Fetching the base{' and the embedder' if of_task else ''} ...")
     source = fetch(settings.base, settings.home, progress=Bar())
-    startup.open_embedder()
+    if of_task:
+        startup.open_embedder()
     tell("Converting the base to train on; about half a minute the first time ...")
     base_folder = hf_folder(source, settings.home)
-    tell(f"Making the rows of {order.name} with their passages ...")
-    return train_adapter(
+    tell(f"Making the rows of {order.name}{' with their passages' if of_task else ''} ...")
+    return begin(
         order,
+        runs=settings.trainings,
         base_folder=base_folder,
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
-        finder=startup.index(order.corpus),
-        progress=_show,
+        finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
+
+
+def _run(folder: RunFolder) -> Path:
+    """Train what a run orders. The first Ctrl-C or SIGTERM ends it with the best so far, the second at once."""
+    from crossfade.training.adapter import carry_out
+
+    tell(f"Run {folder.path.name}; should it be interrupted, go on with: crossfade train resume {folder.path.name}")
+    with _stopped_by_signals() as stop:
+        return carry_out(folder, progress=_show, stop=stop)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
+    stop = Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        tell("Ending after this step with the best so far; once more ends at once.")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _slug(base: str) -> str:
@@ -165,13 +347,22 @@ def _slug(base: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40] or "base"
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    """What a program wants to know of a new adapter: where and which it is, and its card without the long curve."""
-    from crossfade.adapters.peft_files import read_adapter
+def _print(folders: list[Path], *, as_json: bool, many: bool = False) -> None:
+    if as_json:
+        facts = [_facts(folder) for folder in folders]
+        print_json(facts if many else facts[0])
+    for folder in folders if not as_json else ():
+        typer.echo(folder)
 
-    made = read_adapter(folder)
-    card = {key: value for key, value in made.card.items() if key != "train_loss"}
-    return {"folder": str(folder), "name": made.name, "sha256": made.sha256, **card}
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What a program wants to know of what was made: where and which it is, and its card without the long curve."""
+    from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE, read_adapter
+    from crossfade.training.run_folder import read_json
+
+    card = {key: value for key, value in (read_json(folder / CARD_FILE) or {}).items() if key != "train_loss"}
+    sha256 = read_adapter(folder).sha256 if (folder / WEIGHTS_FILE).exists() else ""
+    return {"folder": str(folder), "name": folder.name, "sha256": sha256, **card}
 
 
 def _show(progress: object) -> None:

@@ -51,6 +51,16 @@ class Settings:
         """Where adapters go that a person trains without saying where."""
         return self.home / "my-adapters"
 
+    @property
+    def my_bases(self) -> Path:
+        """Where bases go that a person trains whole."""
+        return self.home / "my-bases"
+
+    @property
+    def trainings(self) -> Path:
+        """Where the folders of training runs are."""
+        return self.home / "trainings"
+
     def with_base(self, base: str) -> Settings:
         """These settings with another base. A path is made absolute: it is one base, however it was written."""
         path = Path(os.path.expanduser(base))

@@ -1,53 +1,53 @@
-"""Train one adapter of a corpus's task from its rows, and write it with its card. Knows no engine and no page.
+"""Carry out one order to train: make the rows, train in a run folder, and write what was learned with its card.
 
-What is written is an adapter folder: PEFT's two files and `card.json`, which records what the adapter is for, which
-base and data made it, how, and the command that makes it again.
+What is written is an adapter folder, PEFT's two files, or a whole base, with `card.json`, which records what it is for,
+which base and data made it, how, and the command that makes it again. A killed run goes on from its folder. Knows no
+engine and no page.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
+import os
+import platform
+import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles, read_adapter
 from crossfade.adapters.swap import put, workplace
-from crossfade.corpora.registry import Corpus, Task, read_rows
-from crossfade.errors import TrainingError
+from crossfade.errors import AdapterError, TrainingError
 from crossfade.models.torch_libraries import quiet_libraries, require_training_libraries
-from crossfade.training.compose import Finder, compose
-from crossfade.training.record import LoraSettings, Progress, TrainingRecord
+from crossfade.training.compose import Finder
+from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
+from crossfade.training.rows import Count, Source
+from crossfade.training.run_folder import RunFolder
 from crossfade.types import Message
 
-HELD_OUT_EVERY = 20
-"""One row of so many is watched and not learned."""
+SAMPLES = 3
+"""So many held-out rows are answered at each measurement, for people to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to train: the adapter's name and purpose, the task and corpus it belongs to, the rows, how, and where to.
+    """What to train: the adapter's name and purpose, the rows, how, and the folder that its own goes into.
 
-    `start` is an adapter whose weights the training goes on from. `max_rows` are drawn from the rows made, all for 0.
-    `earlier_turns` and `shuffled` are shares of them, as `compose` takes them.
+    `start` is an adapter whose weights the training goes on from.
     """
 
     name: str
     purpose: str
-    corpus: Corpus
-    task: Task
-    data: Path
+    source: Source
     out: Path
     command: str
-    settings: LoraSettings
+    settings: RunSettings
     start: AdapterFiles | None = None
-    max_rows: int = 0
-    earlier_turns: float = 0.0
-    shuffled: float = 0.0
     replace: bool = False
 
 
@@ -55,67 +55,130 @@ def check_order(order: Order) -> None:
     """Raises TrainingError for a name that is not allowed or is taken, before anything is fetched or trained."""
     if not NAME.fullmatch(order.name):
         raise TrainingError(f"Adapter name {order.name!r} is not allowed: use up to 64 of a-z, 0-9, - and _.")
-    folder = order.out / order.name
-    if folder.exists() and not order.replace:
-        raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
+    _check_free(order.out / order.name, replace=order.replace)
 
 
-def train_adapter(
-    order: Order, *, base_folder: Path, base: str, base_sha256: str, finder: Finder, progress: Progress | None = None
-) -> Path:
-    """Train as ordered and return the adapter's folder, which appears whole or not at all.
+def begin(
+    order: Order, *, runs: Path, base_folder: Path, base: str, base_sha256: str, finder: Finder | None = None
+) -> RunFolder:
+    """Make the rows of an order and write both into a new run folder in `runs`, from which `carry_out` trains.
 
-    `base_folder` is the base in Hugging Face form. Raises TrainingError, CorpusError, and AdapterError
-    where another process makes the same one.
+    `base_folder` is the base in Hugging Face form. Raises TrainingError, CorpusError.
     """
     require_training_libraries()
     quiet_libraries()
-    from crossfade.training.lora import train_lora
-
     check_order(order)
     if order.start and order.start.base_sha256 not in ("", base_sha256):
         raise TrainingError(
             f"Adapter {order.start.name!r} was trained for the base {order.start.base_sha256[:12]}, and this is "
             f"{base_sha256[:12]}. Train on that base, or without a start."
         )
-    folder = order.out / order.name
-    rows = read_rows(order.data)
-    data_file_sha256 = hashlib.sha256(order.data.read_bytes()).hexdigest()  # now: it may be edited while this trains
-    learned = [r for r in rows if not _held_out(r)]
-    watched = [r for r in rows if _held_out(r)]
-    made = [
-        compose(
-            part,
-            order.task,
-            finder=finder,
-            passages=order.corpus.passages,
-            count=_counter(base_folder),
-            limit=order.settings.max_tokens,
-            earlier_turns=order.earlier_turns,
-            shuffled=order.shuffled,
-            seed=order.settings.seed,
-        )
-        for part in (learned, watched)
-    ]
-    if 0 < order.max_rows < len(made[0]):
-        made[0] = random.Random(order.settings.seed).sample(made[0], order.max_rows)
-    with _writing(order.out), workplace(folder) as scratch:
-        check_order(order)  # again: what a killed run had moved aside is back by now
-        record = train_lora(
-            made[0],
-            base_folder=base_folder,
-            base=base,
-            base_identity=base_sha256,
-            out=scratch / order.name,
-            settings=order.settings,
-            held_out=made[1][:48],
-            start=order.start,
-            progress=progress,
-        )
-        _write_card(scratch / order.name, card(order, record, data_file_sha256=data_file_sha256))
-        read_adapter(scratch / order.name)
-        put(scratch / order.name, folder)
+    settings = order.settings
+    rows = order.source.rows(finder=finder, count=_counter(base_folder), limit=settings.max_tokens, seed=settings.seed)
+    run = RunFolder(_new(runs, order.name))
+    run.begin(
+        {
+            "name": order.name,
+            "purpose": order.purpose,
+            "out": str(order.out),
+            "command": order.command,
+            "replace": order.replace,
+            "method": settings.method,
+            "settings": asdict(settings),
+            "base": base,
+            "base_sha256": base_sha256,
+            "base_folder": str(base_folder),
+            "data": rows.data,
+            "data_file_sha256": rows.file_sha256,
+            "task": rows.task,
+            "corpus": rows.corpus,
+            "instructions": rows.instructions,
+            "start": {"folder": str(order.start.folder), "sha256": order.start.sha256} if order.start else None,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "environment": _environment(),
+        },
+        rows.learned,
+        rows.held_out,
+    )
+    return run
+
+
+def carry_out(run: RunFolder, *, progress: Progress | None = None, stop: Event | None = None) -> Path:
+    """Train what a run folder orders, from where it was left, and return the folder of what was learned.
+
+    That appears whole or not at all. The run's state tells how it ended. Raises TrainingError, and AdapterError where
+    another process makes the same adapter.
+    """
+    order = run.order()
+    with run.held():
+        run.tell("running")
+        try:
+            folder = _carry_out(run, order, progress=progress, stop=stop)
+        except Exception as error:
+            run.tell("failed", str(error))
+            raise
+        run.tell("cancelled" if stop and stop.is_set() else "done", made=str(folder))
+    run.drop_checkpoints()
     return folder
+
+
+def train_adapter(
+    order: Order,
+    *,
+    runs: Path,
+    base_folder: Path,
+    base: str,
+    base_sha256: str,
+    finder: Finder | None = None,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> Path:
+    """`begin` and `carry_out`."""
+    run = begin(order, runs=runs, base_folder=base_folder, base=base, base_sha256=base_sha256, finder=finder)
+    return carry_out(run, progress=progress, stop=stop)
+
+
+def _carry_out(run: RunFolder, order: dict[str, Any], *, progress: Progress | None, stop: Event | None) -> Path:
+    from crossfade.training.train import train
+
+    learned, held_out = run.rows()
+    out, name = Path(order["out"]), str(order["name"])
+    folder, start = out / name, _start(order)
+    with _writing(out), workplace(folder) as scratch:
+        _check_free(folder, replace=bool(order["replace"]))  # again: what a killed run had moved aside is back by now
+        record = train(
+            learned,
+            base_folder=Path(order["base_folder"]),
+            base=order["base"],
+            base_identity=order["base_sha256"],
+            out=scratch / name,
+            settings=settings_from(order["method"], order["settings"]),
+            held_out=held_out,
+            start=start,
+            folder=run,
+            samples=SAMPLES,
+            progress=progress,
+            stop=stop,
+        )
+        text = json.dumps(card(order, record, start=start), indent=1, ensure_ascii=False)
+        (scratch / name / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+        if record.method != "full":
+            read_adapter(scratch / name)
+        put(scratch / name, folder)
+    return folder
+
+
+def _start(order: dict[str, Any]) -> AdapterFiles | None:
+    """The adapter that a run goes on from. Raises TrainingError where it is no longer what it was."""
+    if not (told := order.get("start")):
+        return None
+    try:
+        start = read_adapter(Path(told["folder"]))
+    except AdapterError as error:
+        raise TrainingError(f"The adapter that this run began from cannot be read: {error}") from error
+    if start.sha256 != told["sha256"]:
+        raise TrainingError(f"{start.folder} is not the adapter any more that this run began from. Start it anew.")
+    return start
 
 
 @contextmanager
@@ -126,31 +189,33 @@ def _writing(out: Path) -> Iterator[None]:
         raise TrainingError(f"No adapter was made in {out}: {error}. Free some space or give another --out.") from error
 
 
-def card(order: Order, record: TrainingRecord, *, data_file_sha256: str) -> dict[str, Any]:
+def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles | None) -> dict[str, Any]:
     """What is recorded of an adapter beside its weights. Scores are added by measuring, later."""
+    told = ("purpose", "task", "corpus", "instructions")
     return {
-        "purpose": order.purpose,
-        "task": order.task.name,
-        "corpus": order.corpus.name,
+        **{key: order[key] for key in told if order[key]},
         "method": record.method,
         "base": record.base,
         "base_sha256": record.base_identity,
-        "data": order.data.name,
-        "data_file_sha256": data_file_sha256,
+        "data": order["data"],
+        "data_file_sha256": order["data_file_sha256"],
         "data_sha256": record.data_sha256,
         "rows": record.rows,
         "rows_too_long": [list(pair) for pair in record.left_out],
         "held_out_rows": record.held_out_rows,
-        "settings": asdict(order.settings),
+        "settings": order["settings"],
         "trainable_parameters": record.trainable_parameters,
         "precision": record.precision,
         "device": record.device,
         "minutes": round(record.minutes, 2),
         "tokens_per_second": round(record.tokens_per_second, 1),
+        "peak_memory_mb": round(record.peak_memory / 1e6),
         "train_loss": [[step, round(loss, 4)] for step, loss in record.train_loss],
         "held_out_loss": [[step, round(loss, 4)] for step, loss in record.held_out_loss],
-        "command": order.command,
-        **({"start": _origin(order.start)} if order.start else {}),
+        "kept_step": record.kept_step,
+        "command": order["command"],
+        **({"start": _origin(start)} if start else {}),
+        **{key: round(value, 4) for key, value in record.more.items()},
         "scores": {},
     }
 
@@ -161,26 +226,46 @@ def _origin(start: AdapterFiles) -> dict[str, Any]:
     return {"sha256": start.sha256, **{key: start.card.get(key) for key in told}}
 
 
-def _write_card(folder: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+def _check_free(folder: Path, *, replace: bool) -> None:
+    if folder.exists() and not replace:
+        raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
 
 
-def _held_out(row: dict[str, Any]) -> bool:
-    """Whether a row is watched, decided by its text, so that it never changes sides."""
-    text = str(row.get("question") or row.get("message"))
-    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_EVERY == 0
+def _new(runs: Path, name: str) -> Path:
+    """A folder that no run has: the name and a number, which follows the last one."""
+    runs.mkdir(parents=True, exist_ok=True)
+    taken = [int(found[1]) for path in runs.iterdir() if (found := re.fullmatch(rf"{name}-(\d+)", path.name))]
+    for number in range(max(taken, default=0) + 1, 10**9):
+        try:
+            (runs / f"{name}-{number}").mkdir()
+        except FileExistsError:
+            continue  # another process was faster
+        break
+    return runs / f"{name}-{number}"
 
 
-def _counter(base_folder: Path) -> Any:
+def _environment() -> dict[str, Any]:
+    import torch
+
+    libraries = ("torch", "transformers", "peft", "accelerate")
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        **{name: version(name) for name in libraries},
+    }
+
+
+def _counter(base_folder: Path) -> Count:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
 
     def count(messages: Sequence[Message]) -> int:
-        chat = [{"role": m.role, "content": m.content} for m in messages]
-        return len(
-            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))["input_ids"]
-        )
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     return count

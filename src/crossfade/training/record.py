@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
 from crossfade.errors import TrainingError
 
@@ -13,6 +13,7 @@ from crossfade.errors import TrainingError
 class RunSettings:
     """How to train, whatever the method. Defaults were measured on SmolLM2-135M with two CPU cores."""
 
+    method: ClassVar[str] = ""
     learning_rate: float = 5e-4
     epochs: int = 1
     batch: int = 16
@@ -25,23 +26,30 @@ class RunSettings:
     """A row with more tokens is left out and listed in the record."""
     warm_up: float = 0.05
     """The share of the steps in which the learning rate rises; then it falls as a cosine."""
+    evaluations: int = 4
+    """How often the held-out rows are measured in a run, beside the measurement before its first step."""
+    patience: int = 0
+    """The run ends after so many measurements without a better one; 0 goes on to the end. The best is kept either way."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _between("learning_rate", self.learning_rate, 1e-7, 1e-1)
-        _between("epochs", self.epochs, 1, 1000)
-        _between("batch", self.batch, 1, 4096)
-        _between("micro_batch", self.micro_batch, 1, 4096)
-        _between("micro_tokens", self.micro_tokens, 1, 10_000_000)
-        _between("max_tokens", self.max_tokens, 8, 1_048_576)
-        _between("warm_up", self.warm_up, 0, 0.9)
-        _between("seed", self.seed, 0, 2**31 - 1)
+        between("learning_rate", self.learning_rate, 1e-7, 1e-1)
+        between("epochs", self.epochs, 1, 1000)
+        between("batch", self.batch, 1, 4096)
+        between("micro_batch", self.micro_batch, 1, 4096)
+        between("micro_tokens", self.micro_tokens, 1, 10_000_000)
+        between("max_tokens", self.max_tokens, 8, 1_048_576)
+        between("warm_up", self.warm_up, 0, 0.9)
+        between("evaluations", self.evaluations, 1, 1000)
+        between("patience", self.patience, 0, 1000)
+        between("seed", self.seed, 0, 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSettings(RunSettings):
     """LoRA on all linear layers but the head: update = alpha / rank * B A (Hu et al., https://arxiv.org/abs/2106.09685)."""
 
+    method: ClassVar[str] = "lora"
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
@@ -51,14 +59,107 @@ class LoraSettings(RunSettings):
 
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)
-        _between("rank", self.rank, 1, 512)
-        _between("alpha", self.alpha, 1, 4096)
-        _between("dropout", self.dropout, 0, 0.9)
+        between("rank", self.rank, 1, 512)
+        between("alpha", self.alpha, 1, 4096)
+        between("dropout", self.dropout, 0, 0.9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QloraSettings(LoraSettings):
+    """LoRA on a base in 4 bits, NF4 (Dettmers et al., https://arxiv.org/abs/2305.14314)."""
+
+    method: ClassVar[str] = "qlora"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaLoraSettings(LoraSettings):
+    """LoRA whose ranks go where they matter: update = alpha / first_rank * B diag(E) A (https://arxiv.org/abs/2303.10512).
+
+    `rank` is the mean that is left at the end, `first_rank` what each layer begins with.
+    """
+
+    method: ClassVar[str] = "adalora"
+    learning_rate: float = 2e-3
+    first_rank: int = 12
+    alpha: int = 24
+    orthogonality: float = 0.1
+    """The weight of the penalty that keeps the rows of A and the columns of B orthogonal."""
+
+    def __post_init__(self) -> None:
+        LoraSettings.__post_init__(self)
+        between("first_rank", self.first_rank, self.rank + 1, 768)
+        between("orthogonality", self.orthogonality, 0, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PTuningSettings(RunSettings):
+    """Virtual tokens before the prompt, made by a small network (Liu et al., https://arxiv.org/abs/2103.10385)."""
+
+    method: ClassVar[str] = "p-tuning"
+    learning_rate: float = 3e-3
+    virtual_tokens: int = 20
+    encoder_width: int = 256
+
+    def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)
+        between("virtual_tokens", self.virtual_tokens, 1, 1024)
+        between("encoder_width", self.encoder_width, 8, 8192)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeSettings(RunSettings):
+    """The linear layers of some decoder blocks are trained whole, and the rest of the base stays frozen."""
+
+    method: ClassVar[str] = "freeze"
+    learning_rate: float = 2e-4
+    layers: tuple[int, ...] = (-4, -3, -2, -1)
+    """Which decoder blocks are trained; negative numbers count from the last."""
+
+    def __post_init__(self) -> None:
+        RunSettings.__post_init__(self)
+        if not self.layers:
+            raise TrainingError("No layer was chosen to train. Name at least one block, such as -1 for the last.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullSettings(RunSettings):
+    """Every parameter of the base is trained."""
+
+    method: ClassVar[str] = "full"
+    learning_rate: float = 5e-5
+
+
+SETTINGS: dict[str, type[RunSettings]] = {
+    kind.method: kind
+    for kind in (LoraSettings, QloraSettings, AdaLoraSettings, PTuningSettings, FreezeSettings, FullSettings)
+}
+"""The settings of each method, by its name."""
+
+
+def settings_from(method: str, values: Mapping[str, Any]) -> RunSettings:
+    """Settings from what JSON keeps of them; what is not known (any more) is passed over. Raises TrainingError."""
+    if method not in SETTINGS:
+        raise TrainingError(f"Unknown method {method!r}. Known: {', '.join(SETTINGS)}.")
+    kind = SETTINGS[method]
+    known = {f.name for f in fields(kind)}
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return kind(**given)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"epochs": 1, "evaluations": 4},
+    "balanced": {"epochs": 3, "evaluations": 9, "patience": 3},
+    "thorough": {"epochs": 8, "evaluations": 24, "patience": 5},
+}
+"""What the presets change in the settings of a method."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """Where a run stands after a step. Losses are nats a learned token; `held_out` is None between its measurements."""
+    """Where a run stands after a step. Losses are nats a learned token; `held_out` is None between its measurements.
+
+    `seconds` count from the run's start, those of an interrupted part included.
+    """
 
     step: int
     steps: int
@@ -73,12 +174,23 @@ Progress = Callable[[TrainingProgress], None]
 """Called after each step. An exception raised by it ends the training, writes nothing and reaches the caller."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the model answers to a held-out row at a measurement, and what it should. Texts without control tokens."""
+
+    step: int
+    prompt: str
+    wanted: str
+    answer: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """What became of a run: everything an adapter's card says about its making.
 
     `train_loss` and `held_out_loss` hold (step, nats a learned token); the held-out one begins before the first step.
-    `left_out` and `held_out_left_out` list (row number from 1, its tokens) of rows longer than max_tokens. Tokens are
+    `kept_step` is the step whose weights were kept, the best by the held-out rows, and the last where there are none.
+    `peak_memory` is the most that the process held, in bytes. `left_out` and `held_out_left_out` list (row number from 1, its tokens) of rows longer than max_tokens. Tokens are
     counted without padding and over all epochs. `data_sha256` is of all rows given.
     """
 
@@ -92,6 +204,7 @@ class TrainingRecord:
     held_out_left_out: tuple[tuple[int, int], ...]
     data_sha256: str
     steps: int
+    kept_step: int
     tokens: int
     learned_tokens: int
     trainable_parameters: int
@@ -101,8 +214,12 @@ class TrainingRecord:
     held_out_loss: tuple[tuple[int, float], ...]
     precision: str
     device: str
+    peak_memory: int
+    more: dict[str, float] = field(default_factory=dict)
+    """What only this method measures, such as QLoRA's held-out loss on the base that is not quantised."""
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raises TrainingError with the name where a value is not from `low` to `high`."""
     if not low <= value <= high:
         raise TrainingError(f"{name} is {value}; it must be from {low} to {high}.")

@@ -1,36 +1,44 @@
-"""One training run of any adapter method on transformers' Trainer. Knows neither methods nor files.
+"""One training run of any method on transformers' Trainer. Knows no method beyond its hooks, and no data format.
 
-The Trainer shuffles, schedules, clips and steps. One of its batches is one optimizer step; this module cuts it into
-micro-batches of like length, so memory follows the micro-batch while the result follows the batch.
+The Trainer shuffles, schedules, clips, steps and writes checkpoints. One of its batches is one optimizer step; this
+module cuts it into micro-batches of like length, so memory follows the micro-batch while the result follows the batch.
+A checkpoint holds the trained parameters alone beside the optimizer's state, and counts once it is marked as whole.
 """
 
 from __future__ import annotations
 
+import errno
 import math
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import TrainingError
 from crossfade.models.torch_libraries import autocast
 from crossfade.training.batches import cut, learned_tokens, to_tensors
+from crossfade.training.checkpoint import read_state, write_state
 from crossfade.training.data import EncodedRow
-from crossfade.training.record import Progress, RunSettings, TrainingProgress
+from crossfade.training.methods import Method
+from crossfade.training.record import Progress, RunSettings, Sample
+from crossfade.training.run_folder import RunFolder
+from crossfade.training.watch import Watch
 
 if TYPE_CHECKING:
     import torch
 
-_HELD_OUT_MEASUREMENTS = 4
+_KEPT_FILE = "trained.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """The (step, loss) pairs of a run, and the seconds of its training without the held-out measurements."""
+    """The (step, loss) pairs of a run, the step whose weights were kept, and the seconds without the measurements."""
 
     train: tuple[tuple[int, float], ...]
     held_out: tuple[tuple[int, float], ...]
+    kept_step: int
     seconds: float
 
 
@@ -43,26 +51,59 @@ def run(
     model: Any,
     rows: Sequence[EncodedRow],
     *,
+    method: Method,
     held_out: Sequence[EncodedRow],
     settings: RunSettings,
+    folder: RunFolder,
     padding: int,
     device: str,
-    progress: Progress | None,
+    progress: Progress | None = None,
+    sample: Callable[[int], Sequence[Sample]] | None = None,
+    stop: Event | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> Curves:
-    """Train the parameters of `model` that want a gradient, in place.
+    """Train the parameters of `model` that want a gradient, in place; the best by the held-out rows are kept.
 
-    Raises TrainingError when the loss is no number.
+    It goes on from the last whole checkpoint in `folder`, if there is one. `sample` answers held-out rows at each
+    measurement. `stop` ends the run after the step under way, with the best so far. Raises TrainingError: the loss is
+    no number, the disk is full, memory does not suffice.
     """
+    from safetensors import SafetensorError
     from transformers import PrinterCallback, Trainer, TrainerCallback
 
-    watch = _Watch(rows=rows, held_out=held_out, settings=settings, padding=padding, device=device, progress=progress)
+    steps = steps_of(len(rows), settings)
+    tokens = sum(map(len, rows)) * settings.epochs
+
+    def measure() -> float:
+        return mean_loss(
+            model,
+            held_out,
+            micro_batch=settings.micro_batch,
+            micro_tokens=settings.micro_tokens,
+            padding=padding,
+            device=device,
+        )
+
+    watch = Watch(
+        model,
+        method,
+        settings,
+        folder=folder,
+        steps=steps,
+        tokens_a_step=tokens / steps,
+        measure=measure if held_out else None,
+        sample=sample,
+        progress=progress,
+    )
 
     class MicroBatchTrainer(Trainer):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
             model.train()
             batch: list[EncodedRow] = inputs["rows"]
             learned, loss = learned_tokens(batch), 0.0
-            for micro in cut(batch, micro_batch=settings.micro_batch, micro_tokens=settings.micro_tokens):
+            micros = cut(batch, micro_batch=settings.micro_batch, micro_tokens=settings.micro_tokens)
+            method.before_step(model, len(micros))
+            for micro in micros:
                 tensors = to_tensors(micro, padding=padding, device=device)
                 with autocast(device):
                     part = model(**tensors, num_items_in_batch=learned).loss
@@ -73,136 +114,55 @@ def run(
         def floating_point_ops(self, inputs: Any) -> int:
             return 0  # it estimates from input_ids, which this batch does not have
 
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            assert output_dir is not None
+            write_state(Path(output_dir) / _KEPT_FILE, model, method, step=self.state.global_step)
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+            read_state(Path(resume_from_checkpoint) / _KEPT_FILE, self.model, method)
+
     class Watching(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-            watch.begin(model)
+        def __init__(self) -> None:
+            self.written = time.monotonic()
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            watch.begin(state.global_step)
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            method.after_step(model, state.global_step + 1)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                watch.step(model, state.global_step, float(logs["loss"]), float(logs.get("grad_norm", 0.0)))
+            if not logs or "loss" not in logs:
+                return
+            cancelled = stop is not None and stop.is_set()
+            watch.step(state.global_step, float(logs["loss"]), float(logs.get("grad_norm", 0.0)), last=cancelled)
+            if cancelled or watch.has_settled:
+                control.should_training_stop = True
+            elif time.monotonic() - self.written >= checkpoint_seconds:
+                control.should_save = True
 
-    with tempfile.TemporaryDirectory(prefix="crossfade-train-") as scratch:
-        trainer = MicroBatchTrainer(
-            model=model,
-            args=_arguments(settings, len(rows), scratch, device),
-            train_dataset=_Rows(rows),
-            data_collator=lambda batch: {"rows": batch},
-            callbacks=[Watching()],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return watch.curves()
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            folder.mark_whole(state.global_step)
+            self.written = time.monotonic()
 
-
-def _arguments(settings: RunSettings, rows: int, scratch: str, device: str) -> Any:
-    from transformers import TrainingArguments
-
-    return TrainingArguments(
-        output_dir=scratch,
-        per_device_train_batch_size=settings.batch,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=int(settings.warm_up * steps_of(rows, settings)),
-        max_grad_norm=1.0,
-        weight_decay=0.0,
-        optim="adamw_torch",
-        seed=settings.seed,
-        use_cpu=device == "cpu",
-        save_strategy="no",
-        logging_strategy="steps",
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # the filter would hide a run that has broken down
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
+    trainer = MicroBatchTrainer(
+        model=model,
+        args=_arguments(settings, len(rows), folder.checkpoints, device),
+        train_dataset=_Rows(rows),
+        data_collator=lambda batch: {"rows": batch},
+        callbacks=[Watching()],
     )
-
-
-class _Rows:
-    """A dataset in the sense of torch: a length and items."""
-
-    def __init__(self, rows: Sequence[EncodedRow]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> EncodedRow:
-        return self._rows[index]
-
-
-class _Watch:
-    """Collects the curves, measures the held-out loss a few times, stops a run whose loss is no number."""
-
-    def __init__(
-        self,
-        *,
-        rows: Sequence[EncodedRow],
-        held_out: Sequence[EncodedRow],
-        settings: RunSettings,
-        padding: int,
-        device: str,
-        progress: Progress | None,
-    ) -> None:
-        self._held_out, self._settings, self._padding = held_out, settings, padding
-        self._device, self._progress = device, progress
-        self._steps = steps_of(len(rows), settings)
-        self._tokens_a_step = sum(map(len, rows)) * settings.epochs / self._steps
-        self._every = max(1, math.ceil(self._steps / _HELD_OUT_MEASUREMENTS))
-        self._train: list[tuple[int, float]] = []
-        self._measured: list[tuple[int, float]] = []
-        self._started = self._measuring = 0.0
-
-    def begin(self, model: Any) -> None:
-        self._started = time.perf_counter()
-        self._measure(model, 0)
-
-    def step(self, model: Any, step: int, loss: float, gradient_norm: float) -> None:
-        if not math.isfinite(loss) or not math.isfinite(gradient_norm):
-            raise TrainingError(
-                f"The loss is not a number at step {step} of {self._steps}; nothing was saved. Lower learning_rate "
-                f"(now {self._settings.learning_rate:g}) to a half or less, and look for broken rows."
-            )
-        self._train.append((step, loss))
-        held_out = self._measure(model, step) if step % self._every == 0 or step == self._steps else None
-        if self._progress:
-            seconds = self._seconds()
-            self._progress(
-                TrainingProgress(
-                    step=step,
-                    steps=self._steps,
-                    loss=loss,
-                    held_out=held_out,
-                    tokens_per_second=self._tokens_a_step * step / seconds,
-                    seconds=time.perf_counter() - self._started,
-                    seconds_left=seconds / step * (self._steps - step),
-                )
-            )
-
-    def curves(self) -> Curves:
-        return Curves(train=tuple(self._train), held_out=tuple(self._measured), seconds=self._seconds())
-
-    def _seconds(self) -> float:
-        return time.perf_counter() - self._started - self._measuring
-
-    def _measure(self, model: Any, step: int) -> float | None:
-        if not self._held_out:
-            return None
-        before = time.perf_counter()
-        settings = self._settings
-        loss = mean_loss(
-            model,
-            self._held_out,
-            micro_batch=settings.micro_batch,
-            micro_tokens=settings.micro_tokens,
-            padding=self._padding,
-            device=self._device,
-        )
-        self._measuring += time.perf_counter() - before
-        self._measured.append((step, loss))
-        return loss
+    trainer.remove_callback(PrinterCallback)
+    start = folder.last_checkpoint()
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        kept_step = watch.keep_the_best()
+    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
+        if why := _what_to_change(error, folder, settings):
+            raise TrainingError(why) from error
+        raise
+    train, watched = watch.curves
+    return Curves(train=train, held_out=watched, kept_step=kept_step, seconds=watch.seconds)
 
 
 def mean_loss(
@@ -218,3 +178,60 @@ def mean_loss(
             total += float(model(**to_tensors(micro, padding=padding, device=device), num_items_in_batch=1).loss)
     model.train(training)
     return total / learned_tokens(rows)
+
+
+def _arguments(settings: RunSettings, rows: int, checkpoints: Path, device: str) -> Any:
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        per_device_train_batch_size=settings.batch,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(settings.warm_up * steps_of(rows, settings)),
+        max_grad_norm=1.0,
+        weight_decay=0.0,
+        optim="adamw_torch",
+        seed=settings.seed,
+        use_cpu=device == "cpu",
+        save_strategy="no",  # the callback asks for checkpoints, by the clock
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # the filter would hide a run that has broken down
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+
+
+def _what_to_change(error: Exception, folder: RunFolder, settings: RunSettings) -> str:
+    """What a person can do about an error of the machine, or "" where it is none of those known."""
+    text = str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "PytorchStreamWriter" in text:
+        return (
+            f"The disk is full: a checkpoint cannot be written to {folder.path}. Free some space and go on with "
+            f"`crossfade train resume {folder.path.name}`; what was written before is kept."
+        )
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
+        return (
+            f"The memory does not suffice. Lower micro_tokens (now {settings.micro_tokens}) or max_tokens (now "
+            f"{settings.max_tokens}), close other programs, or choose LoRA or QLoRA, which need less than "
+            f"{settings.method or 'this method'}."
+        )
+    return ""
+
+
+class _Rows:
+    """A dataset in the sense of torch: a length and items."""
+
+    def __init__(self, rows: Sequence[EncodedRow]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> EncodedRow:
+        return self._rows[index]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from training_kit import SETTINGS, load, make_base, rows, tokenizer_of, train, weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -18,85 +19,18 @@ from crossfade.adapters.peft_files import read_adapter  # noqa: E402
 from crossfade.errors import TrainingError  # noqa: E402
 from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
 from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
-from crossfade.training.lora import train_lora, wrap_with_lora  # noqa: E402
-from crossfade.training.record import LoraSettings, TrainingProgress, TrainingRecord  # noqa: E402
-from crossfade.training.save import save_adapter  # noqa: E402
+from crossfade.training.methods import method_of, wrap_with_lora  # noqa: E402
+from crossfade.training.record import TrainingProgress  # noqa: E402
+from crossfade.training.run_folder import RunFolder  # noqa: E402
 from crossfade.training.trainer import mean_loss, run  # noqa: E402
 from crossfade.types import Message  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
 
-TEMPLATE = (
-    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{'<|im_start|>assistant\n'}}{% endif %}"
-)
-SETTINGS = LoraSettings(epochs=6, batch=4, micro_batch=2, learning_rate=1e-2, max_tokens=128, seed=3)
-
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("base")
-    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate([*control, *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", bos_token="<|im_start|>", pad_token="<|endoftext|>"
-    )
-    fast.chat_template = TEMPLATE
-    fast.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-def rows(count: int = 8) -> tuple[TrainingRow, ...]:
-    colours = ("red", "green", "blue", "grey")
-    return tuple(
-        TrainingRow((Message("user", f"What colour is item {n}?" + " Please." * (n % 3)),), f"It is {colours[n % 4]}.")
-        for n in range(count)
-    )
-
-
-def tokenizer_of(base: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(base)
-
-
-def load(base: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-
-
-def train(base: Path, out: Path, given: Sequence[TrainingRow] = rows(), **changes: Any) -> TrainingRecord:
-    settings = replace(SETTINGS, **changes.pop("settings", {}))
-    return train_lora(
-        given, base_folder=base, base="tiny", base_identity="0" * 64, out=out, settings=settings, **changes
-    )
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "adapter_model.safetensors")
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def test_only_the_response_and_its_end_are_learned(base: Path) -> None:
@@ -136,7 +70,9 @@ def test_micro_batches_hold_every_row_once_within_their_limits() -> None:
     assert all(len(part) == 1 or len(part) * max(map(len, part)) <= 42 for part in micro)
 
 
-def test_the_micro_batch_changes_memory_and_not_the_gradient(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_micro_batch_changes_memory_and_not_the_gradient(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from contextlib import nullcontext
 
     monkeypatch.setattr("crossfade.training.trainer.autocast", lambda device: nullcontext())  # exact products
@@ -146,7 +82,16 @@ def test_the_micro_batch_changes_memory_and_not_the_gradient(base: Path, monkeyp
         settings = replace(SETTINGS, epochs=1, batch=8, micro_batch=micro_batch, dropout=0.0, learning_rate=1e-3)
         torch.manual_seed(0)
         model = wrap_with_lora(load(base), settings)
-        curves = run(model, encoded, held_out=(), settings=settings, padding=0, device="cpu", progress=None)
+        curves = run(
+            model,
+            encoded,
+            method=method_of(settings),
+            held_out=(),
+            settings=settings,
+            folder=RunFolder(tmp_path / str(micro_batch)),
+            padding=0,
+            device="cpu",
+        )
         found.append((curves.train, [p.detach().clone() for p in model.parameters() if p.requires_grad]))
     (first_loss, first), (second_loss, second) = found
     assert first_loss[0][1] == pytest.approx(second_loss[0][1], abs=1e-3)
@@ -186,23 +131,6 @@ def test_a_training_goes_on_from_an_adapter_of_the_same_form(base: Path, tmp_pat
     with pytest.raises(TrainingError, match="'first' has rank 8"):
         train(base, tmp_path / "third", start=start, settings={"alpha": 99})
     assert not (tmp_path / "third").exists()
-
-
-def test_a_saved_adapter_gives_the_logits_of_the_trained_model(base: Path, tmp_path: Path) -> None:
-    from peft import PeftModel
-
-    encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
-    model = wrap_with_lora(load(base), SETTINGS)
-    run(model, encoded, held_out=(), settings=SETTINGS, padding=0, device="cpu", progress=None)
-    save_adapter(model, tmp_path / "adapter", base="tiny")
-    tokens = torch.tensor([encoded[0].tokens])
-    with torch.no_grad():
-        expected = model.eval()(tokens).logits
-        loaded = PeftModel.from_pretrained(load(base), tmp_path / "adapter").eval()
-        assert torch.allclose(loaded(tokens).logits, expected, atol=2e-2)  # the file is fp16
-        with loaded.disable_adapter():
-            assert torch.equal(loaded(tokens).logits, load(base).eval()(tokens).logits)
-            assert not torch.allclose(loaded(tokens).logits, expected, atol=0.5)
 
 
 def test_the_folder_names_the_base_and_holds_two_files_in_fp16(base: Path, tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""The rows of a training, from a corpus's task or from a person's own file, split into learned and held-out ones."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from crossfade.corpora.registry import Corpus, Task, read_rows
+from crossfade.training.compose import Finder, compose
+from crossfade.training.data import TrainingRow
+from crossfade.training.forms import Mapping, to_examples
+from crossfade.training.split import split
+from crossfade.training.table import Table
+from crossfade.types import Message
+
+HELD_OUT_EVERY = 20
+"""Of a task's rows one of so many is watched and not learned; of a person's own, which are fewer, one of ten."""
+MOST_HELD_OUT = 48
+"""More held-out rows than these are not measured: a measurement would take too much of the training's time."""
+INSTRUCTIONS = "Answer the request."
+"""The system message where the rows have none: without any, some chat templates put in one of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is learned and what is watched, and what the card tells of where they came from.
+
+    `task` and `corpus` name what the rows are answers to; for a person's own rows they are "" and `instructions` holds
+    the system message that the adapter is asked with.
+    """
+
+    learned: tuple[TrainingRow, ...]
+    held_out: tuple[TrainingRow, ...]
+    data: str
+    file_sha256: str
+    task: str = ""
+    corpus: str = ""
+    instructions: str = ""
+
+
+Count = Callable[[Sequence[Message]], int]
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+
+    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+        """The rows, none of more than `limit` tokens where passages can be left out to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """A file of rows of a corpus's task, made into more by `compose`, whose shares `earlier_turns` and `shuffled` are.
+
+    `max_rows` are drawn from the rows made, all for 0.
+    """
+
+    path: Path
+    corpus: Corpus
+    task: Task
+    max_rows: int = 0
+    earlier_turns: float = 0.0
+    shuffled: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+        found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
+        learned, watched = (
+            compose(
+                part,
+                self.task,
+                finder=finder,
+                passages=self.corpus.passages,
+                count=count,
+                limit=limit,
+                earlier_turns=self.earlier_turns,
+                shuffled=self.shuffled,
+                seed=seed,
+            )
+            for part in ([r for r in found if not _held_out(r)], [r for r in found if _held_out(r)])
+        )
+        return Rows(
+            _drawn(learned, self.max_rows, seed),
+            tuple(watched[:MOST_HELD_OUT]),
+            data=self.name,
+            file_sha256=sha256,
+            task=self.task.name,
+            corpus=self.corpus.name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnData:
+    """A person's own file, as a table with the mapping of its columns. `max_rows` are drawn from the learned ones."""
+
+    path: Path
+    table: Table
+    mapping: Mapping
+    max_rows: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+        examples, _ = to_examples(self.table, self.mapping)
+        parts = split([replace(e, row=_with_instructions(e.row)) for e in examples])
+        learned, watched = ([e.row for e in part] for part in (parts.learned, parts.held_out))
+        common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
+        return Rows(
+            _drawn(learned, self.max_rows, seed),
+            _drawn(watched, MOST_HELD_OUT, seed),
+            data=self.name,
+            file_sha256=_sha256(self.path),
+            instructions=common,
+        )
+
+
+def _with_instructions(row: TrainingRow) -> TrainingRow:
+    if row.messages and row.messages[0].role == "system":
+        return row
+    return replace(row, messages=(Message("system", INSTRUCTIONS), *row.messages))
+
+
+def _drawn(rows: Sequence[TrainingRow], most: int, seed: int) -> tuple[TrainingRow, ...]:
+    return tuple(random.Random(seed).sample(list(rows), most) if 0 < most < len(rows) else rows)
+
+
+def _held_out(row: dict[str, Any]) -> bool:
+    """Whether a row is watched, decided by its text, so that it never changes sides."""
+    text = str(row.get("question") or row.get("message"))
+    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_EVERY == 0
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
