@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.adapters.registry import Registry, scan
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
 from crossfade.engines.opening import open_engine
@@ -27,6 +28,10 @@ from crossfade.retrieval import Index, LlamaCppEmbedder, load_index
 from crossfade.settings import Settings
 
 EMBEDDER = "minilm"
+OWN = "own-"
+"""The names of tasks that adapters bring begin so."""
+MAX_INSTRUCTIONS = 4000
+"""Longer instructions in a card, in characters, are passed over."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +62,9 @@ class Startup:
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None) -> None:
         """Read corpora and adapters. `report` is called with each new line of the status."""
         self.settings = settings
-        self.corpora, self.broken_corpora = _read_corpora(settings.corpora)
         self.registry: Registry = scan(settings.adapters, settings.my_adapters)
+        read, self.broken_corpora = _read_corpora(settings.corpora)
+        self.corpora = tuple(_with_own_tasks(corpus, self.registry) for corpus in read)
         self.pipeline: Pipeline | None = None
         self.embedder: LlamaCppEmbedder | None = None
         self.without_documents = ""
@@ -161,7 +167,7 @@ class Startup:
         for corpus in self.corpora:
             if corpus.name == name:
                 return corpus
-        return read_corpus(self.settings.corpora, name)
+        return _with_own_tasks(read_corpus(self.settings.corpora, name), self.registry)
 
     def index(self, corpus: Corpus) -> Index:
         """The index of a corpus, opened or built on first use. Raises CorpusError, ModelError."""
@@ -178,6 +184,32 @@ class Startup:
                 self._note(f"Index of {corpus.name}", f"ready ({told})" if told else "ready")
                 self._indexes[corpus.name] = index
             return self._indexes[corpus.name]
+
+    def refresh_adapters(self) -> None:
+        """Look for adapters again: load those that are new or were replaced, while answers stream, and drop lost ones.
+
+        A refused one keeps its reason, as at the start.
+        """
+        if self.pipeline is None:
+            return
+        with self._lock:
+            before, engine = self.registry, self.pipeline.engine
+            found = scan(self.settings.adapters, self.settings.my_adapters)
+            changed = [
+                name for name, a in before.adapters.items() if found.adapters.get(name) != a and name in engine.adapters
+            ]
+            for name in changed:
+                engine.unload(name)
+            kept = {
+                name: why
+                for name, why in self._refused.items()
+                if found.adapters.get(name) == before.adapters.get(name)
+            }
+            self._refused.clear()  # the pipeline has the same one
+            self._refused.update({**kept, **found.refused})
+            self.registry = found
+            self.corpora = tuple(_with_own_tasks(corpus, found) for corpus in self.corpora)
+            self._load_adapters(engine)
 
     def _index_all(self) -> None:
         """Index every corpus; one whose documents are broken is told, and asked again when a question needs them."""
@@ -200,7 +232,8 @@ class Startup:
 
     def _load_adapters(self, engine: Engine) -> None:
         """Load all at once; where one is refused or breaks the engine, keep its reason, and load the others."""
-        wanted = [a for a in self.registry.adapters.values() if a.name not in self._refused]
+        loaded = engine.adapters
+        wanted = [a for n, a in self.registry.adapters.items() if n not in self._refused and n not in loaded]
         try:
             if wanted:
                 engine.load(*wanted)
@@ -230,6 +263,21 @@ class Startup:
     def _progress(self, what: str, stage: str, done: int, total: int) -> None:
         size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
         self._note(what, f"{stage} {size}")
+
+
+def _with_own_tasks(corpus: Corpus, registry: Registry) -> Corpus:
+    """The corpus with a task more for every adapter that brings its own instructions."""
+    own = {task.name: task for adapter in registry.adapters.values() if (task := _own_task(adapter))}
+    tasks = {name: task for name, task in corpus.tasks.items() if not name.startswith(OWN)} | own
+    return corpus if tasks == corpus.tasks else replace(corpus, tasks=tasks)
+
+
+def _own_task(adapter: AdapterFiles) -> Task | None:
+    """The task of an adapter that was trained on a person's own rows, with the instructions that those had."""
+    instructions = adapter.card.get("instructions")
+    if not isinstance(instructions, str) or not 0 < len(instructions) <= MAX_INSTRUCTIONS:
+        return None
+    return Task(f"{OWN}{adapter.name}", adapter.purpose or adapter.name, instructions, adapter=adapter.name)
 
 
 def _minutes(card: Mapping[str, Any]) -> float:

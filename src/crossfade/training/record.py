@@ -29,7 +29,7 @@ class RunSettings:
     evaluations: int = 4
     """How often the held-out rows are measured in a run, beside the measurement before its first step."""
     patience: int = 0
-    """The run ends after so many measurements without a better one; 0 goes on to the end. The best is kept either way."""
+    """The run ends after so many measurements without a better one, for 0 never early. The best is kept either way."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -190,8 +190,9 @@ class TrainingRecord:
 
     `train_loss` and `held_out_loss` hold (step, nats a learned token); the held-out one begins before the first step.
     `kept_step` is the step whose weights were kept, the best by the held-out rows, and the last where there are none.
-    `peak_memory` is the most that the process held, in bytes. `left_out` and `held_out_left_out` list (row number from 1, its tokens) of rows longer than max_tokens. Tokens are
-    counted without padding and over all epochs. `data_sha256` is of all rows given.
+    `peak_memory` is the most that the process held, in bytes. `left_out` and `held_out_left_out` list (row number from
+    1, its tokens) of rows longer than max_tokens. Tokens are counted without padding and over all epochs. `data_sha256`
+    is of all rows given.
     """
 
     method: str
