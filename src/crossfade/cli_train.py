@@ -84,6 +84,7 @@ def train(
     base: BaseToTrain = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
+    run: Annotated[str, typer.Option("--run", hidden=True, help="The folder that the app has made for the run.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Train an adapter on the base. Rows are your own, or with --task those of a corpus. Needs the extra `train`."""
@@ -135,7 +136,7 @@ def train(
         replace=replace,
     )
     tell(f"{method}: served {SERVED[method]}.")
-    _print([_carry_out(order, startup)], as_json=as_json)
+    _print([_carry_out(order, startup, run=run)], as_json=as_json)
 
 
 @train_app.command()
@@ -165,15 +166,15 @@ def list_(as_json: AsJson = False) -> None:
 
     rows = []
     for run in list_runs(Settings.from_environment().trainings):
-        order, state, progress = run.order(), run.state(), run.progress()
+        about, state, progress = run.about(), run.state(), run.progress()
         rows.append(
             {
                 "run": run.path.name,
                 "state": state["state"],
                 "step": progress[-1].step if progress else 0,
                 "steps": progress[-1].steps if progress else 0,
-                "method": order.get("method"),
-                "data": order.get("data"),
+                "method": about.get("method"),
+                "data": about.get("data"),
                 "made": state.get("made", ""),
                 "message": state.get("message", ""),
             }
@@ -281,18 +282,19 @@ def _layers(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in text.split(","))
 
 
-def _carry_out(order: Order, startup: Startup) -> Path:
+def _carry_out(order: Order, startup: Startup, *, run: str = "") -> Path:
     """Fetch what a training needs, make the rows, and train; the folder of what was learned."""
-    return _run(begun(order, startup))
+    return _run(begun(order, startup, run=run))
 
 
-def begun(order: Order, startup: Startup) -> RunFolder:
-    """Fetch what a training needs and make its rows; the run's folder."""
+def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
+    """Fetch what a training needs and make its rows; the run's folder, `run` if it is made already."""
     from crossfade.models.fetch import fetch
     from crossfade.models.gguf_file import base_identity
     from crossfade.models.hf_folder import hf_folder
     from crossfade.training.adapter import begin, check_order
     from crossfade.training.rows import TaskData
+    from crossfade.training.run_folder import RunFolder, new_run
 
     check_order(order)
     settings = startup.settings
@@ -304,14 +306,16 @@ def begun(order: Order, startup: Startup) -> RunFolder:
     tell("Converting the base to train on; about half a minute the first time ...")
     base_folder = hf_folder(source, settings.home)
     tell(f"Making the rows of {order.name}{' with their passages' if of_task else ''} ...")
-    return begin(
+    folder = RunFolder(settings.trainings / run) if run else new_run(settings.trainings, order.name)
+    begin(
         order,
-        runs=settings.trainings,
+        run=folder,
         base_folder=base_folder,
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
+    return folder
 
 
 def _run(folder: RunFolder) -> Path:

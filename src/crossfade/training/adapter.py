@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from crossfade.models.torch_libraries import quiet_libraries, require_training_l
 from crossfade.training.compose import Finder
 from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
 from crossfade.training.rows import Count, Source
-from crossfade.training.run_folder import RunFolder
+from crossfade.training.run_folder import RunFolder, new_run
 from crossfade.types import Message
 
 SAMPLES = 3
@@ -59,9 +58,9 @@ def check_order(order: Order) -> None:
 
 
 def begin(
-    order: Order, *, runs: Path, base_folder: Path, base: str, base_sha256: str, finder: Finder | None = None
-) -> RunFolder:
-    """Make the rows of an order and write both into a new run folder in `runs`, from which `carry_out` trains.
+    order: Order, *, run: RunFolder, base_folder: Path, base: str, base_sha256: str, finder: Finder | None = None
+) -> None:
+    """Make the rows of an order and write both into a run's folder, from which `carry_out` trains.
 
     `base_folder` is the base in Hugging Face form. Raises TrainingError, CorpusError.
     """
@@ -75,7 +74,6 @@ def begin(
         )
     settings = order.settings
     rows = order.source.rows(finder=finder, count=_counter(base_folder), limit=settings.max_tokens, seed=settings.seed)
-    run = RunFolder(_new(runs, order.name))
     run.begin(
         {
             "name": order.name,
@@ -100,7 +98,6 @@ def begin(
         rows.learned,
         rows.held_out,
     )
-    return run
 
 
 def carry_out(run: RunFolder, *, progress: Progress | None = None, stop: Event | None = None) -> Path:
@@ -134,7 +131,8 @@ def train_adapter(
     stop: Event | None = None,
 ) -> Path:
     """`begin` and `carry_out`."""
-    run = begin(order, runs=runs, base_folder=base_folder, base=base, base_sha256=base_sha256, finder=finder)
+    run = new_run(runs, order.name)
+    begin(order, run=run, base_folder=base_folder, base=base, base_sha256=base_sha256, finder=finder)
     return carry_out(run, progress=progress, stop=stop)
 
 
@@ -229,19 +227,6 @@ def _origin(start: AdapterFiles) -> dict[str, Any]:
 def _check_free(folder: Path, *, replace: bool) -> None:
     if folder.exists() and not replace:
         raise TrainingError(f"{folder} exists already. Choose another name, or give --replace.")
-
-
-def _new(runs: Path, name: str) -> Path:
-    """A folder that no run has: the name and a number, which follows the last one."""
-    runs.mkdir(parents=True, exist_ok=True)
-    taken = [int(found[1]) for path in runs.iterdir() if (found := re.fullmatch(rf"{name}-(\d+)", path.name))]
-    for number in range(max(taken, default=0) + 1, 10**9):
-        try:
-            (runs / f"{name}-{number}").mkdir()
-        except FileExistsError:
-            continue  # another process was faster
-        break
-    return runs / f"{name}-{number}"
 
 
 def _environment() -> dict[str, Any]:

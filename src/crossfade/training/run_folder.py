@@ -1,5 +1,6 @@
 """The folder of one training run: what was ordered, how far it came, and what it goes on from when it was killed.
 
+ticket.json           where it was ordered in the app: the words of its command, name, method and data
 run.json              what was ordered and where: command, settings, environment, hashes
 rows.jsonl            the rows as they are learned (`held_out` marks those that are watched): data files get edited
 progress.jsonl        a line a step
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +63,7 @@ class RunFolder:
         ]
         (self.path / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
         write_json(self.path / "run.json", dict(order))  # last: without it there is no run
+        self.tell("waiting")
 
     def order(self) -> dict[str, Any]:
         """What `begin` was given. Raises TrainingError where there is no run."""
@@ -70,6 +73,25 @@ class RunFolder:
                 f"There is no training run in {self.path}. `crossfade train list` shows those there are."
             )
         return found
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its rows are made."""
+        return (self.path / "run.json").exists()
+
+    def about(self) -> dict[str, Any]:
+        """`name`, `method` and `data`, whether the run has begun or not."""
+        return read_json(self.path / "run.json") or read_json(self.path / "ticket.json") or {}
+
+    def ticket(self, name: str, method: str, data: str, *, arguments: Sequence[str]) -> None:
+        """Write down what was ordered in the app."""
+        told = {"name": name, "method": method, "data": data, "arguments": list(arguments)}
+        write_json(self.path / "ticket.json", told)
+        self.tell("waiting")
+
+    def arguments(self) -> list[str]:
+        """The words of the command that was ordered in the app."""
+        return [str(word) for word in (read_json(self.path / "ticket.json") or {}).get("arguments", [])]
 
     def rows(self) -> tuple[tuple[TrainingRow, ...], tuple[TrainingRow, ...]]:
         """The learned and the held-out rows. Raises TrainingError for a broken file."""
@@ -189,8 +211,24 @@ class RunFolder:
 
 def list_runs(root: Path) -> list[RunFolder]:
     """The runs in a folder, the newest first."""
-    found = [RunFolder(file.parent) for file in root.glob("*/run.json")]
-    return sorted(found, key=lambda run: str(run.order().get("started", "")), reverse=True)
+    found = [RunFolder(file.parent) for file in root.glob("*/state.json")]
+    return sorted(found, key=lambda run: (run.path.stat().st_ctime_ns, run.path.name), reverse=True)
+
+
+def new_run(root: Path, name: str) -> RunFolder:
+    """An empty folder that no run had: the name with a number, which follows the last one."""
+    root.mkdir(parents=True, exist_ok=True)
+    taken = [
+        int(found[1]) for path in root.iterdir() if (found := re.fullmatch(rf"{re.escape(name)}-(\d+)", path.name))
+    ]
+    number = max(taken, default=0)
+    while True:
+        number += 1
+        try:
+            (root / f"{name}-{number}").mkdir()
+        except FileExistsError:
+            continue  # another process was faster
+        return RunFolder(root / f"{name}-{number}")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

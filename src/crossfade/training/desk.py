@@ -1,0 +1,142 @@
+"""Trainings ordered from the app: each runs in a process of its own, one at a time, the others wait in their order.
+
+What the page shows of a run is read from its folder, so that a page that is loaded again, or another one, finds it.
+A training gives way to answers: it runs with a lower priority. When the app ends, its training is killed, and can go
+on from its last checkpoint. Knows no torch and no page.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Condition, Thread
+
+from crossfade.errors import TrainingError
+from crossfade.training.run_folder import RunFolder, list_runs, new_run
+
+MOST_WAITING = 8
+NICENESS = 10
+_LOG = "log.txt"
+_MAIN = "from crossfade.cli import main; main()"
+
+
+class Desk:
+    """Takes orders for trainings and carries them out. `done` is called after each, from a thread."""
+
+    def __init__(self, runs: Path, *, done: Callable[[], None]) -> None:
+        self._runs, self._done = runs, done
+        self._waiting: list[RunFolder] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._now: RunFolder | None = None
+        self._change = Condition()
+        self._worker: Thread | None = None
+        self._closed = False
+        atexit.register(self.close)
+
+    def order(self, arguments: Sequence[str], *, name: str, method: str, data: str) -> RunFolder:
+        """Train with the arguments of `crossfade train`, now or when those before it have ended.
+
+        Raises TrainingError where too many wait, or one for an adapter of that name waits or runs.
+        """
+        with self._change:
+            before = [*self._waiting, *([self._now] if self._now else [])]
+            if any(run.about().get("name") == name for run in before):
+                raise TrainingError(
+                    f"A training of {name!r} is under way already. Wait for it, or choose another name."
+                )
+            if len(self._waiting) >= MOST_WAITING:
+                raise TrainingError(f"{MOST_WAITING} trainings wait already. Cancel one, or wait until one has ended.")
+            run = new_run(self._runs, name)
+            run.ticket(name, method, data, arguments=arguments)
+            self._enqueue(run)
+            return run
+
+    def resume(self, run: RunFolder) -> None:
+        """Go on with a run that was interrupted, or try one again that failed. Raises TrainingError."""
+        with self._change:
+            if run in self._waiting or run == self._now:
+                raise TrainingError("This training waits or runs already.")
+            if run.state()["state"] not in ("interrupted", "failed", "waiting"):
+                raise TrainingError("This training has ended. Start a new one.")
+            self._enqueue(run)
+
+    def cancel(self, run: RunFolder) -> None:
+        """End a run: one that waits never starts, one that trains keeps its best so far."""
+        with self._change:
+            if run in self._waiting:
+                self._waiting.remove(run)
+                run.tell("cancelled", "Cancelled before it began.")
+                return
+        state = run.state()
+        if state["state"] == "running" and state.get("pid"):
+            with suppress(ProcessLookupError):
+                os.kill(int(state["pid"]), signal.SIGTERM)
+        elif run == self._now and self._process:
+            self._process.terminate()  # it has not begun to train: nothing is lost
+
+    def waiting(self) -> list[RunFolder]:
+        """The runs that wait, the next one first."""
+        with self._change:
+            return list(self._waiting)
+
+    def runs(self) -> list[RunFolder]:
+        """All runs, the newest first."""
+        return list_runs(self._runs)
+
+    def close(self) -> None:
+        """Kill the training under way; it can go on from its last checkpoint."""
+        atexit.unregister(self.close)
+        with self._change:
+            self._waiting.clear()
+            self._closed = True
+            if self._process and self._process.poll() is None:
+                self._process.kill()
+
+    def _enqueue(self, run: RunFolder) -> None:
+        run.tell("waiting")
+        self._waiting.append(run)
+        if self._worker is None or not self._worker.is_alive():
+            self._worker = Thread(target=self._work, daemon=True, name="trainings")
+            self._worker.start()
+        self._change.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: bool(self._waiting))
+                self._now = run = self._waiting.pop(0)
+            try:
+                self._carry_out(run)
+            finally:
+                with self._change:
+                    self._now = self._process = None
+                self._done()
+
+    def _carry_out(self, run: RunFolder) -> None:
+        words = ["resume", run.path.name] if run.has_begun else [*run.arguments(), "--run", run.path.name]
+        command = [sys.executable, "-c", _MAIN, "train", *words]
+        with (run.path / _LOG).open("wb") as log:
+            with self._change:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+            code = self._process.wait()
+        if code and not self._closed and run.state()["state"] in ("waiting", "running"):
+            run.tell("failed", _last_words(run, code))
+
+
+def _last_words(run: RunFolder, code: int) -> str:
+    """Why a process ended that did not say so in its run's state: its own error line, or its end."""
+    if code == -signal.SIGKILL:
+        return "It was killed, perhaps because memory ran out. Go on with it after closing other programs."
+    lines = (run.path / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    told = [line.removeprefix("crossfade: ") for line in lines if line.startswith("crossfade: ")]
+    return told[-1] if told else f"The training ended with code {code}; {run.path / _LOG} has what it said."
