@@ -19,8 +19,9 @@ _PHONE = re.compile(
 )
 _NO_PHONE = re.compile(
     r"(?:\d{4}-\d{2}-\d{2}|\d{2}[.-]\d{2}[.-]\d{4})\b.*|\d{1,3}(?:[ .]\d{3})+|(?:\d{1,3}\.){3}\d{1,3}"
+    r"|\d+\.\d+-\d+(?:\.\d+)?"
 )
-"""A date, a number in groups of three, an address of a computer."""
+"""A date, a number in groups of three, an address of a computer, two amounts with a dash between them."""
 
 
 def personal_kinds(text: str) -> tuple[str, ...]:
