@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crossfade.errors import TrainingError
 from crossfade.training.chats import looks_like
-from crossfade.training.forms import FORMS, TEXT, Mapping, as_text, check_mapping
+from crossfade.training.forms import FORMS, TEXT, Mapping, as_text, check_column, check_mapping
 from crossfade.training.table import Table
 
 PROMPTS = (
@@ -41,6 +41,9 @@ def guess(
     """
     if form and form not in FORMS:
         raise TrainingError(f"Unknown form {form!r}. Known: {', '.join(FORMS)}.")
+    for role, column in (("prompt", prompt), ("response", response)):
+        if column:
+            check_column(table, column, role=role)
     form = form or ("label" if template else _form(table, prompt))
     if form in ("messages", "sharegpt"):
         prompt = prompt or _turns(table, "role" if form == "messages" else "from")
