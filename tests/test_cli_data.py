@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli_kit import Crossfade
+from fake_engine import FakeEngine
+from letter_tokenizer import LetterTokenizer
 
 THINGS = ["river", "window", "ladder", "violin", "harbor", "candle", "pepper", "glacier"]
 
@@ -91,6 +93,24 @@ def test_without_the_training_libraries_tokens_are_estimated_and_that_is_said(
     assert found.code == 0
     assert "pip install 'crossfade[train]'" in found.err
     assert "characters / 4" in found.out
+
+
+def test_with_the_training_libraries_tokens_are_the_base_s_own_and_meanings_are_compared(
+    run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", list)
+    monkeypatch.setattr("crossfade.models.fetch.fetch", lambda *_, **__: Path("base.gguf"))
+    monkeypatch.setattr("crossfade.models.hf_folder.hf_folder", lambda *_: Path("base"))
+    monkeypatch.setattr("crossfade.training.tokens.open_tokenizer", lambda _: LetterTokenizer())
+    rows.write_text(rows.read_text() + '\n{"frage": "Is <|end|> here?", "antwort": "Yes, so it is."}')
+    words = (*COLUMNS[:-1], "--against", str(_judging(rows)), "--json")
+    told = json.loads(run("data", str(rows), *words).out)
+    assert not told["tokens"]["rough"]
+    assert told["tokens"]["longest"] > 50
+    assert {finding["kind"] for finding in told["findings"] if finding["severity"] == "error"} == {
+        "control token",
+        "overlap",
+    }
 
 
 def test_help_answers_at_once_and_loads_no_heavy_library() -> None:

@@ -24,6 +24,7 @@ from crossfade.training.report import DataReport, data_report
 from crossfade.training.table import Broken, Record, Table
 from crossfade.training.tokens import rough_count, tokenizer_count
 from crossfade.types import Message
+from letter_tokenizer import LetterTokenizer
 
 THINGS = ["river", "window", "ladder", "violin", "harbor", "candle", "pepper", "glacier", "saddle", "anchor"]
 GOOD = [
@@ -274,20 +275,6 @@ def test_a_rough_count_grows_with_the_text() -> None:
     counts = [rough_count(TrainingRow((Message("user", "w" * n),), "yes")) for n in (0, 4, 400)]
     assert counts == sorted(set(counts))
     assert counts[2] - counts[0] == 100
-
-
-class LetterTokenizer:
-    """One token for each character."""
-
-    eos_token_id = 0
-    chat_template = "{}"
-    all_special_tokens: tuple[str, ...] = ()
-
-    def apply_chat_template(self, chat: list[dict[str, str]], **_: Any) -> str:
-        return "".join(f"[{turn['role']}]{turn['content']}" for turn in chat) + "[assistant]"
-
-    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
-        return {"input_ids": [ord(sign) for sign in text]}
 
 
 def test_tokens_are_counted_as_training_makes_them() -> None:

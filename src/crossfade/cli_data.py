@@ -50,10 +50,11 @@ def data(
     """
     from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
-    from crossfade.training.report import data_report
+    from crossfade.training.report import data_report, sentence
     from crossfade.training.table import read_table
     from crossfade.training.tokens import rough_count, tokenizer_count
 
+    allowed = sentence(despite_overlap)  # what cannot be asked is refused before a model is fetched
     table = read_table(file)
     mapping = guess(
         table,
@@ -74,7 +75,7 @@ def data(
         limit=max_tokens,
         against=judging,
         embed=_embed(settings) if judging and not rough else None,
-        despite_overlap=despite_overlap,
+        despite_overlap=allowed,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
     )
     if as_json:

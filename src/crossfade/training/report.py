@@ -106,11 +106,7 @@ def data_report(
     with `embed` and by words without. Raises TrainingError for a mapping that does not fit and for words that are no
     sentence; what is wrong with the rows themselves is a finding.
     """
-    despite = " ".join(despite_overlap.split())
-    if despite and len(despite.split()) < FEWEST_WORDS:
-        raise TrainingError(
-            f"{despite!r} is no sentence. Say in at least {FEWEST_WORDS} words why rows may be learned that are judged."
-        )
+    despite = sentence(despite_overlap)
     examples, broken = to_examples(table, mapping)
     groups = near_groups([example.asked for example in examples])
     made, unsplit = _split(examples, share, groups)
@@ -154,6 +150,16 @@ def data_report(
         estimate=estimate(sum(n for line, n in tokens if line in learned and n <= limit), plan) if plan else None,
         findings=tuple(sorted(all_findings, key=lambda finding: finding.severity)),
     )
+
+
+def sentence(words: str) -> str:
+    """The words on one line. Raises TrainingError where they are some, and too few to say why."""
+    words = " ".join(words.split())
+    if words and len(words.split()) < FEWEST_WORDS:
+        raise TrainingError(
+            f"{words!r} is no sentence. Say in at least {FEWEST_WORDS} words why rows may be learned that are judged."
+        )
+    return words
 
 
 def _split(
