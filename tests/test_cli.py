@@ -20,7 +20,20 @@ from cli_kit import Crossfade, Run
 from crossfade.settings import Settings
 from fake_engine import FakeEngine, FakeRetriever, passage, patch_startup, write_corpus
 
-COMMANDS = ("ask", "compare", "index", "models", "adapters", "serve", "train", "eval", "advise", "changes", "draft")
+COMMANDS = (
+    "ask",
+    "compare",
+    "index",
+    "models",
+    "adapters",
+    "serve",
+    "data",
+    "train",
+    "eval",
+    "advise",
+    "changes",
+    "draft",
+)
 TRACE_KEYS = {
     *("question", "answer", "mode", "corpus", "task", "adapters", "passages", "examples", "prompt", "usage", "timings"),
     *("finish", "sampling", "notices"),

@@ -37,6 +37,7 @@ ROOMS = [
     "cli_adapters",
     "cli_advise",
     "cli_ask",
+    "cli_data",
     "cli_draft",
     "cli_eval",
     "cli_train",

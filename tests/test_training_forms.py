@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crossfade.errors import TrainingError
 from crossfade.training.forms import FORMS, Example, Mapping, to_examples
@@ -173,6 +175,29 @@ def test_rows_that_cannot_be_used_are_listed_by_line_and_none_is_lost() -> None:
 def test_what_does_not_fit_the_columns_is_an_error_that_names_them(said: dict[str, str], told: str) -> None:
     with pytest.raises(TrainingError, match=told):
         guess(table({"question": "a", "answer": "b"}), **said)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "from", "value", "type", "text"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["prompt", "response", "messages", "conversations", "instruction", "input", "output", "label"])
+
+
+@given(rows=st.lists(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4), min_size=1, max_size=4))
+def test_whatever_the_values_each_row_is_an_example_or_broken(rows: list[dict[str, Any]]) -> None:
+    found = table(*rows)
+    try:
+        mapping = guess(found)
+    except TrainingError:
+        return
+    made, broken = to_examples(found, mapping)
+    assert sorted([*(e.line for e in made), *(b.line for b in broken)]) == list(range(1, len(rows) + 1))
+    assert all(e.row.response and e.row.messages and e.asked for e in made)
 
 
 def test_columns_that_nobody_can_guess_are_named() -> None:

@@ -98,6 +98,9 @@ def test_a_csv_row_s_line_is_its_first_however_many_it_spans(tmp_path: Path) -> 
     assert [(record.line, record.values["response"]) for record in table.records] == [(2, "x"), (5, "y")]
 
 
+DAMAGED = st.lists(st.sampled_from([b'"', b",", b"{", b"}", b"[", b"]", b":", b"a", b"\n", b"\r", b"1", b"\t"])).map(
+    b"".join
+)
 GOOD = '{"prompt": "a", "response": "b"}'
 
 
@@ -106,7 +109,9 @@ GOOD = '{"prompt": "a", "response": "b"}'
     [
         ("{broken", "column 2: not JSON"),
         ("[1, 2]", "an object is expected"),
-        ('"text"', "an object is expected"),
+        ('"text"', "an object is expected, not a text"),
+        ("7", "an object is expected, not a number"),
+        ("{}", "the object is empty"),
         ("", "the line is empty"),
         ('{"prompt": "\\ud83d"}', "half of a character"),
         ('{"prompt": NaN}', "NaN"),
@@ -197,3 +202,19 @@ def test_more_rows_than_allowed_are_refused_broken_ones_counted(
     assert len(read_table(written(tmp_path, "a.jsonl", f"{GOOD}\nx")).broken) == 1
     with pytest.raises(TrainingError, match="more than 2 rows"):
         read_table(written(tmp_path, "a.jsonl", f"{GOOD}\nx\n{GOOD}"))
+    with pytest.raises(TrainingError, match="more than 2 rows"):
+        read_table(written(tmp_path, "a.jsonl", f"{GOOD}\n" + "\n" * 1000))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(name=st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.tsv"]), data=st.binary(max_size=60) | DAMAGED)
+def test_whatever_the_bytes_there_are_rows_or_one_clear_error(name: str, data: bytes, tmp_path: Path) -> None:
+    path, told, lines = written(tmp_path, name, data), name, [1]
+    try:
+        table = read_table(path)
+        lines = [row.line for row in (*table.records, *table.broken)]
+    except TrainingError as error:
+        told = str(error)
+    assert told.startswith(name)
+    assert len(set(lines)) == len(lines) or name == "a.json", "a JSON file may have several rows on a line"
+    assert all(1 <= line <= data.count(b"\n") + 1 for line in lines)

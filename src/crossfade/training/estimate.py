@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossfade.errors import TrainingError
 
@@ -40,6 +40,16 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained where, how often each row is seen, and how many tokens go through the model together."""
+
+    machine: Machine
+    size: Size
+    epochs: int = 1
+    micro_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Minutes, and bytes of memory by what holds them. `fits` is None where the machine's memory is not known."""
 
@@ -56,26 +66,23 @@ class Estimate:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def estimate(tokens: int, machine: Machine, *, size: Size, epochs: int = 1, micro_tokens: int = 1024) -> Estimate:
-    """The time and memory of training on so many tokens, prompts included, `micro_tokens` of them at once.
+def estimate(tokens: int, plan: Plan) -> Estimate:
+    """The time and memory of training on so many tokens, prompts included.
 
     minutes = tokens * epochs / tokens_per_second / 60. memory = weights (parameters * weight_bytes + added * 4)
     + gradients (trainable * 4) + optimizer (trainable * 8) + activations (micro_tokens * layers * hidden * 34, times 2
     when computing in 32 bits). Logits are left out: the head is computed at learned positions alone. Raises
     TrainingError for a speed that is not above 0.
     """
+    size, machine = plan.size, plan.machine
     if not machine.tokens_per_second > 0:
         raise TrainingError(f"The speed is {machine.tokens_per_second} tokens per second; it must be above 0.")
     made = Estimate(
-        minutes=tokens * epochs / machine.tokens_per_second / 60,
+        minutes=tokens * plan.epochs / machine.tokens_per_second / 60,
         weights=int(size.parameters * size.weight_bytes) + 4 * size.added,
         gradients=GRADIENT_BYTES * size.trainable,
         optimizer=ADAM_BYTES * size.trainable,
-        activations=micro_tokens * size.layers * size.hidden * ACTIVATIONS * size.compute_bytes // 2,
+        activations=plan.micro_tokens * size.layers * size.hidden * ACTIVATIONS * size.compute_bytes // 2,
         fits=None,
     )
-    if not machine.memory:
-        return made
-    return Estimate(
-        made.minutes, made.weights, made.gradients, made.optimizer, made.activations, made.memory <= machine.memory
-    )
+    return replace(made, fits=made.memory <= machine.memory) if machine.memory else made

@@ -90,14 +90,19 @@ def check_mapping(table: Table, mapping: Mapping) -> None:
     if mapping.form not in FORMS:
         raise TrainingError(f"Unknown form {mapping.form!r}. Known: {', '.join(FORMS)}.")
     for role, column in mapping.columns().items():
-        if column not in table.columns:
-            raise TrainingError(
-                f"{table.name} has no column {column!r} for the {role}. It has {', '.join(table.columns)}; name one."
-            )
+        check_column(table, column, role=role)
     if not mapping.response and mapping.form in ("pair", "alpaca", "label"):
         raise TrainingError(f"No column is named for the response. {table.name} has {', '.join(table.columns)}.")
     if mapping.form == "label" and TEXT not in mapping.template:
         raise TrainingError(f"The template {mapping.template!r} has no {TEXT}. Write it where each row's text belongs.")
+
+
+def check_column(table: Table, column: str, *, role: str) -> None:
+    """Raises TrainingError where a table has no such column."""
+    if column not in table.columns:
+        raise TrainingError(
+            f"{table.name} has no column {column!r} for the {role}. It has {', '.join(table.columns)}; name one."
+        )
 
 
 def as_text(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crossfade.errors import TrainingError
 from crossfade.training.chats import looks_like
-from crossfade.training.forms import FORMS, TEXT, Mapping, as_text, check_mapping
+from crossfade.training.forms import FORMS, TEXT, Mapping, as_text, check_column, check_mapping
 from crossfade.training.table import Table
 
 PROMPTS = (
@@ -41,14 +41,17 @@ def guess(
     """
     if form and form not in FORMS:
         raise TrainingError(f"Unknown form {form!r}. Known: {', '.join(FORMS)}.")
+    for role, column in (("prompt", prompt), ("response", response)):
+        if column:
+            check_column(table, column, role=role)
     form = form or ("label" if template else _form(table, prompt))
     if form in ("messages", "sharegpt"):
         prompt = prompt or _turns(table, "role" if form == "messages" else "from")
         response = ""
     else:
         names, answers = _names(form)
-        response = response or _named(table, answers, besides=(prompt,))
-        prompt = prompt or _named(table, names, besides=(response,))
+        response = response or named(table, answers, besides=(prompt,))
+        prompt = prompt or named(table, names, besides=(response,))
         rest = [name for name in table.columns if name not in (prompt, response)]
         if len(rest) == 1 and bool(prompt) != bool(response):  # of two columns, the one that has no known name
             prompt, response = prompt or rest[0], response or rest[0]
@@ -61,8 +64,8 @@ def guess(
         form=form,
         prompt=prompt,
         response=response,
-        input=_named(table, INPUTS, besides=(prompt, response)) if form == "alpaca" else "",
-        system="" if form == "label" else _named(table, SYSTEMS, besides=(prompt, response)),
+        input=named(table, INPUTS, besides=(prompt, response)) if form == "alpaca" else "",
+        system="" if form == "label" else named(table, SYSTEMS, besides=(prompt, response)),
         template=(template or _template(table, response)) if form == "label" else "",
         instructions=instructions,
     )
@@ -80,9 +83,9 @@ def _form(table: Table, prompt: str) -> str:
     for form, key in (("messages", "role"), ("sharegpt", "from")):
         if _turns(table, key) and (not prompt or any(looks_like(values.get(prompt), key) for values in first)):
             return form
-    if _named(table, ("instruction",)) and _named(table, INPUTS) and _named(table, ("output", "response")):
+    if named(table, ("instruction",)) and named(table, INPUTS) and named(table, ("output", "response")):
         return "alpaca"
-    if _named(table, TEXTS) and _named(table, LABELS) and not _named(table, RESPONSES):
+    if named(table, TEXTS) and named(table, LABELS) and not named(table, RESPONSES):
         return "label"
     return "pair"
 
@@ -94,7 +97,7 @@ def _names(form: str) -> tuple[Sequence[str], Sequence[str]]:
     return (TEXTS, LABELS) if form == "label" else (PROMPTS, (*RESPONSES, *LABELS))
 
 
-def _named(table: Table, names: Sequence[str], *, besides: Sequence[str] = ()) -> str:
+def named(table: Table, names: Sequence[str], *, besides: Sequence[str] = ()) -> str:
     """The first column with one of the names, in the order of the names, whatever its case."""
     there = {column.lower(): column for column in reversed(table.columns) if column not in besides}
     return next((there[name] for name in names if name in there), "")

@@ -1,25 +1,31 @@
 """Find texts that are almost the same. Pure but for numpy; knows no rows.
 
 Two texts are near when the sets of their words and pairs of neighbouring words share at least `NEAR` of their union
-(Jaccard). Comparing every pair of 20,000 texts takes minutes, and an inverted index takes as long where many texts are
-built alike, which is when it matters. So candidates come from MinHash with bands (Broder, "On the resemblance and
-containment of documents", 1997; Leskovec et al., "Mining of Massive Datasets", 3.4), whose time grows with the number
-of texts alone, and each candidate is then compared exactly: a pair below `NEAR` is never called near. A pair at 0.8 is
-no candidate with a probability of (1 - 0.8^5)^25 = 0.00005, more alike ones more rarely.
+(Jaccard). What more than a tenth of the texts have is passed over: else all that are written with one template, "What
+is the monthly fee of ...?", would be one.
+
+Comparing every pair of 20,000 texts takes minutes, and an inverted index takes as long where many texts are built
+alike, which is when it matters. So candidates come from MinHash with bands (Broder, "On the resemblance and containment
+of documents", 1997; Leskovec et al., "Mining of Massive Datasets", 3.4), whose time grows with the number of texts
+alone, and each candidate is then compared exactly: a pair below `NEAR` is never called near. A pair at 0.8 is no
+candidate with a probability of (1 - 0.8^5)^25 = 0.00005, more alike ones more rarely.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 NEAR = 0.8
+COMMON, FEW = 0.1, 10
+"""What stands in more than this share of the texts, and in more than so many, is passed over."""
 BANDS, IN_BAND = 25, 5
 MOST_COMPARED = 10
 """A text is compared with so many of its bucket at most, those before it in the alphabet, so that the time stays
@@ -37,7 +43,7 @@ def shingles(text: str) -> frozenset[str]:
     """The words of a text and its pairs of neighbouring words; the text itself where it has no word."""
     text = normalised(text)
     words = _WORD.findall(text)
-    return frozenset((*words, *map(" ".join, itertools.pairwise(words)))) or frozenset((text,))
+    return frozenset((*words, *map(" ".join, pairwise(words)))) or frozenset((text,))
 
 
 def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int, ...], ...]:
@@ -51,7 +57,7 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int,
     for number, text in enumerate(texts):
         distinct.setdefault(normalised(text), []).append(number)
     keys = sorted(distinct)
-    sets = [shingles(key) for key in keys]
+    sets = _telling([shingles(key) for key in keys])
     leader = list(range(len(keys)))
 
     def lead(member: int) -> int:
@@ -73,6 +79,14 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int,
     for member, key in enumerate(keys):
         groups.setdefault(lead(member), []).extend(distinct[key])
     return tuple(sorted(tuple(sorted(group)) for group in groups.values()))
+
+
+def _telling(sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """The sets without what so many share that it is a template's; a set of that alone stays as it is."""
+    counts = Counter(chain.from_iterable(sets))
+    most = max(FEW, COMMON * len(sets))
+    common = {shingle for shingle, count in counts.items() if count > most}
+    return [found - common or found for found in sets]
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:

@@ -14,13 +14,15 @@ _CARD = re.compile(r"(?<![\d.,-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d.,-]*\d)")
 _SSN = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")
 """The areas, groups and serials that are never given out are passed over (https://www.ssa.gov/employer/randomization.html)."""
 _PHONE = re.compile(
-    r"(?<![\w.,/$€£+-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{2,5}(?:[ .-]\d{2,5}){1,4}(?![\w-]|[.,]\d)"
+    r"(?<![\w.,/$€£+-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{2,5}(?:[ .-]\d{2,8}){1,4}(?![\w-]|[.,]\d)"
     r"|(?<![\w+])\+\d{8,15}(?!\w)"
 )
 _NO_PHONE = re.compile(
     r"(?:\d{4}-\d{2}-\d{2}|\d{2}[.-]\d{2}[.-]\d{4})\b.*|\d{1,3}(?:[ .]\d{3})+|(?:\d{1,3}\.){3}\d{1,3}"
+    r"|\d+\.\d+-\d+(?:\.\d+)?|\d{3}-\d{2}-\d{4}"
 )
-"""A date, a number in groups of three, an address of a computer."""
+"""A date, a number in groups of three, an address of a computer, two amounts with a dash between them, and what is
+written like a social security number and is none."""
 
 
 def personal_kinds(text: str) -> tuple[str, ...]:

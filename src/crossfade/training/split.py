@@ -4,6 +4,7 @@ The side of an example is decided by what it says, so it is the same whatever th
 are added or taken away. Examples that are almost the same (`near`) go together, or the held-out side would measure
 what was learned by heart. A group goes as its first member by hash goes. What can move a row is then only this:
 
+- a phrase comes to stand in a tenth of the rows, or no longer does, and two rows are near because of it;
 - a near-duplicate is added or removed, and with it the group's first member becomes another one; or it joins two
   groups. Where a member is added to n, that happens at most once in n + 1 times;
 - the data are so small that a side would be empty. Then the group next to the border is moved over, until rows are

@@ -23,6 +23,7 @@ MOST_BYTES = 200_000_000
 MOST_ROWS = 500_000
 """The most rows that are read: millions of tiny ones fit into the bytes, and not into memory."""
 _DELIMITERS = ",;\t|"
+_KIND_NAMES: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _EMPTY = "the line is empty"
 
 
@@ -106,7 +107,7 @@ def _without_the_last_empty(rows: Iterator[Record | Broken]) -> Iterator[Record 
     """The rows without the empty lines at the end, which is how some editors close a file."""
     empty: list[Broken] = []
     for row in rows:
-        if isinstance(row, Broken) and row.why == _EMPTY:
+        if isinstance(row, Broken) and row.why == _EMPTY and len(empty) < MOST_ROWS:
             empty.append(row)
             continue
         yield from empty
@@ -171,7 +172,9 @@ def _is_jsonl(text: str) -> bool:
 
 def _row(line: int, value: Any) -> Record | Broken:
     if not isinstance(value, dict):
-        return Broken(line, f"an object is expected, not {json.dumps(value)[:40]}")
+        return Broken(line, f"an object is expected, not {_KIND_NAMES.get(type(value), 'a number')}")
+    if not value:
+        return Broken(line, "the object is empty")
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:

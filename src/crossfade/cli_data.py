@@ -1,0 +1,107 @@
+"""`crossfade data`: look at a file of rows before training on it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossfade.cli_common import AsJson, Base
+from crossfade.settings import Settings
+from crossfade.terminal import Bar, print_json, say, tell
+
+if TYPE_CHECKING:
+    from crossfade.training.overlap import Embed
+
+
+def data(
+    file: Annotated[Path, typer.Argument(help="Rows: .jsonl, .json, .csv, .tsv or .parquet.")],
+    form: Annotated[
+        str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed by default.")
+    ] = "",
+    prompt_column: Annotated[
+        str, typer.Option("--prompt-column", help="The column of the prompt, or of the messages.")
+    ] = "",
+    response_column: Annotated[
+        str, typer.Option("--response-column", help="The column of the response or label.")
+    ] = "",
+    template: Annotated[
+        str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")
+    ] = "",
+    instructions: Annotated[str, typer.Option("--instructions", help="The system message of all rows.")] = "",
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
+    ] = None,
+    despite_overlap: Annotated[
+        str, typer.Option("--despite-overlap", help="A sentence, kept in the report, why such rows may be learned.")
+    ] = "",
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are listed.")] = 1024,
+    rough: Annotated[
+        bool, typer.Option("--rough", help="Count tokens as characters / 4 and compare words alone; needs no model.")
+    ] = False,
+    base: Base = "",
+    as_json: AsJson = False,
+) -> None:
+    """Report on rows before training: lengths, broken rows, duplicates, contradictions, labels, overlap, privacy.
+
+    Ends with 1 where the rows cannot be trained on as they are.
+    """
+    from crossfade.training.against import read_judging
+    from crossfade.training.guess import guess
+    from crossfade.training.report import data_report, sentence
+    from crossfade.training.table import read_table
+    from crossfade.training.tokens import rough_count, tokenizer_count
+
+    allowed = sentence(despite_overlap)  # what cannot be asked is refused before a model is fetched
+    table = read_table(file)
+    mapping = guess(
+        table,
+        form=form,
+        prompt=prompt_column,
+        response=response_column,
+        template=template,
+        instructions=instructions,
+    )
+    judging = [read_judging(path) for path in against or ()]
+    settings = Settings.from_environment().asked_for(base, "")
+    tokenizer = None if rough else _tokenizer(settings)
+    report = data_report(
+        table,
+        mapping,
+        count=tokenizer_count(tokenizer) if tokenizer else rough_count,
+        rough=tokenizer is None,
+        limit=max_tokens,
+        against=judging,
+        embed=_embed(settings) if judging and not rough else None,
+        despite_overlap=allowed,
+        control_tokens=tokenizer.all_special_tokens if tokenizer else (),
+    )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for line in report.as_lines():
+            say(line)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+def _tokenizer(settings: Settings) -> Any:
+    """The base's own tokenizer, or None where the extra `train` is not installed."""
+    from crossfade.models.torch_libraries import missing_libraries
+
+    if missing_libraries():
+        tell("Tokens are estimated; to count them: pip install 'crossfade[train]'")
+        return None
+    from crossfade.models.fetch import fetch
+    from crossfade.models.hf_folder import hf_folder
+    from crossfade.training.tokens import open_tokenizer
+
+    return open_tokenizer(hf_folder(fetch(settings.base, settings.home, progress=Bar()), settings.home))
+
+
+def _embed(settings: Settings) -> Embed:
+    from crossfade.startup import Startup
+
+    return Startup(settings, report=tell if sys.stderr.isatty() else None).open_embedder().embed

@@ -1,0 +1,94 @@
+"""The sets that an adapter will be judged on, and the training rows that ask what they ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.errors import TrainingError
+from crossfade.training.forms import Example, to_examples
+from crossfade.training.guess import PROMPTS, guess, named
+from crossfade.training.near import normalised
+from crossfade.training.overlap import Embed, overlaps
+from crossfade.training.table import Table, read_table
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingSet:
+    """A set's name and its rows: `question`, `line`, and where the set has them `answers`, `documents`, `label`."""
+
+    name: str
+    rows: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlapping:
+    """The line of a training row, the set and line of a judging row that asks the same, and how that was seen."""
+
+    line: int
+    judging_set: str
+    judging_line: int
+    why: str
+
+
+def read_judging(path: Path) -> JudgingSet:
+    """Read a judging set of any kind and form. Raises TrainingError as `read_table` and `guess` do."""
+    table = read_table(path)
+    if column := named(table, PROMPTS):
+        asked = {record.line: str(record.values.get(column) or "") for record in table.records}
+    else:
+        asked = {example.line: example.asked for example in to_examples(table, guess(table))[0]}
+    told = ("answers", "documents", "label")
+    rows = [
+        {
+            "question": asked[record.line],
+            "line": record.line,
+            **{k: record.values[k] for k in told if k in record.values},
+        }
+        for record in table.records
+        if asked.get(record.line, "").strip()
+    ]
+    if not rows:
+        raise TrainingError(f"{path.name} holds no question to compare with. Give a set with a question in each row.")
+    return JudgingSet(path.name, tuple(_whole(row) for row in rows))
+
+
+def overlapping(
+    examples: Sequence[Example], judging: JudgingSet, *, embed: Embed | None = None, table: Table | None = None
+) -> tuple[Overlapping, ...]:
+    """The examples that ask what a row of the set asks, one at most for each example, in their order.
+
+    Without `embed`, which gives unit vectors (texts, dimensions), the words alone are compared. From the `table` of the
+    examples their `documents` are taken, where it has them.
+    """
+    documents = {record.line: record.values.get("documents") for record in table.records} if table else {}
+    training = [
+        _whole({"question": e.asked, "answer": e.row.response, "documents": documents.get(e.line)}) for e in examples
+    ]
+    same = {normalised(row["question"]): number for number, row in reversed(list(enumerate(judging.rows)))}
+    found = {o.training: (o.judging, o.why) for o in overlaps(training, judging.rows, embed or _words_alone)}
+    for number, example in enumerate(examples):  # a text of three words has no trigrams to share
+        if (other := same.get(normalised(example.asked))) is not None:
+            found[number] = (other, "the texts are the same")
+    return tuple(
+        Overlapping(examples[number].line, judging.name, judging.rows[other]["line"], why)
+        for number, (other, why) in sorted(found.items())
+    )
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with lists of texts in the fields that are compared as such; what is of another kind is not compared."""
+    for name in ("documents", "answers"):
+        value = row.get(name)
+        texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        row[name] = [text for text in texts if isinstance(text, str)]
+    return row
+
+
+def _words_alone(texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.zeros((len(texts), 1), dtype=np.float32)

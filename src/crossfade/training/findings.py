@@ -1,0 +1,211 @@
+"""What is wrong with rows, one finding each, with the lines it is about and what to do. Pure; prints nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+from crossfade.training.against import JudgingSet, Overlapping
+from crossfade.training.forms import Example
+from crossfade.training.near import normalised
+from crossfade.training.personal import personal_kinds
+from crossfade.training.split import Split
+from crossfade.training.table import Broken
+
+MOST_LABELS = 20
+"""Responses of more distinct values are no labels, if nobody says that they are."""
+RARE = 10
+"""A label with fewer rows is hardly learned."""
+Groups = tuple[tuple[int, ...], ...]
+"""Lines that belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: its kind, whether it forbids training, a text for people, and all lines it is about."""
+
+    kind: str
+    severity: Literal["error", "warning"]
+    text: str
+    lines: tuple[int, ...] = ()
+
+
+def told_lines(lines: Sequence[int], most: int = 8) -> str:
+    """`line 3`, `lines 3, 5 and 9`, or `lines 3, 5 and 20 more`."""
+    shown = [str(line) for line in lines[: most if len(lines) > most + 1 else None]]
+    if len(shown) < len(lines):
+        return f"lines {', '.join(shown)} and {len(lines) - len(shown)} more"
+    return f"line {shown[0]}" if len(shown) == 1 else f"lines {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def duplicates(examples: Sequence[Example]) -> tuple[Groups, Groups]:
+    """(exact duplicates, contradictions): lines with one prompt, and within it one response or different ones."""
+    by_prompt: dict[tuple[tuple[str, str], ...], dict[str, list[int]]] = {}
+    for example in examples:
+        prompt = tuple((message.role, normalised(message.content)) for message in example.row.messages)
+        by_prompt.setdefault(prompt, {}).setdefault(example.row.response.strip(), []).append(example.line)
+    same = sorted(tuple(lines) for found in by_prompt.values() for lines in found.values() if len(lines) > 1)
+    against = sorted(
+        tuple(sorted(chain.from_iterable(found.values()))) for found in by_prompt.values() if len(found) > 1
+    )
+    return tuple(same), tuple(against)
+
+
+def label_counts(examples: Sequence[Example], *, labels: bool) -> tuple[tuple[str, int], ...]:
+    """The responses and how often each is given, most often first, where they are labels or few enough to be."""
+    counts = Counter(example.row.response for example in examples)
+    if not labels and (len(counts) > MOST_LABELS or len(counts) * 2 > len(examples)):
+        return ()
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def personal_lines(examples: Iterable[Example]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The kinds of personal data that rows seem to hold, each with its lines."""
+    found: dict[str, list[int]] = {}
+    for example in examples:
+        texts = "\n".join([*(message.content for message in example.row.messages), example.row.response])
+        for kind in personal_kinds(texts):
+            found.setdefault(kind, []).append(example.line)
+    return tuple((kind, tuple(lines)) for kind, lines in sorted(found.items()))
+
+
+def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, response: str) -> list[Finding]:
+    """Rows that cannot be used, none that can, and responses that are all the same; `response` names their column."""
+    found = []
+    if broken:
+        lines = tuple(row.line for row in broken)
+        first = f"line {broken[0].line}: {broken[0].why}"
+        told = f"{_rows(len(lines))} cannot be used and will be left out, {told_lines(lines)}"
+        told += f" ({first})." if len(lines) > 1 else f": {broken[0].why}."
+        found.append(Finding("broken", "warning", f"{told} Mend or remove what is named.", lines))
+    if not examples:
+        text = "No row can be used. Name the columns that hold the prompt and the response."
+        found.append(Finding("no rows", "error", text))
+    if len(examples) > 1 and len({example.row.response for example in examples}) == 1:
+        said = examples[0].row.response
+        text = (
+            f"All {len(examples)} responses in {response or 'the last answers'} are {_short(said)!r}; a model would "
+            "learn to say that to everything. Give rows with different responses, or choose another column."
+        )
+        found.append(Finding("one response", "error", text, tuple(example.line for example in examples)))
+    return found
+
+
+def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
+    """Rows, as (line, tokens), longer than the limit."""
+    lines = tuple(line for line, count in tokens if count > limit)
+    if not lines:
+        return []
+    every = len(lines) == len(tokens)
+    which = "Every row has" if every else "1 row has" if len(lines) == 1 else f"{len(lines):,} rows have"
+    text = f"{which} more than {limit:,} tokens{'' if every else ' and will be left out'}, {told_lines(lines)}."
+    text += " Shorten the prompts there, or raise the limit up to the base's context."
+    return [Finding("too long", "error" if every else "warning", text, lines)]
+
+
+def about_control(examples: Sequence[Example], tokens: Sequence[str]) -> list[Finding]:
+    """Rows that hold a control token of the base, which would end or forge a turn; training refuses them."""
+    held: dict[str, list[int]] = {}
+    for example in examples:
+        texts = (example.row.response, *(message.content for message in example.row.messages))
+        for token in tokens:
+            if any(token in text for text in texts):
+                held.setdefault(token, []).append(example.line)
+    return [
+        Finding(
+            "control token",
+            "error",
+            f"{told_lines(lines).capitalize()}: the control token {token!r} would end or forge a turn. Remove it.",
+            tuple(lines),
+        )
+        for token, lines in held.items()
+    ]
+
+
+def about_twins(exact: Groups, near: Groups, contradictions: Groups) -> list[Finding]:
+    """Rows that say the same, almost the same, or answer one prompt in two ways."""
+    told = (
+        ("duplicates", exact, "the same prompt and response", "Keep one of each."),
+        ("near duplicates", near, "almost the same prompt", "The split keeps them together; drop those not wanted."),
+        ("contradictions", contradictions, "the same prompt and different responses", "Decide on one for each."),
+    )
+    found = []
+    for kind, groups, text, mend in told:
+        if groups:
+            lines = tuple(sorted(line for group in groups for line in group))
+            which = "A group" if len(groups) == 1 else f"{len(groups):,} groups"
+            have = "has" if len(groups) == 1 else "have"
+            where = "; ".join(told_lines(group) for group in groups[:3]) + ("; ..." if len(groups) > 3 else "")
+            found.append(Finding(kind, "warning", f"{which} of rows {have} {text} ({where}). {mend}", lines))
+    return found
+
+
+def about_labels(
+    labels: Sequence[tuple[str, int]], examples: Sequence[Example], made: Split | None, judged: Sequence[JudgingSet]
+) -> list[Finding]:
+    """Labels with few rows, labels that are held out and never learned, and labels that only a judging set knows."""
+    found = []
+    lines: dict[str, list[int]] = {label: [] for label, _ in labels}
+    for example in examples:
+        lines.get(example.row.response, []).append(example.line)
+    learned = {example.row.response for example in made.learned} if made else set(lines)
+    unseen = [label for label in lines if label not in learned]
+    rare = [label for label in lines if label in learned and len(lines[label]) < RARE] if len(lines) > 1 else []
+    if unseen:
+        text = f"Never learned, because all their rows are held out: {_labels(unseen, lines)}. Add rows of them."
+        found.append(Finding("label never learned", "warning", text, _all_lines(unseen, lines)))
+    if rare:
+        text = f"Labels with few rows: {_labels(rare, lines)}. Give each at least {RARE}, or join some."
+        found.append(Finding("rare label", "warning", text, _all_lines(rare, lines)))
+    known = {label for label, _ in labels}
+    for judging in judged if known else ():
+        unknown = [row for row in judging.rows if row.get("label") and str(row["label"]) not in known]
+        if unknown:
+            where = told_lines([row["line"] for row in unknown])
+            text = f"{judging.name}, {where}: the label {_short(str(unknown[0]['label']))!r} stands in no row to learn."
+            found.append(Finding("label never learned", "warning", f"{text} Known: {', '.join(sorted(known))}."))
+    return found
+
+
+def about_overlap(found: Sequence[Overlapping], despite: str) -> list[Finding]:
+    """Rows that a judging set asks too: an error, or a warning where a person has said why they may be learned."""
+    if not found:
+        return []
+    first = f"line {found[0].line} and {found[0].judging_set}, line {found[0].judging_line}: {found[0].why}"
+    lines = tuple(dict.fromkeys(overlap.line for overlap in found))
+    text = f"{_rows(len(lines), 'ask')} what a judging set asks, {told_lines(lines)} ({first})."
+    if despite:
+        return [Finding("overlap", "warning", f'{text} Allowed with the words: "{despite}"', lines)]
+    return [Finding("overlap", "error", f"{text} Remove them, or say in a sentence why they may be learned.", lines)]
+
+
+def about_personal(kinds: Sequence[tuple[str, tuple[int, ...]]]) -> list[Finding]:
+    """What looks like personal data; a model may say it to anybody."""
+    text = "{} to hold personal data ({}), {}. A model may repeat it to anybody; replace it with made-up data."
+    return [
+        Finding("personal data", "warning", text.format(_rows(len(lines), "seem"), kind, told_lines(lines)), lines)
+        for kind, lines in kinds
+    ]
+
+
+def _labels(names: Sequence[str], lines: Mapping[str, Sequence[int]]) -> str:
+    told = "; ".join(f"{_short(name)!r} ({told_lines(lines[name])})" for name in names[:8])
+    return told if len(names) <= 8 else f"{told}; and {len(names) - 8} more"
+
+
+def _all_lines(names: Sequence[str], lines: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    return tuple(sorted(line for name in names for line in lines[name]))
+
+
+def _rows(count: int, verb: str = "") -> str:
+    """`1 row asks`, `2 rows ask`."""
+    if count == 1:
+        return f"1 row {verb}s" if verb else "1 row"
+    return f"{count:,} rows {verb}".rstrip()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
