@@ -99,9 +99,10 @@ def test_labels_are_asked_for_with_all_of_them_written_out() -> None:
     rows = [{"text": "Up", "label": "good"}, {"text": "Down", "label": "bad"}, {"text": "Flat", "label": 0}]
     made = examples(*rows)
     assert guess(table(*rows)).form == "label"
-    assert made[0].row.messages[-1].content == "Classify this text as 0, bad or good.\n\nUp"
+    asked = [message.content for message in made[0].row.messages]
+    assert asked == ["Classify this text as 0, bad or good. Answer with the label alone.", "Up"]
     assert [example.row.response for example in made] == ["good", "bad", "0"]
-    assert made[0].asked == "Up", "the template is no part of what a row itself says"
+    assert made[0].asked == "Up", "the instructions are no part of what a row itself says"
 
 
 def test_a_template_of_one_s_own_makes_labels_of_any_columns() -> None:

@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crossfade.startup import Startup
     from crossfade.training.adapter import Order
     from crossfade.training.record import RunSettings
-    from crossfade.training.rows import Source
+    from crossfade.training.rows import OwnData, Source
     from crossfade.training.run_folder import RunFolder
 
 train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
@@ -43,6 +43,12 @@ PromptColumn = Annotated[
 ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
 Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
 Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
+Against = Annotated[
+    list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
+]
+DespiteOverlap = Annotated[
+    str, typer.Option("--despite-overlap", help="A sentence, kept with the run, why such rows may be learned.")
+]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
 Seed = Annotated[int | None, typer.Option("--seed", min=0)]
 
@@ -62,6 +68,8 @@ def train(
     response_column: ResponseColumn = "",
     template: Template = "",
     instructions: Instructions = "",
+    against: Against = None,
+    despite_overlap: DespiteOverlap = "",
     out: Annotated[Path | None, typer.Option("--out", help="Where the adapter's folder goes.")] = None,
     epochs: Epochs = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", min=1e-7, max=0.1)] = None,
@@ -97,7 +105,6 @@ def train(
 
     require_training_libraries()
     from crossfade.training.adapter import Order
-    from crossfade.training.methods import SERVED
 
     settings = Settings.from_environment()
     settings = settings.with_base(base) if base else settings
@@ -124,7 +131,13 @@ def train(
         purpose = purpose or chosen.title
         source = TaskData(data, found, chosen, max_rows=max_rows, earlier_turns=earlier_turns, shuffled=shuffled)
     else:
-        source = own_data(data, form, prompt_column, response_column, template, instructions, max_rows=max_rows)
+        source = own_data(
+            data,
+            (form, prompt_column, response_column, template, instructions),
+            max_rows=max_rows,
+            against=against or (),
+            despite_overlap=despite_overlap,
+        )
     order = Order(
         name=name,
         purpose=purpose or f"Trained on {data.name}",
@@ -135,7 +148,6 @@ def train(
         start=startup.registry.get(start) if start else None,
         replace=replace,
     )
-    tell(f"{method}: served {SERVED[method]}.")
     _print([_carry_out(order, startup, run=run)], as_json=as_json)
 
 
@@ -254,19 +266,31 @@ def run_settings_of(method: str, preset: str, changes: dict[str, Any]) -> RunSet
 
 
 def own_data(
-    data: Path, form: str, prompt: str, response: str, template: str, instructions: str, *, max_rows: int = 0
-) -> Source:
-    """A person's own file, read, with what its columns are taken for told. Raises TrainingError."""
+    data: Path,
+    columns: tuple[str, str, str, str, str],
+    *,
+    max_rows: int = 0,
+    against: Sequence[Path] = (),
+    despite_overlap: str = "",
+) -> OwnData:
+    """A person's own file, read, with what its columns are taken for told.
+
+    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
+    TrainingError.
+    """
+    from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
+    from crossfade.training.report import sentence
     from crossfade.training.rows import OwnData
     from crossfade.training.table import read_table
 
     _check_file(data)
+    allowed = sentence(despite_overlap)
+    form, prompt, response, template, instructions = columns
     table = read_table(data)
     mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
-    used = ", ".join(f"{role} from {column}" for role, column in mapping.columns().items())
-    tell(f"{data.name}: {len(table.records):,} rows of the form {mapping.form}, {used}.")
-    return OwnData(data, table, mapping, max_rows=max_rows)
+    judging = tuple(read_judging(path) for path in against)
+    return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
 
 
 def _check_file(data: Path) -> None:
@@ -293,10 +317,12 @@ def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
     from crossfade.models.gguf_file import base_identity
     from crossfade.models.hf_folder import hf_folder
     from crossfade.training.adapter import begin, check_order
+    from crossfade.training.methods import SERVED
     from crossfade.training.rows import TaskData
     from crossfade.training.run_folder import RunFolder, new_run
 
     check_order(order)
+    tell(f"{order.settings.method} on {order.source.told}; served {SERVED[order.settings.method]}.")
     settings = startup.settings
     of_task = isinstance(order.source, TaskData)
     tell(f"Fetching the base{' and the embedder' if of_task else ''} ...")

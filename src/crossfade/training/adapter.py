@@ -91,6 +91,7 @@ def begin(
             "task": rows.task,
             "corpus": rows.corpus,
             "instructions": rows.instructions,
+            "report": rows.report,
             "start": {"folder": str(order.start.folder), "sha256": order.start.sha256} if order.start else None,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
             "environment": _environment(),

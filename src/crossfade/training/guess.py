@@ -66,8 +66,8 @@ def guess(
         response=response,
         input=named(table, INPUTS, besides=(prompt, response)) if form == "alpaca" else "",
         system="" if form == "label" else named(table, SYSTEMS, besides=(prompt, response)),
-        template=(template or _template(table, response)) if form == "label" else "",
-        instructions=instructions,
+        template=(template or TEXT) if form == "label" else "",
+        instructions=instructions or ("" if template or form != "label" else _question(table, response)),
     )
     check_mapping(table, mapping)
     return mapping
@@ -110,9 +110,12 @@ def _turns(table: Table, key: str) -> str:
     return min(found, key=lambda name: TURNS.index(name) if name in TURNS else len(TURNS), default="")
 
 
-def _template(table: Table, response: str) -> str:
-    """A short question with the labels written out, which a small model needs: it knows no other list of them."""
+def _question(table: Table, response: str) -> str:
+    """What a text to label is asked with, the labels written out: a small model knows no other list of them.
+
+    It is the system message, so that in the chat a person writes the text alone.
+    """
     labels = labels_of(table, response)
     if not 1 < len(labels) <= MOST_LABELS or any("\n" in label for label in labels):
-        return f"Give the label of this text.\n\n{TEXT}"
-    return f"Classify this text as {', '.join(labels[:-1])} or {labels[-1]}.\n\n{TEXT}"
+        return "Give the label of this text."
+    return f"Classify this text as {', '.join(labels[:-1])} or {labels[-1]}. Answer with the label alone."

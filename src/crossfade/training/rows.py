@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crossfade.corpora.registry import Corpus, Task, read_rows
+from crossfade.errors import TrainingError
+from crossfade.training.against import JudgingSet
 from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.forms import Mapping, to_examples
+from crossfade.training.report import data_report
 from crossfade.training.split import split
 from crossfade.training.table import Table
 from crossfade.types import Message
@@ -31,7 +34,7 @@ class Rows:
     """What is learned and what is watched, and what the card tells of where they came from.
 
     `task` and `corpus` name what the rows are answers to; for a person's own rows they are "" and `instructions` holds
-    the system message that the adapter is asked with.
+    the system message that the adapter is asked with, `report` what was found in them.
     """
 
     learned: tuple[TrainingRow, ...]
@@ -41,6 +44,7 @@ class Rows:
     task: str = ""
     corpus: str = ""
     instructions: str = ""
+    report: dict[str, Any] | None = None
 
 
 Count = Callable[[Sequence[Message]], int]
@@ -50,8 +54,8 @@ class Source(Protocol):
     """Where rows come from."""
 
     @property
-    def name(self) -> str:
-        """The file's name."""
+    def told(self) -> str:
+        """The rows in a few words: the file, and what of it is used."""
 
     def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
         """The rows, none of more than `limit` tokens where passages can be left out to fit."""
@@ -72,8 +76,8 @@ class TaskData:
     shuffled: float = 0.0
 
     @property
-    def name(self) -> str:
-        return self.path.name
+    def told(self) -> str:
+        return f"{self.path.name}, rows of the task {self.task.name} of {self.corpus.name}"
 
     def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
         found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
@@ -94,7 +98,7 @@ class TaskData:
         return Rows(
             _drawn(learned, self.max_rows, seed),
             tuple(watched[:MOST_HELD_OUT]),
-            data=self.name,
+            data=self.path.name,
             file_sha256=sha256,
             task=self.task.name,
             corpus=self.corpus.name,
@@ -103,18 +107,34 @@ class TaskData:
 
 @dataclass(frozen=True, slots=True)
 class OwnData:
-    """A person's own file, as a table with the mapping of its columns. `max_rows` are drawn from the learned ones."""
+    """A person's own file, as a table with the mapping of its columns. `max_rows` are drawn from the learned ones.
+
+    `against` are the sets that it will be judged on, which no row may overlap, unless `despite_overlap` says why.
+    """
 
     path: Path
     table: Table
     mapping: Mapping
     max_rows: int = 0
+    against: tuple[JudgingSet, ...] = ()
+    despite_overlap: str = ""
 
     @property
-    def name(self) -> str:
-        return self.path.name
+    def told(self) -> str:
+        used = ", ".join(f"{role} from {column}" for role, column in self.mapping.columns().items())
+        return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"
 
     def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+        report = data_report(
+            self.table,
+            self.mapping,
+            count=lambda row: count((*row.messages, Message("assistant", row.response))),
+            limit=limit,
+            against=self.against,
+            despite_overlap=self.despite_overlap,
+        )
+        if report.errors:
+            raise TrainingError(" ".join(finding.text for finding in report.errors))
         examples, _ = to_examples(self.table, self.mapping)
         parts = split([replace(e, row=_with_instructions(e.row)) for e in examples])
         learned, watched = ([e.row for e in part] for part in (parts.learned, parts.held_out))
@@ -122,9 +142,10 @@ class OwnData:
         return Rows(
             _drawn(learned, self.max_rows, seed),
             _drawn(watched, MOST_HELD_OUT, seed),
-            data=self.name,
+            data=self.path.name,
             file_sha256=_sha256(self.path),
             instructions=common,
+            report=report.as_json(),
         )
 
 
