@@ -41,6 +41,7 @@ ROOMS = [
     "cli_draft",
     "cli_eval",
     "cli_train",
+    "cli_methods",
     "cli",
 ]
 HEAVY = ("torch", "transformers", "peft", "gradio", "llama_index", "faiss", "xllamacpp", "gguf", "bm25s")

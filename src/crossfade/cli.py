@@ -21,6 +21,7 @@ from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.cli_data import data
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
+from crossfade.cli_methods import compare_methods
 from crossfade.cli_train import build, train_app
 from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.settings import Settings
@@ -146,6 +147,7 @@ def _options(
 
 
 app.command()(data)
+train_app.command("compare")(compare_methods)
 app.add_typer(train_app, name="train")
 app.command("eval")(evaluate)
 app.command()(advise)

@@ -28,6 +28,8 @@ class RunSettings:
     """The share of the steps in which the learning rate rises; then it falls as a cosine."""
     evaluations: int = 4
     """How often the held-out rows are measured in a run, beside the measurement before its first step."""
+    measured: int = 48
+    """So many of the held-out rows are measured: more would take too much of the training's time."""
     patience: int = 0
     """The run ends after so many measurements without a better one, for 0 never early. The best is kept either way."""
     seed: int = 0
@@ -41,6 +43,7 @@ class RunSettings:
         between("max_tokens", self.max_tokens, 8, 1_048_576)
         between("warm_up", self.warm_up, 0, 0.9)
         between("evaluations", self.evaluations, 1, 1000)
+        between("measured", self.measured, 1, 1_000_000)
         between("patience", self.patience, 0, 1000)
         between("seed", self.seed, 0, 2**31 - 1)
 

@@ -24,7 +24,7 @@ from crossfade.types import Message
 HELD_OUT_EVERY = 20
 """Of a task's rows one of so many is watched and not learned; of a person's own, which are fewer, one of ten."""
 MOST_HELD_OUT = 48
-"""More held-out rows than these are not measured: a measurement would take too much of the training's time."""
+"""Of a task's watched rows so many are kept."""
 INSTRUCTIONS = "Answer the request."
 """The system message where the rows have none: without any, some chat templates put in one of their own."""
 
@@ -141,7 +141,7 @@ class OwnData:
         common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
         return Rows(
             _drawn(learned, self.max_rows, seed),
-            _drawn(watched, MOST_HELD_OUT, seed),
+            tuple(watched),
             data=self.path.name,
             file_sha256=_sha256(self.path),
             instructions=common,

@@ -53,7 +53,7 @@ def train(
     """Train on `rows` by the settings' method and write what was learned to `out`.
 
     `base` is the name that an adapter's config gives the base, `base_folder` a Hugging Face folder with its tokenizer.
-    `held_out` rows are measured and never learned; the first `samples` of them are answered at each measurement. With
+    `held_out` rows are never learned; the first `settings.measured` are measured, and `samples` of them are answered at each measurement. With
     `start` a LoRA goes on from that adapter's weights. With `folder` the run is logged there and goes on from what a
     killed one left. `stop` ends it early with the best so far. Raises TrainingError: the extra `train` is missing, no
     rows, broken rows, `out` is taken, `start` is of another form, the loss is no number, disk or memory are short.
@@ -70,7 +70,8 @@ def train(
     tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
     learned = encode_rows(rows, tokenizer, max_tokens=settings.max_tokens)
     none = EncodedRows(rows=(), too_long=())
-    watched = encode_rows(held_out, tokenizer, max_tokens=settings.max_tokens) if held_out else none
+    measured = held_out[: settings.measured]
+    watched = encode_rows(measured, tokenizer, max_tokens=settings.max_tokens) if measured else none
     device, steps = device_name(), steps_of(len(learned.rows), settings)
     set_seed(settings.seed)
     method = method_of(settings)

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossfade.errors import SettingsError
 from crossfade.settings import Settings
+from crossfade.training.desk import Desk
 from crossfade.ui import answering, render
+from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
@@ -50,11 +52,13 @@ def build_ui(startup: Startup) -> gr.Blocks:
             gr.HTML(HEAD)
             status = gr.HTML(status_html(startup), elem_id="status")
         report = gr.State(None)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Chat", id="chat"):
                 chat = ChatTab(startup, running, busy=busy, report=report)
             with gr.Tab("Compare", id="compare"):
                 comparison = CompareTab(startup, running, busy=busy)
+            with gr.Tab("Adapters", id="adapters"):
+                adapters = AdaptersTab(startup, Desk(startup.settings.trainings, done=startup.refresh_adapters))
             with gr.Tab("Evaluate", id="evaluate"):
                 evaluation = EvaluateTab(startup, running, report=report)
             with gr.Tab("Advise", id="advise"):
@@ -62,6 +66,8 @@ def build_ui(startup: Startup) -> gr.Blocks:
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
+        adapters.wire(tabs, chat, comparison)
+        adapters.refresh(page.load)
         for tab in (chat, comparison, evaluation):
             tab.refresh(page.load)
             tab.refresh(status.change)

@@ -1,0 +1,65 @@
+"""The Adapters tab: order a training, watch the runs, and go to the chat or the comparison with what was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from crossfade.errors import CrossfadeError
+from crossfade.training.desk import Desk
+from crossfade.ui import render
+from crossfade.ui.chat import ChatTab
+from crossfade.ui.compare import CompareTab
+from crossfade.ui.controls import AT_ONCE, Catalog
+from crossfade.ui.runs import Runs
+from crossfade.ui.training import TrainingOrder
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+
+class AdaptersTab:
+    """Draws the tab into the `gr.Blocks` that is open."""
+
+    def __init__(self, startup: Startup, desk: Desk) -> None:
+        self._catalog = Catalog(startup)
+        ordered = gr.State(None)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                gr.HTML("<h2>Train</h2>")
+                self.order = TrainingOrder(startup, desk, ordered=ordered)
+            with gr.Column(scale=1, min_width=320):
+                gr.HTML("<h2>Trainings</h2>")
+                self.runs = Runs(startup, desk, ordered=ordered)
+
+    def refresh(self, trigger: Any) -> None:
+        """Read files and runs again when the trigger fires."""
+        self.order.refresh(trigger)
+        self.runs.refresh(trigger)
+
+    def wire(self, tabs: Any, chat: ChatTab, comparison: CompareTab) -> None:
+        """Let the runs' buttons lead to the chat and to the comparison, with the adapter chosen there."""
+        runs, boxes = self.runs, chat.switches.values
+        runs.chat.click(
+            lambda name, corpus: self._go("chat", name, corpus, [True, False, False]),
+            [runs.chosen, chat.controls.corpus],
+            [tabs, runs.notice, chat.controls.choice, *boxes],
+            **AT_ONCE,
+        )
+        runs.compare.click(
+            lambda name, corpus: self._go("compare", name, corpus, [["base", "fine-tune"]]),
+            [runs.chosen, comparison.controls.corpus],
+            [tabs, runs.notice, comparison.controls.choice, comparison.modes],
+            **AT_ONCE,
+        )
+
+    def _go(self, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
+        try:
+            adapter = self.runs.made(run)
+        except CrossfadeError as error:
+            stay = [gr.skip()] * (1 + len(values))
+            return [gr.skip(), render.note_html(str(error), kind="error"), *stay]
+        key = next((c.key for c in self._catalog.choices(corpus) if c.adapter == adapter), None)
+        choice = gr.Dropdown(choices=self._catalog.offered(corpus), value=key)
+        return [gr.Tabs(selected=tab), "", choice, *values]
