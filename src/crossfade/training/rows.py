@@ -141,7 +141,7 @@ class OwnData:
         common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
         return Rows(
             _drawn(learned, self.max_rows, seed),
-            tuple(watched),
+            tuple(random.Random(seed).sample(watched, len(watched))),  # files are sorted; only the first are measured
             data=self.path.name,
             file_sha256=_sha256(self.path),
             instructions=common,
