@@ -58,6 +58,9 @@ def test_pasted_questions_are_measured_and_every_answer_can_be_read(open_page: C
         assert Path(saved.value.path()).read_text(encoding="utf-8").startswith(start)
     frame.locator("#which").select_option("invented")
     assert frame.locator("#grid tr").count() == 3
+    frame.locator("[data-mode=base][data-cause=invented]").click()
+    assert frame.locator("#count").inner_text() == "2 of 3"
+    assert frame.locator("#which").input_value() == ""
     wait_end(page)
     assert page.faults == []
     assert page.outbound == []
@@ -167,3 +170,38 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     page.ask("And now?")
     assert "Auto chose" not in page.answer.inner_text()
     assert page.faults == []
+
+
+def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Callable[..., Any], serve: Any) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    evaluate(page, "\n".join(map(json.dumps, ROWS)))
+    frame = page.page.frame_locator("iframe.cf-report")
+    with page.page.expect_download() as saved:
+        frame.locator("[data-save=json]").click()
+    kept = Path(saved.value.path()).read_text(encoding="utf-8")
+    wait_end(page)
+    other = open_page(page.url)
+    other.page.get_by_role("tab", name="Evaluate").click()
+    other.page.locator("#evaluate-earlier").get_by_text("Load a report").first.click()
+    expect(other.page.locator("#earlier-compare")).to_be_disabled()
+
+    def load(text: str) -> None:
+        with other.page.expect_file_chooser() as chooser:
+            other.page.click("#earlier-load")
+        chooser.value.set_files({"name": "report.json", "mimeType": "application/json", "buffer": text.encode()})
+
+    load("{}")
+    other.page.wait_for_selector("#earlier-told .cf-error:has-text('This is no report')")
+    load(kept)
+    other.page.wait_for_selector("#earlier-told :text('Loaded: Tidewell')")
+    assert other.page.frame_locator("iframe.cf-report").locator("#grid tr").count() == 4
+    evaluate(other, "\n".join(map(json.dumps, ROWS[:1])))
+    wait_end(other)
+    other.page.click("#earlier-compare")
+    other.page.wait_for_selector("#earlier-changes :text('100.0% before, 100.0% after')")
+    other.page.get_by_role("tab", name="Advise").click()
+    other.page.wait_for_selector("#advise-about :text('rests on the report')")
+    assert other.faults == []
+    assert other.outbound == []

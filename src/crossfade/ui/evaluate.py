@@ -29,6 +29,7 @@ from crossfade.ui import answering, render
 from crossfade.ui.compare import ALL_MODES
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
 from crossfade.ui.drafting import PASTED, Drafting
+from crossfade.ui.earlier import Earlier
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class EvaluateTab:
                 )
                 with gr.Accordion("Draft questions from the documents", open=False, elem_id="evaluate-drafts"):
                     self.drafting = Drafting(self._catalog)
+                with gr.Accordion("Load a report, compare two", open=False, elem_id="evaluate-earlier"):
+                    self.earlier = Earlier(self.report)
                 with gr.Row(elem_classes="cf-ask"):
                     self.limit = gr.Number(
                         50,
@@ -100,13 +103,14 @@ class EvaluateTab:
         self.source.change(lambda s: gr.Textbox(visible=s == PASTED), self.source, self.pasted, **AT_ONCE)
         self.corpus.change(self._corpus_changed, self.corpus, [self.choice, self.source], **AT_ONCE)
         self.drafting.wire(self.corpus, self.source, self.pasted)
+        self.earlier.wire(self.shown, report_html)
         buttons = [self.send, self.halt]
         accepted = self.send.click(self._accept, None, [self.notice, *buttons], **AT_ONCE)
-        inputs = [self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
+        inputs = [self.report, self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
         measured = accepted.success(
             self._measure,
             inputs,
-            [self.report, self.shown, self.notice],
+            [self.report, self.earlier.before, self.shown, self.notice],
             concurrency_id=TAB,
             concurrency_limit=1,
             **QUIET,
@@ -148,6 +152,7 @@ class EvaluateTab:
     def _measure(
         self,
         request: gr.Request,
+        before: dict[str, Any] | None,
         source: str | None,
         pasted: str | None,
         modes: list[str],
@@ -159,7 +164,7 @@ class EvaluateTab:
         session = str(request.session_hash)
         stop = self._running.take(session, TAB)
         if stop is None:
-            yield [gr.skip()] * 3
+            yield [gr.skip()] * 4
             return
         try:
             corpus = self._catalog.corpus(corpus_name)
@@ -171,9 +176,9 @@ class EvaluateTab:
             if not columns:
                 raise QuestionError("No mode is chosen. Tick at least one.")
             for line in answering.until_ready(self._startup, stop):
-                yield [gr.skip(), gr.skip(), render.note_html(line, kind="wait")]
+                yield [*[gr.skip()] * 3, render.note_html(line, kind="wait")]
             if stop.is_set():
-                yield [gr.skip(), gr.skip(), render.note_html(answering.STOPPED)]
+                yield [*[gr.skip()] * 3, render.note_html(answering.STOPPED)]
                 return
             told: SimpleQueue[RunProgress | Report | Exception] = SimpleQueue()
 
@@ -198,25 +203,29 @@ class EvaluateTab:
                     told.put(error)
 
             Thread(target=work, daemon=True, name="evaluation").start()
-            yield from self._told(told, stop, asked)
+            yield from self._told(told, stop, asked, before)
         except Exception as error:
-            yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
+            yield [*[gr.skip()] * 3, render.note_html(answering.sentence(error), kind="error")]
         finally:
             self._running.close(session, TAB)
 
     def _told(
-        self, told: SimpleQueue[RunProgress | Report | Exception], stop: Event, asked: QuestionSet
+        self,
+        told: SimpleQueue[RunProgress | Report | Exception],
+        stop: Event,
+        asked: QuestionSet,
+        before: dict[str, Any] | None,
     ) -> Iterator[list[Any]]:
         for item in answering.thinned(_each(told), important=lambda i: not isinstance(i, RunProgress)):
             if isinstance(item, RunProgress):
-                yield [gr.skip(), gr.skip(), progress_html(item)]
+                yield [*[gr.skip()] * 3, progress_html(item)]
             elif isinstance(item, Exception):
                 raise item
             else:
                 notes = ["Stopped: what was asked until then is reported and kept."] if stop.is_set() else []
                 if asked.unknown_fields:
                     notes.append(f"Passed over, for no field is named so: {', '.join(asked.unknown_fields)}.")
-                yield [as_json(item), report_html(item), render.note_html(" ".join(notes))]
+                yield [as_json(item), before, report_html(item), render.note_html(" ".join(notes))]
                 return
 
     def _finish(self, request: gr.Request) -> list[Any]:
