@@ -205,3 +205,27 @@ def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Ca
     other.page.wait_for_selector("#advise-about :text('rests on the report')")
     assert other.faults == []
     assert other.outbound == []
+
+
+def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-adapters input").click()
+    page.page.locator("ul[role=listbox] li", has_text="style").first.click()
+    page.page.keyboard.press("Escape")
+    page.page.locator("#evaluate-extras").get_by_text("Prices, a judge").click()
+    page.page.fill("#price-new input", "1000")
+    evaluate(page, json.dumps(ROWS[0]))
+    frame = page.page.frame_locator("iframe.cf-report")
+    frame.locator("#grid button").first.wait_for()
+    names = {row.split("\t")[0] for row in frame.locator("table").first.locator("tr").all_inner_texts()}
+    assert {"hybrid (domain)", "hybrid (style)", "fine-tune (domain)", "fine-tune (style)", "rag"} < names
+    assert "per 1,000" in frame.locator("table").first.inner_text()
+    wait_end(page)
+    page.page.fill("#judge-model textarea, #judge-model input", "big")
+    page.page.fill("#judge-url textarea, #judge-url input", "nowhere")
+    page.page.click("#evaluate-send")
+    page.page.wait_for_selector("#evaluate-notice .cf-error:has-text('judge')")
+    assert page.faults == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
@@ -76,7 +77,10 @@ def measure(
             stop=stop,
             progress=progress,
         )
-        verdicts, failures = judge_all(judge, made.questions, made.results, store) if judge else ({}, [])
+        judged = (made.questions, made.results, store)
+        verdicts, failures = (
+            judge_all(judge, *judged, stop=stop, progress=_verdicts_told(progress)) if judge else ({}, [])
+        )
     finally:
         store.close()
     about = _about(pipeline, columns, name=name, corpus=corpus, task=task, settings=settings) | {
@@ -99,6 +103,17 @@ def measure(
         training_seconds=training_seconds,
         verdicts=verdicts,
     )
+
+
+def _verdicts_told(progress: Callable[[RunProgress], None] | None) -> Callable[[int, int], None] | None:
+    """Tells how many verdicts are there, as a run tells of its answers."""
+    began = time.perf_counter()
+
+    def told(done: int, total: int) -> None:
+        if progress:
+            progress(RunProgress(done, total, done, 0, "the judge", time.perf_counter() - began))
+
+    return told if progress else None
 
 
 def _check_documents(questions: Sequence[EvalQuestion], *, name: str, corpus: Corpus) -> None:

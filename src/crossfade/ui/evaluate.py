@@ -5,39 +5,34 @@ The report is the file that can be saved: it is shown in a frame of its own, whe
 
 from __future__ import annotations
 
-import csv
-import json
-import tempfile
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.corpora.registry import Corpus
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.evaluation.export import to_html
 from crossfade.evaluation.measure import evenly, make_columns, measure
-from crossfade.evaluation.questions import QuestionSet, read_questions
+from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.run import RunProgress
 from crossfade.types import MODES
 from crossfade.ui import answering, render
+from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.compare import ALL_MODES
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
-from crossfade.ui.drafting import PASTED, Drafting
+from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
+from crossfade.ui.extras import Extras
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "evaluate"
-MOST_CHARACTERS = 2_000_000
-"""Of pasted questions; a longer set is measured on the command line."""
 PASTE_HELP = (
     "One question a line, or CSV with a header, or JSON lines: question, answers, documents, label, object, tags. "
     "Only the question is required; an empty list of answers says that no document answers."
@@ -82,6 +77,8 @@ class EvaluateTab:
                     self.drafting = Drafting(self._catalog)
                 with gr.Accordion("Load a report, compare two", open=False, elem_id="evaluate-earlier"):
                     self.earlier = Earlier(self.report)
+                with gr.Accordion("Prices, a judge", open=False, elem_id="evaluate-extras"):
+                    self.extras = Extras(self._startup.settings)
                 with gr.Row(elem_classes="cf-ask"):
                     self.limit = gr.Number(
                         50,
@@ -97,6 +94,14 @@ class EvaluateTab:
                 self.notice = gr.HTML("", elem_id="evaluate-notice")
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 self.corpus, self.choice = corpus_and_choice(self._catalog)
+                self.others = gr.Dropdown(
+                    self._catalog.loaded(),
+                    value=[],
+                    multiselect=True,
+                    label="More adapters",
+                    info="Each is a column of its own in the modes that use one.",
+                    elem_id="evaluate-adapters",
+                )
         self.shown = gr.HTML("", elem_id="evaluate-report")
 
     def _wire(self) -> None:
@@ -107,6 +112,7 @@ class EvaluateTab:
         buttons = [self.send, self.halt]
         accepted = self.send.click(self._accept, None, [self.notice, *buttons], **AT_ONCE)
         inputs = [self.report, self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
+        inputs += [self.others, *self.extras.values]
         measured = accepted.success(
             self._measure,
             inputs,
@@ -124,11 +130,13 @@ class EvaluateTab:
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
 
-        def offer(corpus: str | None, key: str | None) -> Any:
+        def offer(corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
             offered, chosen = self._catalog.offered(corpus), self._catalog.choice_if_there(corpus, key)
-            return gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip()
+            loaded = self._catalog.loaded()
+            more = gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])
+            return [gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip(), more]
 
-        trigger(offer, [self.corpus, self.choice], self.choice, **AT_ONCE)
+        trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 
     def _sets(self, corpus: str | None) -> list[str]:
         """The names of the question sets that lie in a corpus."""
@@ -159,6 +167,8 @@ class EvaluateTab:
         limit: float | None,
         corpus_name: str | None,
         key: str | None,
+        others: list[str] | None,
+        *extras: Any,
     ) -> Iterator[list[Any]]:
         """Measure, telling how far it is, then show the report; a stopped run is reported as far as it came."""
         session = str(request.session_hash)
@@ -169,12 +179,12 @@ class EvaluateTab:
         try:
             corpus = self._catalog.corpus(corpus_name)
             choice = self._catalog.choice(corpus.name, key)
-            asked = _questions(corpus, source or PASTED, pasted or "")
-            columns = make_columns(
-                [m for m in ALL_MODES if m in modes], [((choice.adapter, 1.0),)] if choice.adapter else []
-            )
+            asked = questions_of(corpus, source or PASTED, pasted or "")
+            adapters = filter(None, [choice.adapter, *(others or [])])
+            columns = make_columns([m for m in ALL_MODES if m in modes], [((name, 1.0),) for name in adapters])
             if not columns:
                 raise QuestionError("No mode is chosen. Tick at least one.")
+            extra = self.extras.read(extras)
             for line in answering.until_ready(self._startup, stop):
                 yield [*[gr.skip()] * 3, render.note_html(line, kind="wait")]
             if stop.is_set():
@@ -194,6 +204,8 @@ class EvaluateTab:
                             task=choice.task,
                             settings=self._startup.settings,
                             at_once=max(1, self._startup.settings.slots - 1),
+                            prices=extra.prices,
+                            judge=extra.judge,
                             training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
                             stop=stop,
                             progress=told.put,
@@ -263,40 +275,3 @@ def report_html(report: Report) -> str:
         f'<iframe class="cf-report" title="Report" sandbox="allow-scripts allow-downloads" '
         f'srcdoc="{escape(to_html(report))}"></iframe>'
     )
-
-
-def _questions(corpus: Corpus, source: str, pasted: str) -> QuestionSet:
-    """The questions of a set in the corpus, or those that were pasted. Raises QuestionError."""
-    if source != PASTED:
-        path = next((path for path in corpus.question_sets if path.name == source), None)
-        if path is None:
-            raise QuestionError(f"There is no question set {source!r} in {corpus.name} any more. Choose another one.")
-        return read_questions(path)
-    if not pasted.strip():
-        raise QuestionError("No question was pasted. Write at least one.")
-    if len(pasted) > MOST_CHARACTERS:
-        raise QuestionError(
-            f"{len(pasted):,} characters were pasted; at most {MOST_CHARACTERS:,} are read here. Use crossfade eval."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"pasted.{_kind(pasted)}"
-        path.write_text(_as_rows(pasted), encoding="utf-8")
-        try:
-            return read_questions(path)
-        except QuestionError as error:
-            raise QuestionError(str(error).replace(str(path), "your questions")) from None
-
-
-def _kind(text: str) -> str:
-    """`csv` where the first line is a header that names a question."""
-    header = next(csv.reader(text.strip().splitlines()[:1]), [])
-    return "csv" if {"question", "message"} & {name.strip() for name in header} else "jsonl"
-
-
-def _as_rows(text: str) -> str:
-    """Plain lines become JSON lines; what is CSV or JSON stays."""
-    if _kind(text) == "csv":
-        return text.strip() + "\n"
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    rows = [line if line.startswith("{") else json.dumps({"question": line}, ensure_ascii=False) for line in lines]
-    return "".join(row + "\n" for row in rows)
