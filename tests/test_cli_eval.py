@@ -65,6 +65,15 @@ def test_several_adapters_and_a_blend_are_columns_of_their_own(run: Crossfade, e
     assert [part[:2] for part in blend] == [["domain", 0.5], ["json", 1.5]]
 
 
+def test_auto_is_a_column_and_asks_nothing_of_its_own(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"question": f"What is fee {n}?", "answers": ["$7"]}) + "\n" for n in range(60)))
+    found = run("eval", str(path), "--modes", "base,hybrid,auto")
+    assert len(engine.asked) == 120
+    assert any(line.startswith("auto ") for line in found.out.splitlines()[:4])
+    assert "auto is right in" in found.out
+
+
 def test_a_failure_is_counted_shown_and_ends_with_1(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_text("question,answers\nEXPLODE now,$7\nFine?,$7\n", encoding="utf-8")
@@ -93,6 +102,7 @@ def test_few_are_taken_evenly(run: Crossfade, engine: FakeEngine, asked: Path) -
         (["none.jsonl"], "Cannot read"),
         (["{asked}", "--modes", "magic"], "Unknown mode 'magic'"),
         (["{asked}", "--modes", ","], "No mode was named"),
+        (["{asked}", "--modes", "rag,auto"], "name two or more beside it"),
         (["{asked}", "--adapter", "nobody"], "nobody"),
         (["{asked}", "--adapter", "domain:much"], "NAME:WEIGHT"),
         (["{asked}", "--adapter", "domain:9"], "1.5"),

@@ -33,7 +33,9 @@ def evaluate(
     questions: Annotated[Path, typer.Argument(help="A .jsonl or .csv file; each row needs a question alone.")],
     corpus: Annotated[str, typer.Option("--corpus", help="The corpus to ask.")] = "tidewell",
     task: Annotated[str, typer.Option("--task", help="Which instructions; by default the corpus's first task.")] = "",
-    modes: Annotated[str, typer.Option("--modes", help="Modes, separated by commas.")] = ",".join(MODES),
+    modes: Annotated[
+        str, typer.Option("--modes", help="Modes, separated by commas; auto chooses among them.")
+    ] = ",".join(MODES),
     adapter: Annotated[
         list[str] | None,
         typer.Option("--adapter", help="NAME or NAME:WEIGHT, + between those of a blend; several are several columns."),
@@ -63,7 +65,7 @@ def evaluate(
     from crossfade.compare import query_in_mode
     from crossfade.evaluation.export import EXPORTS, to_json
     from crossfade.evaluation.judge import read_votes
-    from crossfade.evaluation.measure import evenly, make_columns, measure
+    from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
     from crossfade.evaluation.prices import read_prices
     from crossfade.evaluation.questions import read_questions
     from crossfade.startup import Startup
@@ -97,6 +99,7 @@ def evaluate(
             training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
             judge=judging,
             votes=voted,
+            auto=has_auto(modes.split(",")),
             progress=_Progress(),
         )
     finally:

@@ -158,8 +158,14 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     page = open_page(serve("--delay", "0.001"))
     assert not page.page.locator("#switch-auto").is_visible()
     rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(60)]
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-modes label", has_text="auto").click()
     evaluate(page, "\n".join(map(json.dumps, rows)))
-    page.page.wait_for_selector("iframe.cf-report")
+    frame = page.page.frame_locator("iframe.cf-report")
+    frame.locator("#grid button").first.wait_for()
+    assert frame.locator("#grid th").all_inner_texts()[-1] == "auto"
+    frame.locator("#grid button").first.click()
+    assert "auto (" in frame.locator("#open section").last.inner_text()
     page.page.get_by_role("tab", name="Chat").click()
     page.page.locator("#switch-auto input").check()
     page.ask("What is the fee?")

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfade.advisor.advice import EXAMPLES, Advice, Reason, setup_of
-from crossfade.types import mode_switches
+from crossfade.evaluation.auto import AUTO
 
 Figures = Mapping[str, Mapping[str, Any]]
-"""What each column of a report scored and cost, by its name."""
+"""What each column of a report scored and cost, by its name, with its `switches` (fine_tune, rag, icl)."""
 FEW_QUESTIONS = 50
 """Below so many questions an interval is some 25 points wide."""
 FEW_OF_A_KIND, MUCH = 3, 0.4
 """How many errors of one cause are worth a step: the commonest cause from so many on, others from this share on."""
 ALIKE = 1.1
 """Costs within so much of the least are taken for the same."""
+WORTH_IT = 0.1
+"""A share of tokens that auto has to save to be spoken of."""
 PAYS = 0.05
 """A gain of examples in the prompt from which on training is likely to pay."""
 
@@ -73,7 +75,8 @@ def from_report(
 
 def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tuple[str, list[Reason]]:
     """One of the modes that nothing beats: by what was answered, then by tokens or seconds; and why."""
-    left, why = list(best), list[Reason]()
+    # Auto needs all that its modes need: it is advised where it alone is left.
+    left, why = [name for name in best if not _is_auto(modes[name])] or list(best), list[Reason]()
 
     def keep(wanted: int, on: bool, reason: Reason) -> None:
         nonlocal left
@@ -103,7 +106,12 @@ def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tu
 
 def _switches(figures: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     """A column's switches (fine_tune, rag, icl)."""
-    return mode_switches(figures["column"]["mode"]) or (False, False, False)
+    fine_tune, rag, icl = figures["switches"]
+    return fine_tune, rag, icl
+
+
+def _is_auto(figures: Mapping[str, Any]) -> bool:
+    return bool(figures["column"]["mode"] == AUTO)
 
 
 def _switched_on(figures: Mapping[str, Any]) -> int:
@@ -127,13 +135,20 @@ def _changes(
     close = [p for p in pairs if {p["first"], p["second"]} <= set(best) and chosen in (p["first"], p["second"])]
     if more := [p["more"] for p in close if p["more"]]:
         found.append(f"{max(more):,} more questions may name a winner among {', '.join(best)}.")
+    for name in (name for name in best if name != chosen and _is_auto(modes[name])):
+        fixed, auto = (m["prompt_tokens"] + m["new_tokens"] for m in (modes[chosen], modes[name]))
+        if auto < (1 - WORTH_IT) * fixed:
+            found.append(
+                f"Where tokens are dear, auto takes {1 - auto / fixed:.0%} fewer than {chosen}; it needs the modes "
+                "that it chooses among."
+            )
     fine_tune, rag, _ = _switches(modes[chosen])
     for lacks, need, on in (
         (not rag and given.get("sources") == "yes", "sources have to be shown", (1, True)),
         (fine_tune and given.get("skill") == "no", "nobody can look after an adapter", (0, False)),
     ):
         index, wanted = on
-        others = [n for n in modes if _switches(modes[n])[index] == wanted]
+        others = [n for n in modes if _switches(modes[n])[index] == wanted and not _is_auto(modes[n])]
         if lacks and others:
             other = max(others, key=lambda n: modes[n]["right"]["mean"])
             price = 100 * (modes[chosen]["right"]["mean"] - modes[other]["right"]["mean"])
@@ -197,6 +212,8 @@ def _steps(
 
 def _is_icl_gain(modes: Figures, pair: Mapping[str, Any]) -> bool:
     """Whether a pair shows that examples alone were turned on and gained."""
+    if any(_is_auto(modes[pair[side]]) for side in ("first", "second")):
+        return False
     first, second = (_switches(modes[pair[side]]) for side in ("first", "second"))
     alone = first[:2] == second[:2] and first[2] and not second[2]
     return alone and bool(pair["settled"]) and pair["estimate"]["mean"] >= PAYS

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from crossfade.evaluation.auto import SIGNS, Judged
+from crossfade.evaluation.auto import SIGNS
+from crossfade.evaluation.crossfit import Judged
 from crossfade.evaluation.figures import ModeFigures
 from crossfade.evaluation.report import Effect, Report, as_json
 from crossfade.evaluation.scoring import CAUSES
@@ -77,11 +78,14 @@ def auto_line(judged: Judged) -> str:
     sign = 1 if judged.difference.first == "auto" else -1
     low, high = sorted((100 * sign * e.low, 100 * sign * e.high))
     told += (
-        f" On the half that it was not fitted on, auto is right in {judged.auto_right:.1%} and {judged.fixed}, the "
-        f"best fixed mode, in {judged.fixed_right:.1%}: {100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
+        f" Each question judged by a rule that was fitted on the other half, auto is right in {judged.auto_right:.1%} "
+        f"and {judged.fixed}, the best fixed mode, in {judged.fixed_right:.1%}: "
+        f"{100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
     )
     if judged.hybrid_tokens:
-        told += f", with {1 - judged.auto_tokens / judged.hybrid_tokens:.0%} of hybrid's tokens saved"
+        saved = 1 - judged.auto_tokens / judged.hybrid_tokens
+        told += f", with {abs(saved):.0%} {'of' if saved >= 0 else 'more than'} hybrid's tokens"
+        told += " saved" if saved >= 0 else ""
     return f"{told}."
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.run import Column
@@ -81,7 +82,8 @@ def figures_of(
     prompt = mean([float(r.prompt_tokens) for r in good])
     machine = mean([r.seconds / r.at_once for r in good])
     new = mean([float(r.new_tokens) for r in good])
-    trained = sum(training.get(name, 0.0) for name, _ in column.blend) if column.switches[0] else 0.0
+    adapters = {name for name, _ in column.blend} if column.switches[0] or column.mode == AUTO else ()
+    trained = sum((training.get(name, 0.0) for name in adapters), 0.0)
     money = prices.of(seconds=machine, prompt=prompt, cached=mean(cached), new=new)
     if prices.spread:
         money += prices.of(seconds=trained / prices.spread, prompt=0.0, cached=0.0, new=0.0)

@@ -58,5 +58,7 @@ def _contradiction(report: Report) -> str:
     rule = report.auto and report.auto.rule
     if rule and not (rule.sign in SIGNS and {rule.below, rule.above} <= set(names)):
         return "its rule for auto names what is not there"
+    if report.auto and report.auto.choices and len(report.auto.choices) != count:
+        return f"auto has not one choice for each of its {count} questions"
     told = {name for effect in report.effects for name in (*effect.fixed, *effect.broke)}
     return "" if told <= ids else "a switch fixed or broke a question that it has not"

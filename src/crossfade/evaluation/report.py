@@ -11,13 +11,14 @@ from itertools import repeat
 from typing import Any
 
 from crossfade.corpora.rules import Rules
-from crossfade.evaluation.auto import Judged, judge
+from crossfade.evaluation.auto import AUTO
+from crossfade.evaluation.crossfit import FEWEST, Judged, auto_cells, judge
 from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of
 from crossfade.evaluation.judge import NAME as JUDGE
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result
-from crossfade.evaluation.run import Run
+from crossfade.evaluation.run import Column, Run
 from crossfade.evaluation.scoring import Cell, score
 from crossfade.evaluation.statistics import Difference, Estimate, differences, estimate, winners
 from crossfade.types import mode_name
@@ -44,7 +45,7 @@ class Report:
     `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. Modes are
     compared on the questions that all of them answered: `compared` has the share right by column, and `pairs`, `best`
     and the verdict rest on it. `auto` is the rule that would choose a column for each question, judged; None with one
-    column or too few questions.
+    column or too few questions. Where auto was asked for, it is one of the `modes` and has its cells in the `grid`.
     """
 
     about: Mapping[str, Any]
@@ -72,8 +73,12 @@ def build_report(
     prices: Prices | None = None,
     training_seconds: Mapping[str, float] | None = None,
     verdicts: Mapping[str, Sequence[bool | None]] | None = None,
+    auto: bool = False,
 ) -> Report:
-    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's."""
+    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's.
+
+    With `auto` the choosing of a mode for each question is a column too, where there are questions enough to judge it.
+    """
     labels = sorted({q.label for q in run.questions if q.label})
 
     def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
@@ -90,6 +95,13 @@ def build_report(
         name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none), repeat(with_rag[name])))
         for name, results in run.results.items()
     }
+    judged = judge(run.questions, grid) if len(grid) > 1 else None
+    columns, about = run.columns, dict(about)
+    if auto and judged:
+        columns = (*columns, _auto_column(columns, judged))
+        grid[AUTO] = auto_cells(judged, grid)
+    elif auto:
+        about[AUTO] = f"not judged: each half needs {FEWEST} questions that every mode scored"
     whole = [
         number
         for number in range(len(run.questions))
@@ -103,10 +115,10 @@ def build_report(
     pairs = differences(right, clusters) if whole else []
     figures = tuple(
         figures_of(column, run.questions, grid[column.name], labels, prices or Prices(), training_seconds or {})
-        for column in run.columns
+        for column in columns
     )
     return Report(
-        about=dict(about),
+        about=about,
         questions=run.questions,
         grid=grid,
         modes=figures,
@@ -114,8 +126,14 @@ def build_report(
         best=tuple(winners(right, pairs)) if whole else (),
         compared={name: estimate(scores, clusters) for name, scores in right.items()} if whole else {},
         effects=tuple(_effects(run, grid)),
-        auto=judge(run.questions, grid) if len(grid) > 1 else None,
+        auto=judged,
     )
+
+
+def _auto_column(columns: Sequence[Column], judged: Judged) -> Column:
+    """Auto has the adapters of every column that it chooses: all have to be there."""
+    blends = [column.blend for column in columns if column.name in judged.choices and column.switches[0]]
+    return Column(AUTO, AUTO, tuple(dict.fromkeys(part for blend in blends for part in blend)))
 
 
 def _cell(cells: Sequence[Cell | None], number: int) -> Cell:

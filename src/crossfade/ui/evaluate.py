@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.export import to_html
-from crossfade.evaluation.measure import evenly, make_columns, measure
+from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
 from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.run import RunProgress
@@ -67,10 +68,10 @@ class EvaluateTab:
                     elem_id="evaluate-pasted",
                 )
                 self.modes = gr.CheckboxGroup(
-                    list(ALL_MODES),
+                    [*ALL_MODES, AUTO],
                     value=list(MODES),
                     label="Modes",
-                    info="All are given the same passages.",
+                    info="All are given the same passages; auto chooses among the others for each question.",
                     elem_id="evaluate-modes",
                 )
                 with gr.Accordion("Draft questions from the documents", open=False, elem_id="evaluate-drafts"):
@@ -181,7 +182,7 @@ class EvaluateTab:
             choice = self._catalog.choice(corpus.name, key)
             asked = questions_of(corpus, source or PASTED, pasted or "")
             adapters = filter(None, [choice.adapter, *(others or [])])
-            columns = make_columns([m for m in ALL_MODES if m in modes], [((name, 1.0),) for name in adapters])
+            columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], [((name, 1.0),) for name in adapters])
             if not columns:
                 raise QuestionError("No mode is chosen. Tick at least one.")
             extra = self.extras.read(extras)
@@ -206,6 +207,7 @@ class EvaluateTab:
                             at_once=max(1, self._startup.settings.slots - 1),
                             prices=extra.prices,
                             judge=extra.judge,
+                            auto=has_auto(modes),
                             training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
                             stop=stop,
                             progress=told.put,
