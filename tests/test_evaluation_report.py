@@ -14,12 +14,13 @@ import pytest
 
 from crossfade.advisor.advise import advise
 from crossfade.errors import SettingsError
-from crossfade.evaluation.export import EXPORTS, by_quality, pair_line, to_csv, to_html, to_json, to_markdown
+from crossfade.evaluation.export import EXPORTS, to_csv, to_html, to_json, to_markdown
 from crossfade.evaluation.prices import Prices, read_prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
+from crossfade.evaluation.wording import by_quality, pair_line
 from report_kit import report_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> | =1+1 `x`'

@@ -38,6 +38,7 @@ ROOMS = [
     "cli_advise",
     "cli_ask",
     "cli_draft",
+    "cli_report",
     "cli_eval",
     "cli_train",
     "cli",

@@ -235,3 +235,34 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     page.page.click("#evaluate-send")
     page.page.wait_for_selector("#evaluate-notice .cf-error:has-text('judge')")
     assert page.faults == []
+
+
+def test_the_file_of_several_tasks_opens_each_task_s_answers(browser: Any, tmp_path: Path) -> None:
+    from crossfade.evaluation.export import EXPORTS_OF_SEVERAL
+    from crossfade.evaluation.reading import read_report
+    from crossfade.evaluation.several import Several
+    from report_kit import report_of
+
+    first = report_of({"base": [True] * 3, "rag": [False] * 3})
+    second = report_of({"base": [False] * 5, "hybrid": [True] * 5})
+    path = tmp_path / "report.html"
+    path.write_text(EXPORTS_OF_SEVERAL["html"](Several("Bank", {"answer": first, "ticket": second})), encoding="utf-8")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    assert [page.locator(f"#grid-{n} tr").count() for n in (1, 2)] == [4, 6]
+    page.locator("#report-2 [data-mode=base][data-cause=invented]").click()
+    page.locator("#grid-2 button").first.click()
+    assert page.locator("#open-2").is_visible()
+    assert page.locator("#open-2 section").count() == 2
+    page.locator("#close-2").click()
+    with page.expect_download() as saved:
+        page.locator("#report-2 [data-save=json]").click()
+    assert saved.value.suggested_filename == "report-ticket.json"
+    assert read_report(Path(saved.value.path()).read_text(encoding="utf-8")) == second
+    with page.expect_download() as saved:
+        page.locator("body > p [data-save=json]").click()
+    assert list(json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))["tasks"]) == ["answer", "ticket"]
+    assert faults == []
+    page.close()

@@ -23,6 +23,10 @@ def read_report(text: str) -> Report:
     try:
         report = _adapter().validate_json(text, strict=True)
     except ValidationError as error:
+        if tasks := _tasks(text):
+            raise QuestionError(
+                f"This report is of several tasks: {', '.join(tasks)}. Save one as json on its page, and give that."
+            ) from None
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "its beginning"
         raise QuestionError(f"This is no report ({place}: {first['msg']}). {GIVE}") from None
@@ -40,6 +44,14 @@ def _adapter() -> TypeAdapter[Report]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Report)
+
+
+def _tasks(text: str) -> list[str]:
+    """The tasks of a report of several; none where it is no such thing."""
+    try:
+        return [str(name) for name in json.loads(text)["tasks"]]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
 
 
 def _contradiction(report: Report) -> str:
