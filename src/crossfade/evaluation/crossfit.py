@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crossfade.evaluation.auto import AUTO, Rule, Signs, fit, signs_of
+from crossfade.evaluation.figures import clusters_of
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.scoring import Cell
 from crossfade.evaluation.statistics import Difference, differences
@@ -60,7 +61,8 @@ def judge(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
     right, tokens = _by_column(scored, names, _right), _by_column(scored, names, _tokens)
     fixed = max(names, key=lambda name: (sum(right[name]), -sum(tokens[name])))
     auto = [right[name][n] for n, name in enumerate(chosen)]
-    (difference,) = differences({AUTO: auto, fixed: right[fixed]})
+    clusters = clusters_of([row.question for row in scored])
+    (difference,) = differences({AUTO: auto, fixed: right[fixed]}, clusters)
     hybrids = [name for name in names if name.partition(" ")[0] == "hybrid"]
     return Judged(
         rule=_fitted(scored, names),
@@ -88,6 +90,7 @@ def auto_cells(judged: Judged, grid: Mapping[str, Sequence[Cell | None]]) -> tup
 class _Row:
     """A question's signs and cells; `scored` where every column scored it."""
 
+    question: EvalQuestion
     half: int
     signs: Signs
     cells: Mapping[str, Cell]
@@ -101,7 +104,7 @@ def _rows(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
         scored = len(cells) == len(grid) and not any(c.score.right is None or c.result.error for c in cells.values())
         scores = next(([p.score for p in cell.result.passages] for cell in cells.values() if cell.result.passages), [])
         half = hashlib.sha256(question.text.encode()).digest()[0] % 2
-        rows.append(_Row(half, signs_of(question.text, scores), cells, scored))
+        rows.append(_Row(question, half, signs_of(question.text, scores), cells, scored))
     return rows
 
 

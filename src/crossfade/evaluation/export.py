@@ -26,7 +26,7 @@ def to_markdown(report: Report) -> str:
     parts = [f"# {_plain(report.about.get('title', 'Evaluation'))}", f"**{_plain(report.verdict)}**", _about(report)]
     parts += ["## Modes", _markdown_table(header, rows)]
     if report.pairs:
-        parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs)]
+        parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs), _plain(report.tested)]
     if report.effects:
         parts += ["## What each switch changed", "\n".join(f"- {_plain(effect_line(e))}" for e in report.effects)]
     if report.auto:

@@ -13,7 +13,7 @@ from typing import Any
 from crossfade.corpora.rules import Rules
 from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.crossfit import FEWEST, Judged, auto_cells, judge
-from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of
+from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of, how_tested
 from crossfade.evaluation.judge import NAME as JUDGE
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
@@ -46,6 +46,7 @@ class Report:
     compared on the questions that all of them answered: `compared` has the share right by column, and `pairs`, `best`
     and the verdict rest on it. `auto` is the rule that would choose a column for each question, judged; None with one
     column or too few questions. Where auto was asked for, it is one of the `modes` and has its cells in the `grid`.
+    `tested` says what the p-values of the pairs take for granted.
     """
 
     about: Mapping[str, Any]
@@ -57,6 +58,7 @@ class Report:
     effects: tuple[Effect, ...]
     compared: Mapping[str, Estimate]
     auto: Judged | None = None
+    tested: str = ""
 
     @property
     def verdict(self) -> str:
@@ -127,6 +129,7 @@ def build_report(
         compared={name: estimate(scores, clusters) for name, scores in right.items()} if whole else {},
         effects=tuple(_effects(run, grid)),
         auto=judged,
+        tested=how_tested([run.questions[n] for n in whole]) if pairs else "",
     )
 
 
@@ -224,6 +227,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "modes": [asdict(figures) for figures in report.modes],
         "compared": {name: asdict(found) for name, found in report.compared.items()},
         "pairs": [{**asdict(d), "settled": d.settled} for d in report.pairs],
+        "tested": report.tested,
         "effects": [asdict(effect) for effect in report.effects],
         "auto": asdict(report.auto) if report.auto else None,
         "questions": [asdict(question) for question in report.questions],

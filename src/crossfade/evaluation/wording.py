@@ -10,6 +10,8 @@ from crossfade.evaluation.statistics import Difference, Estimate
 
 _WHOLE = ("words",)
 """Scores that are numbers and no shares."""
+TOLD = 1.05
+"""A design effect from which on it is told."""
 
 
 def mode_table(report: Report) -> tuple[list[str], list[list[str]]]:
@@ -48,6 +50,8 @@ def pair_line(difference: Difference) -> str:
         end = "no difference was seen"
     else:
         end = f"not settled, p {_p(difference.adjusted)}: about {difference.more:,} more questions"
+        if difference.design_effect >= TOLD:
+            end += f", {difference.design_effect:.1f} times as many as if none shared a document"
     return f"{difference.first} against {difference.second}: {points}; {split}; {end}."
 
 
