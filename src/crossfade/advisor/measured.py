@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfade.advisor.advice import EXAMPLES, Advice, Reason, setup_of
+from crossfade.advisor.needs import Figures, needs_change, needs_steps, preferred
 from crossfade.evaluation.auto import AUTO
 
-Figures = Mapping[str, Mapping[str, Any]]
-"""What each column of a report scored and cost, by its name, with its `switches` (fine_tune, rag, icl)."""
 FEW_QUESTIONS = 50
 """Below so many questions an interval is some 25 points wide."""
 FEW_OF_A_KIND, MUCH = 3, 0.4
@@ -30,7 +29,7 @@ def from_report(
     given: Mapping[str, str],
 ) -> Advice:
     """Advice from the parts of a report: figures by column, the columns that nothing beats, pairs, effects."""
-    chosen, why = _choose(modes, best, given)
+    chosen, why = _choose(modes, best, effects, given)
     figures = modes[chosen]
     fine_tune, rag, icl = _switches(figures)
     right = figures["right"]
@@ -69,11 +68,13 @@ def from_report(
         setup=setup_of(fine_tune, rag, icl, float(figures.get("training_seconds") or 0)),
         per_thousand=_per_thousand(figures),
         changes=tuple(_changes(modes, best, pairs, chosen, given)),
-        steps=tuple(_steps(modes, best, pairs, chosen, given)),
+        steps=tuple(_steps(modes, best, pairs, chosen, given, needs_steps(modes, chosen, effects, given))),
     )
 
 
-def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tuple[str, list[Reason]]:
+def _choose(
+    modes: Figures, best: Sequence[str], effects: Sequence[Mapping[str, Any]], given: Mapping[str, str]
+) -> tuple[str, list[Reason]]:
     """One of the modes that nothing beats: by what was answered, then by tokens or seconds; and why."""
     # Auto needs all that its modes need: it is advised where it alone is left.
     left, why = [name for name in best if not _is_auto(modes[name])] or list(best), list[Reason]()
@@ -93,6 +94,8 @@ def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tu
         keep(0, False, Reason("there is nobody to train and look after an adapter", "answer: skill"))
     if given.get("rollout") == "hours":
         keep(0, False, Reason("it can be changed within hours, without training", "answer: rollout"))
+    left, served = preferred(modes, left, effects, given)
+    why += served
     if len(left) > 1:
         by, what = ("prompt_tokens", "fewest tokens") if given.get("cost") == "many" else ("seconds", "least time")
         least = min(modes[name][by] for name in left)
@@ -154,6 +157,7 @@ def _changes(
             price = 100 * (modes[chosen]["right"]["mean"] - modes[other]["right"]["mean"])
             costs = f"it costs {price:.0f} points" if price >= 0.5 else "it costs next to nothing"
             found.append(f"Where {need}, {other} is the best that was measured; {costs}.")
+    found += needs_change(modes, chosen, given)
     found.append("Other documents, another adapter or another base: measure again and compare the two reports.")
     return found
 
@@ -164,8 +168,9 @@ def _steps(
     pairs: Sequence[Mapping[str, Any]],
     chosen: str,
     given: Mapping[str, str],
+    needed: Sequence[str],
 ) -> list[str]:
-    """What to do next, from the errors of the chosen mode, the evidence, and what was not measured."""
+    """What to do next, from the errors of the chosen mode, the evidence, the needs, and what was not measured."""
     figures = modes[chosen]
     n = figures["right"]["n"]
     causes = dict(figures["causes"])
@@ -189,6 +194,7 @@ def _steps(
     for place, (cause, count) in enumerate(sorted(causes.items(), key=lambda item: -item[1])):
         if cause in advice and count >= (FEW_OF_A_KIND if place == 0 else max(FEW_OF_A_KIND, MUCH * wrong)):
             steps.append(f"{count} of {wrong} failures were {_called(cause)}: {advice[cause]}.")
+    steps += needed
     tuned = any(_switches(m)[0] for m in modes.values())
     gained = [p for p in pairs if _is_icl_gain(modes, p)]
     if not tuned:
