@@ -203,12 +203,12 @@ def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Ca
     load(kept)
     other.page.wait_for_selector("#earlier-told :text('Loaded: Tidewell')")
     assert other.page.frame_locator("iframe.cf-report").locator("#grid tr").count() == 4
+    other.page.get_by_role("tab", name="Advise").click()
+    other.page.wait_for_selector("#advise-about :text('rests on the report')")
     evaluate(other, "\n".join(map(json.dumps, ROWS[:1])))
     wait_end(other)
     other.page.click("#earlier-compare")
     other.page.wait_for_selector("#earlier-changes :text('100.0% before, 100.0% after')")
-    other.page.get_by_role("tab", name="Advise").click()
-    other.page.wait_for_selector("#advise-about :text('rests on the report')")
     assert other.faults == []
     assert other.outbound == []
 

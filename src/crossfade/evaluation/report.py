@@ -207,7 +207,8 @@ def _verdict(report: Report) -> str:
         if more
         else "No difference was seen that more questions could settle"
     )
-    cheapest = min(report.best, key=lambda name: next(f.seconds for f in report.modes if f.column.name == name))
+    fixed = [name for name in report.best if name != AUTO]  # auto's seconds leave out what choosing takes
+    cheapest = min(fixed, key=lambda name: next(f.seconds for f in report.modes if f.column.name == name))
     return f"No winner: {told}, and cannot be told from {others}. {needed}; until then {cheapest} costs least time."
 
 

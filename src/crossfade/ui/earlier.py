@@ -15,7 +15,7 @@ from crossfade.evaluation.changes import Change, Changes, change_line, changes
 from crossfade.evaluation.reading import read_report
 from crossfade.evaluation.report import Report, as_json
 from crossfade.ui import answering, render
-from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.controls import AT_ONCE, QUIET
 
 MOST_BYTES = 50_000_000
 TOO_LARGE = "too large"
@@ -24,10 +24,10 @@ PICK = f"""() => new Promise(done => {{
   box.type = "file";
   box.accept = ".json,application/json";
   box.id = "evaluate-file";
-  box.addEventListener("cancel", () => done(["", null]));
+  box.addEventListener("cancel", () => done(""));
   box.addEventListener("change", async () => {{
     const file = box.files[0];
-    done([!file ? "" : file.size > {MOST_BYTES} ? "{TOO_LARGE}" : await file.text(), null]);
+    done(!file ? "" : file.size > {MOST_BYTES} ? "{TOO_LARGE}" : await file.text());
   }});
   box.click();
 }})"""
@@ -36,11 +36,11 @@ ABOUT = "A report saved as json is shown here again. The last two reports, loade
 
 
 class Earlier:
-    """Draws the box where it is made. `report` is the session's last report as JSON, `before` the one it replaced."""
+    """Draws the box where it is made. `report` is the session's last report as JSON, whoever makes it."""
 
     def __init__(self, report: Any) -> None:
         self._report = report
-        self.before = gr.State(None)
+        self._before, self._last = gr.State(None), gr.State(None)
         self._text = gr.Textbox(visible=False)
         self.told = gr.HTML(render.note_html(ABOUT), elem_id="earlier-told")
         with gr.Row():
@@ -51,21 +51,24 @@ class Earlier:
     def wire(self, shown: Any, show: Any) -> None:
         """`shown` is where a loaded report goes, as `show` draws it."""
 
-        def load(text: str, report: Mapping[str, Any] | None) -> list[Any]:
+        def load(text: str) -> list[Any]:
             if not text:
-                return [gr.skip()] * 4
+                return [gr.skip()] * 3
             try:
                 found = _read(text)
             except Exception as error:
-                return [*[gr.skip()] * 3, render.note_html(answering.sentence(error), kind="error")]
-            return [as_json(found), report, show(found), render.note_html(f"Loaded: {_name(found.about)}.")]
+                return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
+            return [as_json(found), show(found), render.note_html(f"Loaded: {_name(found.about)}.")]
 
-        outputs = [self._report, self.before, shown, self.told]
-        self._load.click(load, [self._text, self._report], outputs, js=PICK, **AT_ONCE)
-        self._compare.click(_compare, [self.before, self._report], self._changes, **AT_ONCE)
-        self.before.change(
-            lambda b: [gr.Button(interactive=b is not None), ""], self.before, [self._compare, self._changes], **AT_ONCE
-        )
+        def replaced(report: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> list[Any]:
+            return [last, report, gr.Button(interactive=last is not None), ""]
+
+        # Queued, though it asks no engine: Gradio tells of a changed state, which the other tabs wait for, only then.
+        queued: dict[str, Any] = QUIET | {"concurrency_id": "load", "concurrency_limit": 1}
+        self._load.click(load, self._text, [self._report, shown, self.told], js=PICK, **queued)
+        self._compare.click(_compare, [self._before, self._report], self._changes, **AT_ONCE)
+        outputs = [self._before, self._last, self._compare, self._changes]
+        self._report.change(replaced, [self._report, self._last], outputs, **AT_ONCE)
 
 
 def _read(text: str) -> Report:

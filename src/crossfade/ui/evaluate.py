@@ -112,12 +112,12 @@ class EvaluateTab:
         self.earlier.wire(self.shown, report_html)
         buttons = [self.send, self.halt]
         accepted = self.send.click(self._accept, None, [self.notice, *buttons], **AT_ONCE)
-        inputs = [self.report, self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
+        inputs = [self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
         inputs += [self.others, *self.extras.values]
         measured = accepted.success(
             self._measure,
             inputs,
-            [self.report, self.earlier.before, self.shown, self.notice],
+            [self.report, self.shown, self.notice],
             concurrency_id=TAB,
             concurrency_limit=1,
             **QUIET,
@@ -161,7 +161,6 @@ class EvaluateTab:
     def _measure(
         self,
         request: gr.Request,
-        before: dict[str, Any] | None,
         source: str | None,
         pasted: str | None,
         modes: list[str],
@@ -175,7 +174,7 @@ class EvaluateTab:
         session = str(request.session_hash)
         stop = self._running.take(session, TAB)
         if stop is None:
-            yield [gr.skip()] * 4
+            yield [gr.skip()] * 3
             return
         try:
             corpus = self._catalog.corpus(corpus_name)
@@ -187,9 +186,9 @@ class EvaluateTab:
                 raise QuestionError("No mode is chosen. Tick at least one.")
             extra = self.extras.read(extras)
             for line in answering.until_ready(self._startup, stop):
-                yield [*[gr.skip()] * 3, render.note_html(line, kind="wait")]
+                yield [gr.skip(), gr.skip(), render.note_html(line, kind="wait")]
             if stop.is_set():
-                yield [*[gr.skip()] * 3, render.note_html(answering.STOPPED)]
+                yield [gr.skip(), gr.skip(), render.note_html(answering.STOPPED)]
                 return
             told: SimpleQueue[RunProgress | Report | Exception] = SimpleQueue()
 
@@ -217,29 +216,25 @@ class EvaluateTab:
                     told.put(error)
 
             Thread(target=work, daemon=True, name="evaluation").start()
-            yield from self._told(told, stop, asked, before)
+            yield from self._told(told, stop, asked)
         except Exception as error:
-            yield [*[gr.skip()] * 3, render.note_html(answering.sentence(error), kind="error")]
+            yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
         finally:
             self._running.close(session, TAB)
 
     def _told(
-        self,
-        told: SimpleQueue[RunProgress | Report | Exception],
-        stop: Event,
-        asked: QuestionSet,
-        before: dict[str, Any] | None,
+        self, told: SimpleQueue[RunProgress | Report | Exception], stop: Event, asked: QuestionSet
     ) -> Iterator[list[Any]]:
         for item in answering.thinned(_each(told), important=lambda i: not isinstance(i, RunProgress)):
             if isinstance(item, RunProgress):
-                yield [*[gr.skip()] * 3, progress_html(item)]
+                yield [gr.skip(), gr.skip(), progress_html(item)]
             elif isinstance(item, Exception):
                 raise item
             else:
                 notes = ["Stopped: what was asked until then is reported and kept."] if stop.is_set() else []
                 if asked.unknown_fields:
                     notes.append(f"Passed over, for no field is named so: {', '.join(asked.unknown_fields)}.")
-                yield [as_json(item), before, report_html(item), render.note_html(" ".join(notes))]
+                yield [as_json(item), report_html(item), render.note_html(" ".join(notes))]
                 return
 
     def _finish(self, request: gr.Request) -> list[Any]:
