@@ -50,6 +50,7 @@ def broken(change: Callable[[dict[str, Any]], None]) -> str:
         (lambda d: d["best"].append("magic"), "compares modes"),
         (lambda d: d["effects"][0].update(fixed=["q99"]), "a question that it has not"),
         (lambda d: d["auto"]["rule"].update(sign="magic"), "rule for auto"),
+        (lambda d: d["modes"][0].update(seconds=float("nan")), "NaN"),
         (lambda d: d.update(best=["base"], pairs=[]), "no mode that it beats"),
     ],
 )

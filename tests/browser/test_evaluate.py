@@ -266,3 +266,26 @@ def test_the_file_of_several_tasks_opens_each_task_s_answers(browser: Any, tmp_p
     assert list(json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))["tasks"]) == ["answer", "ticket"]
     assert faults == []
     page.close()
+
+
+def test_another_task_is_asked_by_its_own_set_unless_a_person_chose_one(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Evaluate").click()
+    source, choice = page.page.locator("#evaluate-source input"), page.page.locator(".cf-choice input >> visible=true")
+
+    def choose(box: Any, words: str) -> None:
+        box.click()
+        page.page.locator("ul[role=listbox] li", has_text=words).first.click()
+
+    expect(source).to_have_value("eval.jsonl")
+    choose(choice, "json")
+    expect(source).to_have_value("eval_json.jsonl")
+    choose(source, "dev.jsonl")
+    choose(choice, "style")
+    page.page.wait_for_timeout(500)
+    expect(source).to_have_value("dev.jsonl")
+    assert page.faults == []

@@ -30,7 +30,7 @@ def read_report(text: str) -> Report:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "its beginning"
         raise QuestionError(f"This is no report ({place}: {first['msg']}). {GIVE}") from None
-    version = json.loads(text).get("version")
+    version = json.loads(text, parse_constant=_no_number).get("version")
     if version != VERSION:
         raise QuestionError(f"This report is of version {version!r}; version {VERSION} is read here. {GIVE}")
     if why := _contradiction(report):
@@ -44,6 +44,10 @@ def _adapter() -> TypeAdapter[Report]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Report)
+
+
+def _no_number(text: str) -> None:
+    raise QuestionError(f"This is no report: {text} is no number of JSON. {GIVE}")
 
 
 def _tasks(text: str) -> list[str]:

@@ -108,6 +108,7 @@ class EvaluateTab:
     def _wire(self) -> None:
         self.source.change(lambda s: gr.Textbox(visible=s == PASTED), self.source, self.pasted, **AT_ONCE)
         self.corpus.change(self._corpus_changed, self.corpus, [self.choice, self.source], **AT_ONCE)
+        self.choice.change(self._own_set, [self.corpus, self.choice, self.source], self.source, **AT_ONCE)
         self.drafting.wire(self.corpus, self.source, self.pasted)
         self.earlier.wire(self.shown, report_html)
         buttons = [self.send, self.halt]
@@ -145,6 +146,14 @@ class EvaluateTab:
             return [path.name for path in self._catalog.corpus(corpus).question_sets]
         except CrossfadeError:
             return []
+
+    def _own_set(self, corpus: str | None, key: str | None, source: str | None) -> Any:
+        """The set of the chosen task, in place of that of another one, which would score nothing of it."""
+        choice = self._catalog.choice_if_there(corpus, key)
+        if choice is None or not choice.task.questions:
+            return gr.skip()
+        tasks = self._catalog.corpus(corpus).tasks.values()
+        return choice.task.questions if source in [task.questions for task in tasks] else gr.skip()
 
     def _corpus_changed(self, corpus: str | None) -> list[Any]:
         offered, sets = self._catalog.offered(corpus), [*self._sets(corpus), PASTED]
