@@ -34,6 +34,14 @@ def with_causes(report: dict[str, Any], mode: str, **causes: int) -> dict[str, A
     return report
 
 
+def with_form(report: dict[str, Any], **broken: int) -> dict[str, Any]:
+    """The same report with so many answers of each mode that break the form."""
+    for figures in report["modes"]:
+        n, count = figures["right"]["n"], broken[figures["column"]["name"].replace("-", "_")]
+        figures["scores"]["valid"] = {"mean": 1 - count / n, "low": 0.0, "high": 1.0, "n": n}
+    return report
+
+
 def said(advice: Advice) -> str:
     return " ".join((advice.headline, *(r.text for r in advice.reasons), *advice.steps, *advice.changes))
 
@@ -171,6 +179,97 @@ MEASURED: list[tuple[str, dict[str, Any], dict[str, str], str, str]] = [
         {"precision": "stable"},
         "icl",
         "Measure RAG",
+    ),
+    (
+        "a tie, the form decides and was not measured: what was trained",
+        measured(TIE, seconds={"hybrid": 9.0}),
+        {"form": "yes"},
+        "hybrid",
+        "form is what training teaches best, and these questions do not measure it",
+    ),
+    (
+        "a tie, the form would help and was not measured: time decides",
+        measured(TIE, seconds={"hybrid": 9.0}),
+        {"form": "some"},
+        "rag",
+        "least time",
+    ),
+    (
+        "a tie, the form decides and was measured: what broke it least, trained or not",
+        with_form(measured(TIE, seconds={"rag": 9.0}), base=60, rag=2, hybrid=20),
+        {"form": "yes"},
+        "rag",
+        "rag broke the form in 2 of 100 answers",
+    ),
+    (
+        "a tie, the form would help and was measured",
+        with_form(measured(TIE, seconds={"hybrid": 9.0}), base=60, rag=20, hybrid=2),
+        {"form": "some"},
+        "hybrid",
+        "hybrid broke the form in 2 of 100 answers",
+    ),
+    (
+        "a tie in form too: time decides",
+        with_form(measured(TIE, seconds={"hybrid": 9.0}), base=60, rag=3, hybrid=2),
+        {"form": "yes"},
+        "rag",
+        "least time",
+    ),
+    (
+        "a tie, form decides and nobody can train",
+        measured(TIE, seconds={"rag": 9.0}),
+        {"form": "yes", "skill": "no"},
+        "rag",
+        "nobody to train",
+    ),
+    (
+        "the winner breaks the form more than another",
+        with_form(measured({"base": 0.1, "rag": 0.9, "hybrid": 0.5}), base=50, rag=30, hybrid=1),
+        {"form": "yes"},
+        "rag",
+        "hybrid breaks it least, in 1% of its answers against 30%; it costs 40 points",
+    ),
+    (
+        "instructions are kept by nobody looking on",
+        with_form(measured({"base": 0.1, "rag": 0.9}), base=50, rag=30),
+        {"instructions": "yes"},
+        "rag",
+        "30 of 100 answers broke the form, and nobody looks",
+    ),
+    (
+        "a tie, and instructions have to be kept",
+        measured(TIE, seconds={"hybrid": 9.0}),
+        {"instructions": "yes"},
+        "hybrid",
+        "is trained, not asked for",
+    ),
+    (
+        "form decides and no question asks for one",
+        measured({"base": 0.1, "rag": 0.9}),
+        {"form": "yes"},
+        "rag",
+        "form was not measured",
+    ),
+    (
+        "a tie, and cases that no prompt mends were mended by the adapter",
+        measured(TIE, seconds={"hybrid": 9.0}),
+        {"edge_cases": "yes"},
+        "hybrid",
+        "of the cases that rag gets wrong its adapter fixed 1, and it broke 0",
+    ),
+    (
+        "hard cases, and the adapter mends none",
+        measured({"rag": 0.6, "hybrid": 0.6}, seconds={"hybrid": 9.0}),
+        {"edge_cases": "yes"},
+        "rag",
+        "fixed no more cases than it broke",
+    ),
+    (
+        "hard cases and nothing was trained",
+        measured({"base": 0.1, "icl": 0.1, "rag": 0.5}),
+        {"edge_cases": "yes", "data": "tens"},
+        "rag",
+        "No adapter was measured, and some cases go wrong however the prompt is worded: collect 200 examples",
     ),
     ("all is well", measured({"icl": 0.1, "rag": 0.2, "hybrid": 1.0}), {}, "hybrid", "run them again whenever"),
 ]

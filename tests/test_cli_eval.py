@@ -65,6 +65,15 @@ def test_several_adapters_and_a_blend_are_columns_of_their_own(run: Crossfade, e
     assert [part[:2] for part in blend] == [["domain", 0.5], ["json", 1.5]]
 
 
+def test_auto_is_a_column_and_asks_nothing_of_its_own(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"question": f"What is fee {n}?", "answers": ["$7"]}) + "\n" for n in range(60)))
+    found = run("eval", str(path), "--modes", "base,hybrid,auto")
+    assert len(engine.asked) == 120
+    assert any(line.startswith("auto ") for line in found.out.splitlines()[:4])
+    assert "auto is right in" in found.out
+
+
 def test_a_failure_is_counted_shown_and_ends_with_1(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_text("question,answers\nEXPLODE now,$7\nFine?,$7\n", encoding="utf-8")
@@ -87,12 +96,63 @@ def test_few_are_taken_evenly(run: Crossfade, engine: FakeEngine, asked: Path) -
     assert len(found["questions"]) == 2
 
 
+@pytest.fixture
+def own_sets(engine: FakeEngine, asked: Path, tmp_path: Path) -> Path:
+    """The corpus with a set of questions for each of its tasks."""
+    folder = tmp_path / "corpora" / "tidewell"
+    path = folder / "corpus.toml"
+    text = path.read_text(encoding="utf-8")
+    for task, adapter in (("answer", "domain"), ("ticket", "json")):
+        text = text.replace(f'adapter = "{adapter}"', f'adapter = "{adapter}"\nquestions = "{task}s.jsonl"')
+    path.write_text(text, encoding="utf-8")
+    (folder / "answers.jsonl").write_bytes(asked.read_bytes())
+    (folder / "tickets.jsonl").write_text('{"question": "My card is gone.", "object": {"product": "card"}}\n')
+    return folder
+
+
+def test_several_tasks_are_measured_by_their_own_sets_into_one_report(
+    run: Crossfade, engine: FakeEngine, own_sets: Path, tmp_path: Path
+) -> None:
+    engine.says = "It is $7."
+    words = ["--task", "answer", "--task", "ticket", "--modes", "base,hybrid"]
+    found = run("eval", *words, "--out", str(tmp_path / "out"))
+    assert found.code == 0
+    assert found.out.count("No winner") == 2
+    lines = [line.split() for line in found.out.splitlines()]
+    assert ["mode", "answer", "ticket"] in lines
+    assert ["questions", "3", "1"] in lines
+    assert "ticket: 2 of 2 answers" in found.err
+    blends = {tuple(name for name, _ in asked.blend) for asked in engine.asked}
+    assert blends == {(), ("domain",), ("json",)}, "each task has its own adapter"
+    report = tmp_path / "out" / "report.json"
+    assert list(json.loads(report.read_text(encoding="utf-8"))["tasks"]) == ["answer", "ticket"]
+    assert "overview" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Name one of answer, ticket" in run("advise", "--report", str(report)).error()
+    assert run("advise", "--report", str(report), "--task", "answer").out.startswith("Use ")
+    assert "base: " in run("changes", str(report), str(report), "--task", "answer").out
+
+
+def test_without_a_file_the_default_task_s_own_set_is_asked(run: Crossfade, engine: FakeEngine, own_sets: Path) -> None:
+    found = json.loads(run("eval", "--modes", "base", "--json").out)
+    assert (found["about"]["task"], found["about"]["questions"]) == ("answer", "answers.jsonl")
+    assert len(engine.asked) == 3
+
+
+def test_one_file_is_for_one_task_and_a_task_without_a_set_says_so(
+    run: Crossfade, engine: FakeEngine, asked: Path
+) -> None:
+    assert "is for one task" in run("eval", str(asked), "--task", "answer", "--task", "ticket").error()
+    assert 'write questions = "eval.jsonl" under [tasks.ticket]' in run("eval", "--task", "ticket").error()
+    assert not engine.asked
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
         (["none.jsonl"], "Cannot read"),
         (["{asked}", "--modes", "magic"], "Unknown mode 'magic'"),
         (["{asked}", "--modes", ","], "No mode was named"),
+        (["{asked}", "--modes", "rag,auto"], "name two or more beside it"),
         (["{asked}", "--adapter", "nobody"], "nobody"),
         (["{asked}", "--adapter", "domain:much"], "NAME:WEIGHT"),
         (["{asked}", "--adapter", "domain:9"], "1.5"),

@@ -90,6 +90,8 @@ BROKEN_TOML = {
     "passages in words": (TOML.replace("passages = 2", 'passages = "two"'), "passages = 'two'"),
     "negative tokens": (TOML.replace("max_new_tokens = 20", "max_new_tokens = -1"), "max_new_tokens = -1"),
     "half an example": (TOML.replace("examples = 2", "examples = 0.5"), "examples = 0.5"),
+    "questions elsewhere": (TOML.replace("examples = 2", 'questions = "../x.jsonl"'), "questions = '../x.jsonl'"),
+    "questions in a number": (TOML.replace("examples = 2", "questions = 3"), "questions = 3"),
     "schema missing": (TOML.replace("ticket.schema.json", "nowhere.json"), "nowhere.json"),
 }
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -41,6 +41,8 @@ class Server:
                 outer.keys.append(self.headers.get("Authorization"))
                 status, said = outer.reply(body)
                 self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", f"{outer.url}/elsewhere")
                 self.end_headers()
                 self.wfile.write(json.dumps({"choices": [{"message": {"content": said}}]}).encode())
 
@@ -118,6 +120,27 @@ def test_verdicts_are_kept_and_a_judge_that_is_down_is_soon_asked_no_more(server
     again = {"base": [Result(f"other {n}") for n in range(6)]}
     found, reasons = judge_all(Judge(server.url, "big"), questions, again, store)
     assert (found["base"], len(reasons), len(server.asked)) == ([None] * 6, 1, count + 3)
+    store.close()
+
+
+def test_a_redirect_is_not_followed_for_the_key_would_go_with_it(server: Server) -> None:
+    server.reply = lambda body: (302, "yes")
+    with pytest.raises(EngineError, match="status 302"):
+        Judge(server.url, "big", "secret").verdict(QUESTION, Result("x"))
+    assert len(server.asked) == 1
+
+
+def test_a_stopped_judge_is_asked_no_more_and_tells_how_far_it_is(server: Server, tmp_path: Path) -> None:
+    store, stop, told = Store(tmp_path / "results.sqlite"), Event(), list[tuple[int, int]]()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        stop.set()
+
+    results = {"base": [Result(f"{n}") for n in range(4)] + [None]}
+    found, reasons = judge_all(Judge(server.url, "big"), [QUESTION] * 5, results, store, stop=stop, progress=progress)
+    assert (found["base"].count(None), reasons, len(server.asked)) == (4, [], 1)
+    assert told[0] == (1, 4)
     store.close()
 
 

@@ -14,12 +14,13 @@ import pytest
 
 from crossfade.advisor.advise import advise
 from crossfade.errors import SettingsError
-from crossfade.evaluation.export import EXPORTS, by_quality, pair_line, to_csv, to_html, to_json, to_markdown
+from crossfade.evaluation.export import EXPORTS, to_csv, to_html, to_json, to_markdown
 from crossfade.evaluation.prices import Prices, read_prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
+from crossfade.evaluation.wording import by_quality, pair_line
 from report_kit import report_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> | =1+1 `x`'
@@ -145,6 +146,38 @@ def test_questions_of_one_document_widen_the_interval() -> None:
     alone = width([str(n) for n in range(40)])
     assert width([str(n // 4) for n in range(40)]) > 1.5 * alone
     assert width(["a"] * 20 + ["b"] * 20) == alone, "two documents are too few to draw from"
+
+
+def on_documents(documents: Sequence[str]) -> Report:
+    """Two modes on one question for each name; base is right in the second half of them, rag nearly everywhere."""
+    questions = tuple(
+        EvalQuestion(f"q{n}", f"{n}?", n, answers=("x",), documents=(d,) if d else (), answerable=True)
+        for n, d in enumerate(documents)
+    )
+    half = len(documents) // 2
+    base, rag = (tuple(Result("x" if n >= wrong else "y") for n in range(2 * half)) for wrong in (half, half - 8))
+    run = Run(questions, (Column("base", "base"), Column("rag", "rag")), {"base": base, "rag": rag}, 0, 1.0)
+    return build_report(run, about={})
+
+
+def test_a_report_says_what_its_p_takes_for_granted() -> None:
+    alone = on_documents([str(n) for n in range(40)])
+    assert "McNemar's exact test" in alone.tested
+    assert "none shares" in alone.tested
+    assert (alone.pairs[0].design_effect, alone.pairs[0].settled) == (1.0, True)
+    shared = on_documents([str(n // 4) for n in range(40)])
+    assert "whole documents" in shared.tested
+    assert "40 questions of 10 documents" in shared.tested
+    (pair,) = shared.pairs
+    assert pair.design_effect > 2
+    assert pair.p == 0.5, "eight questions, and two documents"
+    assert "times as many as if none shared a document" in pair_line(pair)
+    few = on_documents(["a"] * 20 + ["b"] * 20)
+    assert "surer than they should be" in few.tested
+    for report in (alone, shared, few):
+        assert report.tested in to_markdown(report)
+        assert report.tested.split(".")[0] in to_html(report).replace("&#39;", "'")
+    assert report_of({"base": GOOD}).tested == ""
 
 
 def test_money_is_of_seconds_and_tokens_and_cached_tokens_cost_their_own_price() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from crossfade.evaluation.statistics import (
     bootstrap_means,
+    design_effect,
     differences,
     estimate,
     holm,
-    mcnemar,
     questions_needed,
+    sign_test,
     winners,
 )
 
@@ -92,9 +94,35 @@ def test_clusters_of_one_give_the_plain_error_and_clusters_of_copies_that_of_one
     ("gained", "lost", "p"),
     [(0, 0, 1.0), (5, 0, 0.0625), (6, 0, 0.03125), (10, 0, 2 / 2**10), (8, 2, 0.109375), (3, 3, 1.0)],
 )
-def test_mcnemar_is_the_exact_binomial_test(gained: int, lost: int, p: float) -> None:
-    assert mcnemar(gained, lost) == pytest.approx(p)
-    assert mcnemar(lost, gained) == pytest.approx(p)
+def test_without_clusters_the_test_is_mcnemar_s_exact_one(gained: int, lost: int, p: float) -> None:
+    gaps = [1.0] * gained + [-1.0] * lost + [0.0] * 7
+    assert sign_test(gaps) == pytest.approx(p)
+    assert sign_test([-gap for gap in gaps]) == pytest.approx(p)
+    assert sign_test(gaps, [str(n) for n in range(len(gaps))]) == pytest.approx(p), "each its own cluster"
+
+
+@given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 1.0]), st.integers(0, 4)), min_size=1, max_size=14))
+def test_with_clusters_the_test_counts_every_way_to_sign_them(pairs: list[tuple[float, int]]) -> None:
+    gaps, clusters = [gap for gap, _ in pairs], [str(cluster) for _, cluster in pairs]
+    sums = [sum(gap for gap, c in zip(gaps, clusters, strict=True) if c == name) for name in sorted(set(clusters))]
+    ways = [abs(sum(s * sign for s, sign in zip(sums, signs, strict=True))) for signs in signings(len(sums))]
+    assert sign_test(gaps, clusters) == pytest.approx(sum(way >= abs(sum(sums)) for way in ways) / len(ways))
+
+
+def signings(count: int) -> list[tuple[int, ...]]:
+    return list(itertools.product((-1, 1), repeat=count))
+
+
+def test_the_design_effect_is_the_ratio_of_the_two_bootstraps() -> None:
+    draw = np.random.default_rng(2)
+    right, clusters = clustered(draw, 60, 5)
+    gaps = np.asarray(right["better"]) - np.asarray(right["other"])
+    ratio = bootstrap_means(gaps, clusters).var() / bootstrap_means(gaps).var()
+    assert design_effect(gaps.tolist(), clusters) == pytest.approx(ratio, rel=0.06)
+    assert ratio > 1.5
+    assert design_effect(gaps.tolist(), None) == 1.0
+    copies = np.repeat(gaps, 4).tolist()
+    assert design_effect(copies, [str(n // 4) for n in range(len(copies))]) == pytest.approx(4.0)
 
 
 def test_holm_is_the_published_procedure() -> None:
@@ -143,6 +171,47 @@ def test_as_many_questions_as_asked_for_settle_a_difference_at_the_promised_powe
     assert total
     found = sum(named(simulated(draw, total, gain=gain)) == ["better"] for _ in range(60))
     assert 0.65 <= found / 60 <= 0.95
+
+
+def clustered(
+    draw: np.random.Generator, documents: int, each: int = 6, *, gain: float = 0.0
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Two modes on documents of so many questions, on each of which one of them is better by what the document is."""
+    lean = draw.normal(gain, 0.35, (documents, 1))
+    better, other = (draw.random((documents, each)) < np.clip(0.5 + part, 0, 1) for part in (lean / 2, -lean / 2))
+    right = {"better": better.astype(float).ravel().tolist(), "other": other.astype(float).ravel().tolist()}
+    return right, [str(n // each) for n in range(documents * each)]
+
+
+def test_equal_modes_on_shared_documents_have_no_winner_and_by_question_they_would_have_one_too_often() -> None:
+    draw = np.random.default_rng(4)
+    runs = [clustered(draw, 40) for _ in range(100)]
+    by_document = sum(differences(right, clusters)[0].settled for right, clusters in runs)
+    by_question = sum(sign_test(gaps_of(right)) < 0.05 for right, _ in runs)
+    assert by_document <= 9
+    assert by_question >= 12
+
+
+def gaps_of(right: dict[str, list[float]]) -> list[float]:
+    return [a - b for a, b in zip(right["better"], right["other"], strict=True)]
+
+
+def test_the_questions_needed_on_shared_documents_have_the_promised_power_and_by_question_too_few_are_asked_for() -> (
+    None
+):
+    draw = np.random.default_rng(5)
+    pilot, clusters = clustered(draw, 2000, gain=0.25)
+    enough, too_few = questions_needed(gaps_of(pilot), clusters), questions_needed(gaps_of(pilot))
+    assert enough
+    assert too_few
+    assert enough > 1.7 * too_few
+
+    def power(total: int) -> float:
+        found = (differences(*clustered(draw, round(total / 6), gain=0.25))[0] for _ in range(80))
+        return sum(d.settled and d.first == "better" for d in found) / 80
+
+    assert 0.7 <= power(enough) <= 0.97
+    assert power(too_few) < 0.65
 
 
 def rate(runs: int, **how: float) -> float:

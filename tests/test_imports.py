@@ -39,6 +39,7 @@ ROOMS = [
     "cli_ask",
     "cli_data",
     "cli_draft",
+    "cli_report",
     "cli_eval",
     "cli_train",
     "cli_methods",

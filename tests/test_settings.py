@@ -86,3 +86,10 @@ def test_an_empty_text_means_the_default(name: str) -> None:
 
 def test_a_home_of_nobody_is_no_crash() -> None:
     assert Settings.from_environment({"CROSSFADE_HOME": "~nobody-of-this-name/x"}).home.name == "x"
+
+
+def test_a_judge_s_key_is_shown_by_no_repr() -> None:
+    environment = {"CROSSFADE_JUDGE_URL": " http://judge/v1/ ", "CROSSFADE_JUDGE_KEY": "sk-secret\n"}
+    settings = Settings.from_environment(environment)
+    assert (settings.judge_url, settings.judge_key) == ("http://judge/v1", "sk-secret")
+    assert "sk-secret" not in repr(settings)

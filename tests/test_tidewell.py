@@ -15,6 +15,7 @@ import pytest
 
 from crossfade.corpora.registry import Corpus, read_corpus, read_rows
 from crossfade.evaluation.metrics import contains_answer, normalise
+from crossfade.evaluation.questions import read_questions
 from crossfade.evaluation.style import broken_rules
 from crossfade.settings import Settings
 from crossfade.training.overlap import overlaps
@@ -52,6 +53,13 @@ def rows() -> dict[str, Rows]:
 
 def text_of(row: dict[str, Any]) -> str:
     return str(row.get("question") or row["message"])
+
+
+def test_each_task_is_measured_by_a_set_that_judges_it(corpus: Corpus) -> None:
+    for name, task in corpus.tasks.items():
+        path = corpus.questions_of(task)
+        assert path.name == TAUGHT[name][1][0]
+        assert len(read_questions(path).questions) >= 150
 
 
 def test_there_are_enough_documents_and_words(corpus: Corpus) -> None:

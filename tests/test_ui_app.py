@@ -52,8 +52,8 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
     functions = list(page.fns.values())
     assert {f.api_visibility for f in functions if not any(t[1] == "unload" for t in f.targets)} == {"private"}
     queued = [f for f in functions if f.queue and not any(t[1] == "unload" for t in f.targets)]
-    assert [f.concurrency_id for f in queued] == [answering.QUEUE, answering.QUEUE, "evaluate"]
-    assert [f.concurrency_limit for f in queued] == [startup.settings.slots] * 2 + [1], "one evaluation at a time"
+    assert [f.concurrency_id for f in queued] == [answering.QUEUE, answering.QUEUE, "load", "evaluate"]
+    assert [f.concurrency_limit for f in queued] == [startup.settings.slots] * 2 + [1, 1], "one evaluation at a time"
     assert page._queue.max_size == 2 * answering.QUEUE_LENGTH
     assert page.analytics_enabled is False
 

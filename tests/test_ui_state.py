@@ -9,13 +9,16 @@ from threading import Event
 import pytest
 
 from crossfade.corpora.registry import Corpus, Task
-from crossfade.errors import AdapterError, EngineError, QuestionError
+from crossfade.errors import AdapterError, EngineError, QuestionError, SettingsError
+from crossfade.evaluation.prices import Prices
+from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history
+from crossfade.ui.extras import judge_of, prices_of
 from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
 
@@ -122,6 +125,33 @@ def test_a_mixer_s_values_are_the_blend_and_an_adapter_goes_in_once() -> None:
     for twice in ((1.0, "domain", 0.5, "", 0.5), (1.0, "style", 0.5, "style", 0.6)):
         with pytest.raises(AdapterError, match="twice"):
             blend_of("domain", twice)
+
+
+def judging(**more: str) -> Settings:
+    return Settings(home=Path(), corpora=Path(), adapters=Path(), judge_key="secret", **more)  # type: ignore[arg-type]
+
+
+def test_the_judge_s_key_goes_to_its_own_server_alone() -> None:
+    known = "https://judge.example/v1"
+    settings = judging(judge_url=known, host="0.0.0.0")
+    assert judge_of("", known, settings) is None
+    found = judge_of(" big ", f"{known}/", settings)
+    assert found
+    assert (found.model, found.url, found.key) == ("big", known, "secret")
+    with pytest.raises(SettingsError, match="CROSSFADE_JUDGE_URL"):
+        judge_of("big", "https://thief.example/v1", settings)
+    with pytest.raises(SettingsError, match="CROSSFADE_JUDGE_URL"):
+        judge_of("big", "", judging(host="0.0.0.0"))
+    mine = judge_of("big", "http://localhost:8000/v1", judging(judge_url=known))
+    assert mine
+    assert mine.key == ""
+
+
+def test_prices_of_the_page_are_numbers_from_0_and_none_means_none() -> None:
+    assert prices_of([0, None, 0, 0, 0]) is None
+    assert prices_of([0.05, None, 0, 2, 100]) == Prices(0.05, 0, 0, 2, "of the page", 100)
+    with pytest.raises(SettingsError, match="price"):
+        prices_of([0, 0, 0, 0, 100])
 
 
 def test_a_column_grows_fails_and_ends() -> None:

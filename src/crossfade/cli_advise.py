@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from crossfade.types import Query
 
 
+OfTask = Annotated[str, typer.Option("--task", help="Which task of a report of several.")]
+
+
 def advise(
     report: Annotated[Path | None, typer.Option("--report", help="The report.json of crossfade eval.")] = None,
+    task: OfTask = "",
     answers: Annotated[Path | None, typer.Option("--answers", help="A JSON file of answers by question.")] = None,
     answer: Annotated[list[str] | None, typer.Option("--answer", help="QUESTION=ANSWER; may be repeated.")] = None,
     questions: Annotated[
@@ -34,6 +38,7 @@ def advise(
     """
     from crossfade.advisor.advise import advise as advise_
     from crossfade.advisor.interview import INTERVIEW
+    from crossfade.evaluation.several import pick
 
     if questions:
         if as_json:
@@ -44,7 +49,7 @@ def advise(
                 say(f"    {key:<9} {words}")
         return
     given = _answers(answers, answer or [])
-    measured = _read(report) if report else None
+    measured = pick(_read(report), task) if report else None
     if sys.stdin.isatty() and not answers and not answer and not as_json:
         given = _ask()
     advice = advise_(measured, given)
@@ -57,13 +62,15 @@ def advise(
 def changes(
     before: Annotated[Path, typer.Argument(help="The report.json of the earlier run.")],
     after: Annotated[Path, typer.Argument(help="The report.json of the later one.")],
+    task: OfTask = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two runs of the same questions: before and after a change of documents, adapter or settings."""
     from crossfade.evaluation.changes import change_line
     from crossfade.evaluation.changes import changes as compare
+    from crossfade.evaluation.several import pick
 
-    found = compare(_read(before), _read(after))
+    found = compare(pick(_read(before), task), pick(_read(after), task))
     if as_json:
         print_json(asdict(found))
         return
@@ -79,10 +86,11 @@ def changes(
 def automatic_of(report: Path | None, query: Query) -> Automatic:
     """The rule of a report, checked against a query. Raises QuestionError."""
     from crossfade.evaluation.automatic import read_automatic
+    from crossfade.evaluation.several import pick
 
     if report is None:
         raise QuestionError("Mode auto needs a report. Give the report.json of crossfade eval with --report.")
-    found = read_automatic(_read(report))
+    found = read_automatic(pick(_read(report), query.task))
     if found is None:
         raise QuestionError(f"{report} has no rule for auto: it needs two modes and more scored questions.")
     found.check(query)

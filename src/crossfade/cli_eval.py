@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crossfade.cli_common import AsJson, Base, EngineName
+from crossfade.cli_report import show_reports
 from crossfade.engines.requests import check_blend
 from crossfade.errors import QuestionError, SettingsError
 from crossfade.settings import Settings
-from crossfade.terminal import say, tell
+from crossfade.terminal import tell
 from crossfade.types import MODES, Blend, Query
 
 if TYPE_CHECKING:
-    from crossfade.corpora.registry import Task
+    from crossfade.corpora.registry import Corpus, Task
     from crossfade.evaluation.judge import Judge
-    from crossfade.evaluation.report import Report
+    from crossfade.evaluation.questions import QuestionSet
     from crossfade.evaluation.run import RunProgress
     from crossfade.startup import Startup
 
@@ -30,10 +32,20 @@ TOLD_EVERY = 2.0
 
 
 def evaluate(
-    questions: Annotated[Path, typer.Argument(help="A .jsonl or .csv file; each row needs a question alone.")],
+    questions: Annotated[
+        Path | None,
+        typer.Argument(help="A .jsonl or .csv file; each row needs a question alone. By default each task's own."),
+    ] = None,
     corpus: Annotated[str, typer.Option("--corpus", help="The corpus to ask.")] = "tidewell",
-    task: Annotated[str, typer.Option("--task", help="Which instructions; by default the corpus's first task.")] = "",
-    modes: Annotated[str, typer.Option("--modes", help="Modes, separated by commas.")] = ",".join(MODES),
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task", help="Which instructions, by default those of the corpus's default task; may be repeated."
+        ),
+    ] = None,
+    modes: Annotated[
+        str, typer.Option("--modes", help="Modes, separated by commas; auto chooses among them.")
+    ] = ",".join(MODES),
     adapter: Annotated[
         list[str] | None,
         typer.Option("--adapter", help="NAME or NAME:WEIGHT, + between those of a blend; several are several columns."),
@@ -61,14 +73,11 @@ def evaluate(
 ) -> None:
     """Measure modes on your own questions and say which is best, by how much, and how sure that is."""
     from crossfade.compare import query_in_mode
-    from crossfade.evaluation.export import EXPORTS, to_json
     from crossfade.evaluation.judge import read_votes
-    from crossfade.evaluation.measure import evenly, make_columns, measure
+    from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
     from crossfade.evaluation.prices import read_prices
-    from crossfade.evaluation.questions import read_questions
     from crossfade.startup import Startup
 
-    found = read_questions(questions)
     priced = read_prices(prices) if prices else None
     voted = read_votes(votes) if votes else None
     priced = replace(priced, spread=spread) if priced else None
@@ -76,43 +85,67 @@ def evaluate(
     judging = _judge(judge, settings) if judge else None
     startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
     asked = startup.corpus(corpus)
-    wanted = asked.task(task)
-    columns = make_columns(modes.split(","), _blends(startup, wanted, adapter or ()))
-    if not columns:
+    named = modes.split(",")
+    parts = _parts(asked, questions, task or [])
+    columns = {p.task.name: make_columns(named, _blends(startup, p.task, adapter or ())) for p in parts}
+    if not all(columns.values()):
         raise QuestionError("No mode was named. Give some with --modes, such as base,rag,hybrid.")
-    for column in columns:  # what cannot be asked is refused before a model is loaded
-        query_in_mode(Query("", asked.name, wanted.name), column.mode, blend=column.blend)
+    for name, found in columns.items():  # what cannot be asked is refused before a model is loaded
+        for column in found:
+            query_in_mode(Query("", asked.name, name), column.mode, blend=column.blend)
     pipeline = startup.run()
+    stop = Event()  # an interrupt ends all tasks: what is kept of the later ones is reported
     try:
-        report = measure(
-            pipeline,
-            evenly(found.questions, limit),
-            columns,
-            name=questions.name,
-            corpus=asked,
-            task=wanted,
-            settings=settings,
-            at_once=settings.slots,
-            prices=priced,
-            training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
-            judge=judging,
-            votes=voted,
-            progress=_Progress(),
-        )
+        reports = {
+            part.task.name: measure(
+                pipeline,
+                evenly(part.found.questions, limit),
+                columns[part.task.name],
+                name=part.name,
+                corpus=asked,
+                task=part.task,
+                settings=settings,
+                at_once=settings.slots,
+                prices=priced,
+                training_seconds={card.name: 60 * card.minutes for card in startup.adapters},
+                judge=judging,
+                votes=voted,
+                auto=has_auto(named),
+                stop=stop,
+                progress=_Progress(part.task.name if len(parts) > 1 else ""),
+            )
+            for part in parts
+        }
     finally:
         pipeline.engine.close()
-    if found.unknown_fields:
-        tell(f"Passed over, for no field is named so: {', '.join(found.unknown_fields)}.")
-    if as_json:
-        sys.stdout.write(to_json(report))
-    else:
-        _show(report)
-    if out:
-        for ending, export in EXPORTS.items():
-            _write(out, f"report.{ending}", export(report))
-        tell(f"Written to {out}: {', '.join(f'report.{ending}' for ending in EXPORTS)}.")
-    if any(figures.failed for figures in report.modes):
+    for part in parts:
+        if part.found.unknown_fields:
+            tell(f"Passed over in {part.name}, for no field is named so: {', '.join(part.found.unknown_fields)}.")
+    show_reports(asked.title, reports, out=out, as_json=as_json)
+    if any(figures.failed for report in reports.values() for figures in report.modes):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A task with the questions that it is measured by."""
+
+    task: Task
+    found: QuestionSet
+    name: str
+
+
+def _parts(corpus: Corpus, questions: Path | None, tasks: Sequence[str]) -> list[_Part]:
+    """What to measure: one file for one task, else each task's own. Raises QuestionError and CorpusError."""
+    from crossfade.evaluation.questions import read_questions
+
+    wanted = [corpus.task(name) for name in dict.fromkeys(tasks or [""])]
+    if questions and len(wanted) > 1:
+        raise QuestionError(
+            f"{questions} is for one task, and {len(wanted)} were named. Leave it out: each has its own."
+        )
+    paths = [questions or corpus.questions_of(task) for task in wanted]
+    return [_Part(task, read_questions(path), path.name) for task, path in zip(wanted, paths, strict=True)]
 
 
 def _judge(text: str, settings: Settings) -> Judge:
@@ -138,41 +171,12 @@ def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend
     return blends or ([((task.adapter, 1.0),)] if task.adapter else [])
 
 
-def _show(report: Report) -> None:
-    """The table of modes, best first, then the differences and the verdict."""
-    from crossfade.evaluation.export import auto_line, effect_line, mode_table, pair_line
-
-    header, rows = mode_table(report)
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    for line in [header, *rows]:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    say("")
-    for pair in report.pairs:
-        if pair.first in report.best[:1]:
-            say(pair_line(pair))
-    for effect in report.effects:
-        say(effect_line(effect))
-    if report.auto:
-        say(f"auto: {auto_line(report.auto)}")
-    say(f"\n{report.verdict}")
-
-
-def _write(folder: Path, name: str, text: str) -> None:
-    """Write a file beside and rename it into place. Raises SettingsError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{name}.part"
-        beside.write_text(text, encoding="utf-8", newline="")
-        beside.replace(folder / name)
-    except OSError as error:
-        raise SettingsError(f"{folder / name} cannot be written: {error}. Give another folder with --out.") from error
-
-
 class _Progress:
     """Tells how far a run is: one line on a terminal, else a line now and then."""
 
-    def __init__(self) -> None:
-        self._last = 0.0
+    def __init__(self, task: str = "") -> None:
+        """`task` is named where there are several."""
+        self._last, self._task = 0.0, f"{task}: " if task else ""
 
     def __call__(self, progress: RunProgress) -> None:
         now = time.monotonic()
@@ -181,7 +185,7 @@ class _Progress:
             return
         self._last = now
         left = progress.seconds_left
-        told = f"{progress.done} of {progress.total} answers, now {progress.column}"
+        told = f"{self._task}{progress.done} of {progress.total} answers, now {progress.column}"
         told += f", {progress.failed} failed" if progress.failed else ""
         told += f", about {left / 60:.1f} min left" if left and not whole else ""
         sys.stderr.write(f"\r{told:<78}" if sys.stderr.isatty() and not whole else f"{told}\n")

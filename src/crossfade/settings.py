@@ -44,6 +44,7 @@ class Settings:
     threads: int = 2
     host: str = "127.0.0.1"
     port: int = 7860
+    judge_url: str = ""
     judge_key: str = field(default="", repr=False)
 
     @property
@@ -109,5 +110,6 @@ class Settings:
             threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
             host=env.get("CROSSFADE_HOST") or "127.0.0.1",
             port=number("PORT", 7860, 0, 65535),
+            judge_url=(env.get("CROSSFADE_JUDGE_URL") or "").strip().rstrip("/"),
             judge_key=(env.get("CROSSFADE_JUDGE_KEY") or "").strip(),
         ).with_base(env.get("CROSSFADE_BASE") or DEFAULT_BASE)

@@ -58,6 +58,9 @@ def test_pasted_questions_are_measured_and_every_answer_can_be_read(open_page: C
         assert Path(saved.value.path()).read_text(encoding="utf-8").startswith(start)
     frame.locator("#which").select_option("invented")
     assert frame.locator("#grid tr").count() == 3
+    frame.locator("[data-mode=base][data-cause=invented]").click()
+    assert frame.locator("#count").inner_text() == "2 of 3"
+    assert frame.locator("#which").input_value() == ""
     wait_end(page)
     assert page.faults == []
     assert page.outbound == []
@@ -155,8 +158,14 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     page = open_page(serve("--delay", "0.001"))
     assert not page.page.locator("#switch-auto").is_visible()
     rows = [{"question": f"What is fee {n}?", "answers": ["seven dollars"]} for n in range(60)]
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-modes label", has_text="auto").click()
     evaluate(page, "\n".join(map(json.dumps, rows)))
-    page.page.wait_for_selector("iframe.cf-report")
+    frame = page.page.frame_locator("iframe.cf-report")
+    frame.locator("#grid button").first.wait_for()
+    assert frame.locator("#grid th").all_inner_texts()[-1] == "auto"
+    frame.locator("#grid button").first.click()
+    assert "auto (" in frame.locator("#open section").last.inner_text()
     page.page.get_by_role("tab", name="Chat").click()
     page.page.locator("#switch-auto input").check()
     page.ask("What is the fee?")
@@ -166,4 +175,117 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     page.preset("rag")
     page.ask("And now?")
     assert "Auto chose" not in page.answer.inner_text()
+    assert page.faults == []
+
+
+def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Callable[..., Any], serve: Any) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    evaluate(page, "\n".join(map(json.dumps, ROWS)))
+    frame = page.page.frame_locator("iframe.cf-report")
+    with page.page.expect_download() as saved:
+        frame.locator("[data-save=json]").click()
+    kept = Path(saved.value.path()).read_text(encoding="utf-8")
+    wait_end(page)
+    other = open_page(page.url)
+    other.page.get_by_role("tab", name="Evaluate").click()
+    other.page.locator("#evaluate-earlier").get_by_text("Load a report").first.click()
+    expect(other.page.locator("#earlier-compare")).to_be_disabled()
+
+    def load(text: str) -> None:
+        with other.page.expect_file_chooser() as chooser:
+            other.page.click("#earlier-load")
+        chooser.value.set_files({"name": "report.json", "mimeType": "application/json", "buffer": text.encode()})
+
+    load("{}")
+    other.page.wait_for_selector("#earlier-told .cf-error:has-text('This is no report')")
+    load(kept)
+    other.page.wait_for_selector("#earlier-told :text('Loaded: Tidewell')")
+    assert other.page.frame_locator("iframe.cf-report").locator("#grid tr").count() == 4
+    other.page.get_by_role("tab", name="Advise").click()
+    other.page.wait_for_selector("#advise-about :text('rests on the report')")
+    evaluate(other, "\n".join(map(json.dumps, ROWS[:1])))
+    wait_end(other)
+    other.page.click("#earlier-compare")
+    other.page.wait_for_selector("#earlier-changes :text('100.0% before, 100.0% after')")
+    assert other.faults == []
+    assert other.outbound == []
+
+
+def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Evaluate").click()
+    page.page.locator("#evaluate-adapters input").click()
+    page.page.locator("ul[role=listbox] li", has_text="style").first.click()
+    page.page.keyboard.press("Escape")
+    page.page.locator("#evaluate-extras").get_by_text("Prices, a judge").click()
+    page.page.fill("#price-new input", "1000")
+    evaluate(page, json.dumps(ROWS[0]))
+    frame = page.page.frame_locator("iframe.cf-report")
+    frame.locator("#grid button").first.wait_for()
+    names = {row.split("\t")[0] for row in frame.locator("table").first.locator("tr").all_inner_texts()}
+    assert {"hybrid (domain)", "hybrid (style)", "fine-tune (domain)", "fine-tune (style)", "rag"} < names
+    assert "per 1,000" in frame.locator("table").first.inner_text()
+    wait_end(page)
+    page.page.fill("#judge-model textarea, #judge-model input", "big")
+    page.page.fill("#judge-url textarea, #judge-url input", "nowhere")
+    page.page.click("#evaluate-send")
+    page.page.wait_for_selector("#evaluate-notice .cf-error:has-text('judge')")
+    assert page.faults == []
+
+
+def test_the_file_of_several_tasks_opens_each_task_s_answers(browser: Any, tmp_path: Path) -> None:
+    from crossfade.evaluation.export import EXPORTS_OF_SEVERAL
+    from crossfade.evaluation.reading import read_report
+    from crossfade.evaluation.several import Several
+    from report_kit import report_of
+
+    first = report_of({"base": [True] * 3, "rag": [False] * 3})
+    second = report_of({"base": [False] * 5, "hybrid": [True] * 5})
+    path = tmp_path / "report.html"
+    path.write_text(EXPORTS_OF_SEVERAL["html"](Several("Bank", {"answer": first, "ticket": second})), encoding="utf-8")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    assert [page.locator(f"#grid-{n} tr").count() for n in (1, 2)] == [4, 6]
+    page.locator("#report-2 [data-mode=base][data-cause=invented]").click()
+    page.locator("#grid-2 button").first.click()
+    assert page.locator("#open-2").is_visible()
+    assert page.locator("#open-2 section").count() == 2
+    page.locator("#close-2").click()
+    with page.expect_download() as saved:
+        page.locator("#report-2 [data-save=json]").click()
+    assert saved.value.suggested_filename == "report-ticket.json"
+    assert read_report(Path(saved.value.path()).read_text(encoding="utf-8")) == second
+    with page.expect_download() as saved:
+        page.locator("body > p [data-save=json]").click()
+    assert list(json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))["tasks"]) == ["answer", "ticket"]
+    assert faults == []
+    page.close()
+
+
+def test_another_task_is_asked_by_its_own_set_unless_a_person_chose_one(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Evaluate").click()
+    source, choice = page.page.locator("#evaluate-source input"), page.page.locator(".cf-choice input >> visible=true")
+
+    def choose(box: Any, words: str) -> None:
+        box.click()
+        page.page.locator("ul[role=listbox] li", has_text=words).first.click()
+
+    expect(source).to_have_value("eval.jsonl")
+    choose(choice, "json")
+    expect(source).to_have_value("eval_json.jsonl")
+    choose(source, "dev.jsonl")
+    choose(choice, "style")
+    page.page.wait_for_timeout(500)
+    expect(source).to_have_value("dev.jsonl")
     assert page.faults == []

@@ -17,6 +17,8 @@ from crossfade.advisor.experience import from_experience
 from crossfade.advisor.interview import check_answers
 from crossfade.advisor.measured import from_report
 from crossfade.errors import QuestionError
+from crossfade.evaluation.auto import AUTO
+from crossfade.types import mode_switches
 
 
 def advise(report: Mapping[str, Any] | None, answers: Mapping[str, str] | None = None) -> Advice:
@@ -25,7 +27,7 @@ def advise(report: Mapping[str, Any] | None, answers: Mapping[str, str] | None =
     if report is None:
         return from_experience(given)
     try:
-        modes = {m["column"]["name"]: m for m in report["modes"] if m["right"]}
+        modes = {m["column"]["name"]: {**m, "switches": _switches(report, m)} for m in report["modes"] if m["right"]}
         best = [name for name in report["best"] if name in modes]
         pairs, effects = list(report["pairs"]), list(report["effects"])
         if not best:
@@ -37,3 +39,13 @@ def advise(report: Mapping[str, Any] | None, answers: Mapping[str, str] | None =
         return from_report(modes, best, pairs, effects, given)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
+
+
+def _switches(report: Mapping[str, Any], figures: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    """A column's switches (fine_tune, rag, icl). Auto has those of every column that it chooses: it needs them all."""
+    if figures["column"]["mode"] != AUTO:
+        return mode_switches(figures["column"]["mode"]) or (False, False, False)
+    columns = {m["column"]["name"]: m["column"] for m in report["modes"]}
+    used = [mode_switches(columns[name]["mode"]) or (False,) * 3 for name in report["auto"]["chosen"]]
+    fine_tune, rag, icl = (any(switches[index] for switches in used) for index in range(3))
+    return fine_tune, rag, icl

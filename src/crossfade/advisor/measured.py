@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crossfade.advisor.advice import EXAMPLES, Advice, Reason, setup_of
-from crossfade.types import mode_switches
+from crossfade.advisor.needs import Figures, needs_change, needs_steps, preferred
+from crossfade.evaluation.auto import AUTO
 
-Figures = Mapping[str, Mapping[str, Any]]
-"""What each column of a report scored and cost, by its name."""
 FEW_QUESTIONS = 50
 """Below so many questions an interval is some 25 points wide."""
 FEW_OF_A_KIND, MUCH = 3, 0.4
 """How many errors of one cause are worth a step: the commonest cause from so many on, others from this share on."""
 ALIKE = 1.1
 """Costs within so much of the least are taken for the same."""
+WORTH_IT = 0.1
+"""A share of tokens that auto has to save to be spoken of."""
 PAYS = 0.05
 """A gain of examples in the prompt from which on training is likely to pay."""
 
@@ -28,7 +29,7 @@ def from_report(
     given: Mapping[str, str],
 ) -> Advice:
     """Advice from the parts of a report: figures by column, the columns that nothing beats, pairs, effects."""
-    chosen, why = _choose(modes, best, given)
+    chosen, why = _choose(modes, best, effects, given)
     figures = modes[chosen]
     fine_tune, rag, icl = _switches(figures)
     right = figures["right"]
@@ -67,13 +68,16 @@ def from_report(
         setup=setup_of(fine_tune, rag, icl, float(figures.get("training_seconds") or 0)),
         per_thousand=_per_thousand(figures),
         changes=tuple(_changes(modes, best, pairs, chosen, given)),
-        steps=tuple(_steps(modes, best, pairs, chosen, given)),
+        steps=tuple(_steps(modes, best, pairs, chosen, given, needs_steps(modes, chosen, effects, given))),
     )
 
 
-def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tuple[str, list[Reason]]:
+def _choose(
+    modes: Figures, best: Sequence[str], effects: Sequence[Mapping[str, Any]], given: Mapping[str, str]
+) -> tuple[str, list[Reason]]:
     """One of the modes that nothing beats: by what was answered, then by tokens or seconds; and why."""
-    left, why = list(best), list[Reason]()
+    # Auto needs all that its modes need: it is advised where it alone is left.
+    left, why = [name for name in best if not _is_auto(modes[name])] or list(best), list[Reason]()
 
     def keep(wanted: int, on: bool, reason: Reason) -> None:
         nonlocal left
@@ -90,6 +94,8 @@ def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tu
         keep(0, False, Reason("there is nobody to train and look after an adapter", "answer: skill"))
     if given.get("rollout") == "hours":
         keep(0, False, Reason("it can be changed within hours, without training", "answer: rollout"))
+    left, served = preferred(modes, left, effects, given)
+    why += served
     if len(left) > 1:
         by, what = ("prompt_tokens", "fewest tokens") if given.get("cost") == "many" else ("seconds", "least time")
         least = min(modes[name][by] for name in left)
@@ -103,7 +109,12 @@ def _choose(modes: Figures, best: Sequence[str], given: Mapping[str, str]) -> tu
 
 def _switches(figures: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     """A column's switches (fine_tune, rag, icl)."""
-    return mode_switches(figures["column"]["mode"]) or (False, False, False)
+    fine_tune, rag, icl = figures["switches"]
+    return fine_tune, rag, icl
+
+
+def _is_auto(figures: Mapping[str, Any]) -> bool:
+    return bool(figures["column"]["mode"] == AUTO)
 
 
 def _switched_on(figures: Mapping[str, Any]) -> int:
@@ -127,18 +138,26 @@ def _changes(
     close = [p for p in pairs if {p["first"], p["second"]} <= set(best) and chosen in (p["first"], p["second"])]
     if more := [p["more"] for p in close if p["more"]]:
         found.append(f"{max(more):,} more questions may name a winner among {', '.join(best)}.")
+    for name in (name for name in best if name != chosen and _is_auto(modes[name])):
+        fixed, auto = (m["prompt_tokens"] + m["new_tokens"] for m in (modes[chosen], modes[name]))
+        if auto < (1 - WORTH_IT) * fixed:
+            found.append(
+                f"Where tokens are dear, auto takes {1 - auto / fixed:.0%} fewer than {chosen}; it needs the modes "
+                "that it chooses among."
+            )
     fine_tune, rag, _ = _switches(modes[chosen])
     for lacks, need, on in (
         (not rag and given.get("sources") == "yes", "sources have to be shown", (1, True)),
         (fine_tune and given.get("skill") == "no", "nobody can look after an adapter", (0, False)),
     ):
         index, wanted = on
-        others = [n for n in modes if _switches(modes[n])[index] == wanted]
+        others = [n for n in modes if _switches(modes[n])[index] == wanted and not _is_auto(modes[n])]
         if lacks and others:
             other = max(others, key=lambda n: modes[n]["right"]["mean"])
             price = 100 * (modes[chosen]["right"]["mean"] - modes[other]["right"]["mean"])
             costs = f"it costs {price:.0f} points" if price >= 0.5 else "it costs next to nothing"
             found.append(f"Where {need}, {other} is the best that was measured; {costs}.")
+    found += needs_change(modes, chosen, given)
     found.append("Other documents, another adapter or another base: measure again and compare the two reports.")
     return found
 
@@ -149,8 +168,9 @@ def _steps(
     pairs: Sequence[Mapping[str, Any]],
     chosen: str,
     given: Mapping[str, str],
+    needed: Sequence[str],
 ) -> list[str]:
-    """What to do next, from the errors of the chosen mode, the evidence, and what was not measured."""
+    """What to do next, from the errors of the chosen mode, the evidence, the needs, and what was not measured."""
     figures = modes[chosen]
     n = figures["right"]["n"]
     causes = dict(figures["causes"])
@@ -174,6 +194,7 @@ def _steps(
     for place, (cause, count) in enumerate(sorted(causes.items(), key=lambda item: -item[1])):
         if cause in advice and count >= (FEW_OF_A_KIND if place == 0 else max(FEW_OF_A_KIND, MUCH * wrong)):
             steps.append(f"{count} of {wrong} failures were {_called(cause)}: {advice[cause]}.")
+    steps += needed
     tuned = any(_switches(m)[0] for m in modes.values())
     gained = [p for p in pairs if _is_icl_gain(modes, p)]
     if not tuned:
@@ -197,6 +218,8 @@ def _steps(
 
 def _is_icl_gain(modes: Figures, pair: Mapping[str, Any]) -> bool:
     """Whether a pair shows that examples alone were turned on and gained."""
+    if any(_is_auto(modes[pair[side]]) for side in ("first", "second")):
+        return False
     first, second = (_switches(modes[pair[side]]) for side in ("first", "second"))
     alone = first[:2] == second[:2] and first[2] and not second[2]
     return alone and bool(pair["settled"]) and pair["estimate"]["mean"] >= PAYS

@@ -6,7 +6,7 @@ A corpus is a folder:
     docs/*.md          the documents, UTF-8 Markdown
     examples.jsonl     ICL examples: {"task": ..., "question": ..., "answer": ...}
     train/*.jsonl      rows for adapters
-    eval*.jsonl        rows for judging, never trained on
+    eval*.jsonl        rows for judging, never trained on; a task's `questions` names the one that is its own
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Task:
     """What the model is asked to do with a question: the instructions that every mode is given alike.
 
     `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that
-    the answer has to satisfy, `rules` are those of a voice that it has to keep, or None.
+    the answer has to satisfy, `rules` are those of a voice that it has to keep, or None. `questions` is the file in the
+    corpus that the task is measured by, or empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Task:
     examples: int = 3
     schema: dict[str, Any] | None = None
     rules: Rules | None = None
+    questions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,15 @@ class Corpus:
         """
         found = [p for p in self.folder.glob("*.jsonl") if p.name != "examples.jsonl" and "followup" not in p.name]
         return tuple(sorted(found, key=lambda path: (path.name != "eval.jsonl", path.name)))
+
+    def questions_of(self, task: Task) -> Path:
+        """The set of questions that a task is measured by. Raises CorpusError where it names none."""
+        if not task.questions:
+            raise CorpusError(
+                f"Task {task.name!r} of corpus {self.name!r} names no questions. Give a file of them, or write "
+                f'questions = "eval.jsonl" under [tasks.{task.name}] in corpus.toml.'
+            )
+        return self.folder / task.questions
 
     @cached_property
     def examples(self) -> dict[str, tuple[Example, ...]]:
@@ -193,6 +204,7 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
         examples=_whole(data, "examples", 3, low=0),
         schema=schema,
         rules=read_rules(data["rules"]) if "rules" in data else None,
+        questions=_file_name(data.get("questions", "")),
     )
 
 
@@ -210,6 +222,12 @@ def check_schema(schema: Any, what: str) -> None:
         place = "/".join(map(str, getattr(error, "absolute_path", ())))
         why = getattr(error, "message", "it is nested too deep")
         raise CorpusError(f"{what} is no JSON Schema{f' at {place}' if place else ''}: {why[:300]}.") from error
+
+
+def _file_name(value: Any) -> str:
+    if not isinstance(value, str) or value != Path(value).name:
+        raise ValueError(f"questions = {value!r}, which must be the name of a file beside it")
+    return value
 
 
 def _whole(data: dict[str, Any], key: str, default: int, *, low: int) -> int:

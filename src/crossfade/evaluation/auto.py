@@ -1,26 +1,21 @@
 """Choose the mode for each question by a rule fitted on a report: how well documents were found, or how long it is.
 
 A rule is one threshold on one sign of the question, with a mode below it and a mode above it. More would fit noise: a
-report has some hundreds of questions. Fitted on one half of the questions it is judged on the other; which half a
-question is in is decided by its text, so that it never changes sides.
+report has some hundreds of questions. Pure; knows no report and does not judge.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from crossfade.evaluation.metrics import word_count
-from crossfade.evaluation.questions import EvalQuestion
-from crossfade.evaluation.scoring import Cell
-from crossfade.evaluation.statistics import Difference, differences
 
+AUTO = "auto"
+"""What a column is called whose mode is chosen for each question."""
 CUTS = 9
 """Thresholds that are tried for each sign: the deciles."""
-FEWEST = 15
-"""Questions that each half must have: from fewer a rule is chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +56,6 @@ class Rule:
         return f"{self.choose(signs)}: {words}, {value:.3g}, is {side} {self.threshold:.3g}."
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A rule and how it did on the half that it was not fitted on, against the best fixed mode of the other half.
-
-    `difference` has "auto" and the fixed mode's name, the better one first. Tokens are means in and out of an answer;
-    `hybrid_tokens` is None where no hybrid was measured.
-    """
-
-    rule: Rule
-    fixed: str
-    difference: Difference
-    auto_right: float
-    fixed_right: float
-    auto_tokens: float
-    fixed_tokens: float
-    hybrid_tokens: float | None
-    chosen: Mapping[str, int]
-
-
 def signs_of(question: str, scores: Sequence[float]) -> Signs:
     """The signs of a question whose passages have these scores, best first."""
     best = scores[0] if scores else 0.0
@@ -110,71 +86,3 @@ def fit(signs: Sequence[Signs], right: Mapping[str, Sequence[float]], tokens: Ma
                 if below != above and worth(rule) > worth(best):
                     best = rule
     return best
-
-
-def judge(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | None]]) -> Judged | None:
-    """Fit a rule on one half of a report's questions and judge it on the other.
-
-    `grid` has a cell for each question by column. None where a half has fewer than FEWEST questions that every column
-    scored.
-    """
-    rows = _rows(questions, grid)
-    halves = [[row for row in rows if _half(row[0]) == side] for side in (0, 1)]
-    if min(map(len, halves)) < FEWEST:
-        return None
-    names = list(grid)
-
-    def columns(half: Sequence[_Row], value: Callable[[Cell], float]) -> dict[str, list[float]]:
-        return {name: [value(cells[name]) for *_, cells in half] for name in names}
-
-    fitted, judged = halves
-    rule = fit([signs for _, signs, _ in fitted], columns(fitted, _right), columns(fitted, _tokens))
-    in_fitted = columns(fitted, _right)
-    fixed = max(names, key=lambda name: sum(in_fitted[name]))
-    chosen = [rule.choose(signs) for _, signs, _ in judged]
-    hybrids = [name for name in names if name.partition(" ")[0] == "hybrid"]
-    right, tokens = columns(judged, _right), columns(judged, _tokens)
-    auto = [right[name][n] for n, name in enumerate(chosen)]
-    (difference,) = differences({"auto": auto, fixed: right[fixed]})
-
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values)
-
-    return Judged(
-        rule=rule,
-        fixed=fixed,
-        difference=difference,
-        auto_right=mean(auto),
-        fixed_right=mean(right[fixed]),
-        auto_tokens=mean([tokens[name][n] for n, name in enumerate(chosen)]),
-        fixed_tokens=mean(tokens[fixed]),
-        hybrid_tokens=mean([value for name in hybrids for value in tokens[name]]) if hybrids else None,
-        chosen={name: chosen.count(name) for name in names if name in chosen},
-    )
-
-
-_Row = tuple[EvalQuestion, Signs, dict[str, Cell]]
-
-
-def _rows(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | None]]) -> list[_Row]:
-    """The questions that every mode scored, with their signs and cells."""
-    rows = []
-    for number, question in enumerate(questions):
-        cells = {name: cell for name, found in grid.items() if (cell := found[number])}
-        if len(cells) < len(grid) or any(c.score.right is None or c.result.error for c in cells.values()):
-            continue
-        scores = next(([p.score for p in cell.result.passages] for cell in cells.values() if cell.result.passages), [])
-        rows.append((question, signs_of(question.text, scores), cells))
-    return rows
-
-
-def _half(question: EvalQuestion) -> int:
-    return hashlib.sha256(question.text.encode()).digest()[0] % 2
-
-
-def _right(cell: Cell) -> float:
-    return float(bool(cell.score.right))
-
-
-def _tokens(cell: Cell) -> float:
-    return float(cell.result.prompt_tokens + cell.result.new_tokens)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crossfade.errors import QuestionError
+from crossfade.evaluation.figures import clusters_among
 from crossfade.evaluation.statistics import Difference, differences, holm
 
 BEFORE, AFTER = "before", "after"
@@ -46,6 +47,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
             if before["about"].get(key) != after["about"].get(key) and key not in ("when", "answers made now")
         }
         first, second = _right(before), _right(after)
+        documents = {question["id"]: tuple(question["documents"]) for question in after["questions"]}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise QuestionError(f"This is no report of crossfade eval ({error!r}). Give its report.json.") from error
     found = []
@@ -54,7 +56,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
         if not ids:
             continue
         one, two = ([scores[column][i] for i in ids] for scores in (first, second))
-        (difference,) = differences({BEFORE: one, AFTER: two})
+        clusters = clusters_among([(i, documents[i]) for i in ids])
+        (difference,) = differences({BEFORE: one, AFTER: two}, clusters)
         found.append(
             Change(
                 column=column,

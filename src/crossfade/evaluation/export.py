@@ -7,82 +7,17 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
+from dataclasses import replace
 from typing import Any
 
-from crossfade.evaluation.auto import SIGNS, Judged
-from crossfade.evaluation.figures import ModeFigures
-from crossfade.evaluation.report import Effect, Report, as_json
+from crossfade.evaluation.page import Head, Section, draw
+from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.scoring import CAUSES
-from crossfade.evaluation.statistics import Difference, Estimate
+from crossfade.evaluation.several import BEST, Several, overview, several_as_json
+from crossfade.evaluation.wording import about_items, auto_line, by_quality, effect_line, mode_table, pair_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheet programs."""
-_WHOLE = ("words",)
-"""Scores that are numbers and no shares."""
-
-
-def mode_table(report: Report) -> tuple[list[str], list[list[str]]]:
-    """The header and rows of the table of modes, best first; the texts are for people."""
-    names = list(dict.fromkeys(name for figures in report.modes for name in figures.scores))
-    labels = list(dict.fromkeys(name for figures in report.modes for name in figures.labels))
-    priced = any(figures.money for figures in report.modes)
-    header = ["mode", "right", *names, *labels, "failed", "tokens in", "cached", "tokens out", "first token", "seconds"]
-    header += ["per 1,000"] if priced else []
-
-    def row(figures: ModeFigures) -> list[str]:
-        cells = [figures.column.name, _share(figures.right)]
-        cells += [_score(name, figures.scores.get(name)) for name in names]
-        cells += [f"{figures.labels[name]:.1%}" if name in figures.labels else "" for name in labels]
-        cached = "" if figures.cached_tokens is None else f"{figures.cached_tokens:.0f}"
-        cells += [str(figures.failed), f"{figures.prompt_tokens:.0f}", cached, f"{figures.new_tokens:.0f}"]
-        cells += [f"{figures.seconds_to_first:.2f} s", f"{figures.seconds:.2f} s"]
-        return [*cells, f"{figures.money:.4f}"] if priced else cells
-
-    return header, [row(figures) for figures in by_quality(report)]
-
-
-def by_quality(report: Report) -> list[ModeFigures]:
-    """The figures of the modes, those with most right first."""
-    return sorted(report.modes, key=lambda figures: -(figures.right.mean if figures.right else -1.0))
-
-
-def pair_line(difference: Difference) -> str:
-    """What is known of two modes, in one sentence."""
-    e = difference.estimate
-    points = f"{100 * e.mean:+.1f} points [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
-    split = f"{difference.gained} questions gained, {difference.lost} lost"
-    if difference.settled:
-        end = f"p {_p(difference.adjusted)}"
-    elif difference.more is None:
-        end = "no difference was seen"
-    else:
-        end = f"not settled, p {_p(difference.adjusted)}: about {difference.more:,} more questions"
-    return f"{difference.first} against {difference.second}: {points}; {split}; {end}."
-
-
-def effect_line(effect: Effect) -> str:
-    """What a switch changed, in one sentence."""
-    changed = f"{effect.switch} fixed {len(effect.fixed)} and broke {len(effect.broke)}"
-    return f"{effect.having} against {effect.without}: {changed}."
-
-
-def auto_line(judged: Judged) -> str:
-    """What choosing a mode for each question would bring, in two sentences."""
-    rule, e = judged.rule, judged.difference.estimate
-    if rule.below == rule.above:
-        told = f"No rule was better than {rule.above} for all."
-    else:
-        told = f"{rule.below} where {SIGNS[rule.sign][0]} is below {rule.threshold:.3g}, else {rule.above}."
-    sign = 1 if judged.difference.first == "auto" else -1
-    low, high = sorted((100 * sign * e.low, 100 * sign * e.high))
-    told += (
-        f" On the half that it was not fitted on, auto is right in {judged.auto_right:.1%} and {judged.fixed}, the "
-        f"best fixed mode, in {judged.fixed_right:.1%}: {100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
-    )
-    if judged.hybrid_tokens:
-        told += f", with {1 - judged.auto_tokens / judged.hybrid_tokens:.0%} of hybrid's tokens saved"
-    return f"{told}."
 
 
 def to_markdown(report: Report) -> str:
@@ -91,7 +26,7 @@ def to_markdown(report: Report) -> str:
     parts = [f"# {_plain(report.about.get('title', 'Evaluation'))}", f"**{_plain(report.verdict)}**", _about(report)]
     parts += ["## Modes", _markdown_table(header, rows)]
     if report.pairs:
-        parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs)]
+        parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs), _plain(report.tested)]
     if report.effects:
         parts += ["## What each switch changed", "\n".join(f"- {_plain(effect_line(e))}" for e in report.effects)]
     if report.auto:
@@ -132,36 +67,12 @@ def to_json(report: Report) -> str:
 
 
 def to_html(report: Report) -> str:
-    """One page that stands alone: tables, plots, the grid with every answer. It loads nothing and runs its own script
-    alone; texts of questions, answers and passages are put in as text.
-    """
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("crossfade.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
-    header, rows = mode_table(report)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    points = [f for f in by_quality(report) if f.right]
-    return environment.from_string(template).render(
-        report=report,
-        header=header,
-        rows=rows,
-        pairs=[pair_line(d) for d in report.pairs],
-        causes=CAUSES,
-        auto=auto_line(report.auto) if report.auto else "",
-        modes=by_quality(report),
-        plots=[
-            ("Right against seconds of an answer", _plot(points, lambda f: f.seconds, "s")),
-            ("Right against tokens in and out", _plot(points, lambda f: f.prompt_tokens + f.new_tokens, "tokens")),
-        ],
-        about=_about_items(report),
-        data=_in_script(as_json(report)),
-        exports=_in_script({"md": to_markdown(report), "csv": to_csv(report)}),
-    )
+    """One page that stands alone and needs no network."""
+    return draw([_section(report)], title=report.about.get("title", "Evaluation"))
 
 
-def _in_script(value: Any) -> str:
-    """JSON that no text in it can end the script around."""
-    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
+def _section(report: Report, name: str = "") -> Section:
+    return Section(report, {"md": to_markdown(report), "csv": to_csv(report)}, name)
 
 
 EXPORTS: Mapping[str, Callable[[Report], str]] = {
@@ -173,52 +84,50 @@ EXPORTS: Mapping[str, Callable[[Report], str]] = {
 """By the ending of the file's name."""
 
 
-def _plot(points: Sequence[ModeFigures], across: Callable[[ModeFigures], float], unit: str) -> dict[str, Any]:
-    """Where each mode stands in a plot of 560 x 300: x by cost, y by the share right, with its interval."""
-    most = max((across(f) for f in points), default=0.0) or 1.0
-
-    def y(share: float) -> float:
-        return round(270 - 250 * share, 1)
-
-    dots = [
-        {
-            "name": f.column.name,
-            "x": round(60 + 440 * across(f) / most, 1),
-            "y": y(f.right.mean),
-            "low": y(f.right.low),
-            "high": y(f.right.high),
-        }
-        for f in points
-        if f.right
-    ]
-    ticks = [{"x": round(60 + 440 * part, 1), "text": f"{most * part:.3g} {unit}"} for part in (0.0, 0.5, 1.0)]
-    return {
-        "dots": dots,
-        "ticks": ticks,
-        "levels": [{"y": y(s), "text": f"{s:.0%}"} for s in (0.0, 0.25, 0.5, 0.75, 1.0)],
-    }
+def several_to_markdown(several: Several) -> str:
+    """A table of all tasks, then the report of each."""
+    parts = [f"# {_plain(several.title)}", _markdown_table(*overview(several)), f"\\* {BEST}"]
+    parts += [re.sub(r"^(#+ )", r"#\1", to_markdown(report), flags=re.M).strip() for report in several.reports.values()]
+    return "\n\n".join(parts) + "\n"
 
 
-def _about_items(report: Report) -> list[tuple[str, str]]:
-    return [(key, str(value)) for key, value in report.about.items() if key != "title" and value not in ("", None)]
+def several_to_csv(several: Several) -> str:
+    """The rows of all tasks, with the task as the first column; a score that a task has not is empty."""
+    found: list[dict[str, str]] = []
+    for name, report in several.reports.items():
+        found += ({"task": name, **row} for row in csv.DictReader(io.StringIO(to_csv(report), newline="")))
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(dict.fromkeys(key for row in found for key in row)), restval="")
+    writer.writeheader()
+    writer.writerows(found)
+    return out.getvalue()
+
+
+def several_to_json(several: Several) -> str:
+    """All reports, by task."""
+    return json.dumps(several_as_json(several), ensure_ascii=False, indent=1) + "\n"
+
+
+def several_to_html(several: Several) -> str:
+    """One page with a table of all tasks and a section for each."""
+    header, rows = overview(several)
+    around = {key: value for key, value in several_as_json(replace(several, reports={})).items() if key != "tasks"}
+    texts = {"md": several_to_markdown(several), "csv": several_to_csv(several)}
+    sections = [_section(report, name) for name, report in several.reports.items()]
+    return draw(sections, title=several.title, head=Head(header, rows, texts, around))
+
+
+EXPORTS_OF_SEVERAL: Mapping[str, Callable[[Several], str]] = {
+    "md": several_to_markdown,
+    "csv": several_to_csv,
+    "json": several_to_json,
+    "html": several_to_html,
+}
+"""Of several tasks, by the ending of the file's name."""
 
 
 def _about(report: Report) -> str:
-    return "\n".join(f"- {_plain(key)}: {_plain(value)}" for key, value in _about_items(report))
-
-
-def _share(e: Estimate | None) -> str:
-    return f"{e.mean:.1%} [{e.low:.1%}, {e.high:.1%}]" if e else ""
-
-
-def _score(name: str, e: Estimate | None) -> str:
-    if e is None:
-        return ""
-    return f"{e.mean:.1f}" if name in _WHOLE else f"{e.mean:.1%}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "\n".join(f"- {_plain(key)}: {_plain(value)}" for key, value in about_items(report))
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.run import Column
@@ -48,9 +49,36 @@ def clusters_of(questions: Sequence[EvalQuestion]) -> list[str] | None:
     None where no two share a document, and where the documents are too few to draw from: a bootstrap of one or two
     would call the figure certain.
     """
-    names = [q.documents[0] if q.documents else f"\0{q.id}" for q in questions]
-    documents = {q.documents[0] for q in questions if q.documents}
-    return names if len(documents) >= FEWEST_CLUSTERS and len(set(names)) < len(names) else None
+    return clusters_among([(q.id, q.documents) for q in questions])
+
+
+def clusters_among(questions: Sequence[tuple[str, Sequence[str]]]) -> list[str] | None:
+    """The same of ids with their gold documents."""
+    names, documents, shared = _documents(questions)
+    return names if shared and documents >= FEWEST_CLUSTERS else None
+
+
+def how_tested(questions: Sequence[EvalQuestion]) -> str:
+    """What the p-values of these questions take for granted, in a sentence or two."""
+    names, documents, shared = _documents([(q.id, q.documents) for q in questions])
+    if not shared:
+        return "p is of McNemar's exact test, which takes the questions for independent: none shares its document."
+    if documents >= FEWEST_CLUSTERS:
+        return (
+            "p is of an exact sign test of whole documents, for questions of one document are not independent: these "
+            f"are {len(names)} questions of {len(set(names))} documents, one without a document counting as its own."
+        )
+    return (
+        f"p is of McNemar's exact test, which takes the questions for independent. They are not: many rest on the same "
+        f"of {documents} documents, fewer than the {FEWEST_CLUSTERS} from which whole documents can be drawn. So p and "
+        "the intervals are surer than they should be; ask about more documents."
+    )
+
+
+def _documents(questions: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[str], int, bool]:
+    """The cluster of each question, how many documents there are, and whether any two questions share one."""
+    names = [documents[0] if documents else f"\0{name}" for name, documents in questions]
+    return names, len({documents[0] for _, documents in questions if documents}), len(set(names)) < len(names)
 
 
 def figures_of(
@@ -81,7 +109,8 @@ def figures_of(
     prompt = mean([float(r.prompt_tokens) for r in good])
     machine = mean([r.seconds / r.at_once for r in good])
     new = mean([float(r.new_tokens) for r in good])
-    trained = sum(training.get(name, 0.0) for name, _ in column.blend) if column.switches[0] else 0.0
+    adapters = {name for name, _ in column.blend} if column.switches[0] or column.mode == AUTO else ()
+    trained = sum((training.get(name, 0.0) for name in adapters), 0.0)
     money = prices.of(seconds=machine, prompt=prompt, cached=mean(cached), new=new)
     if prices.spread:
         money += prices.of(seconds=trained / prices.spread, prompt=0.0, cached=0.0, new=0.0)

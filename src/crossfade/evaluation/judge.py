@@ -11,10 +11,12 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from crossfade.corpora.registry import read_rows
@@ -75,7 +77,7 @@ class Judge:
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
+            with _opener().open(request, timeout=TIMEOUT) as reply:
                 said = json.load(reply)["choices"][0]["message"]["content"]
         except urllib.error.HTTPError as error:
             raise EngineError(f"The judge at {self.url} answered with status {error.code}.") from error
@@ -88,16 +90,36 @@ class Judge:
         return word[1].lower() == "yes"
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error: followed, it would carry the key to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirect)
+
+
 def judge_all(
-    judge: Judge, questions: Sequence[EvalQuestion], results: Mapping[str, Sequence[Result | None]], store: Store
+    judge: Judge,
+    questions: Sequence[EvalQuestion],
+    results: Mapping[str, Sequence[Result | None]],
+    store: Store,
+    *,
+    stop: Event | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, list[bool | None]], list[str]]:
     """The verdicts by column, None where there is none, and the reasons of those that failed, each once.
 
-    After three failures one after the other the judge is asked no more.
+    After three failures one after the other, and after `stop`, the judge is asked no more. `progress` is told how many
+    verdicts of how many are there.
     """
     found: dict[str, list[bool | None]] = {}
     reasons: dict[str, None] = {}
-    failures = 0
+    failures = done = 0
+    total = sum(bool(r and not r.error) for answers in results.values() for r in answers)
     for name, answers in results.items():
         found[name] = []
         for question, result in zip(questions, answers, strict=True):
@@ -108,13 +130,16 @@ def judge_all(
                 try:
                     if kept:
                         verdict = kept.text == "yes"
-                    elif failures < 3:
+                    elif failures < 3 and not (stop and stop.is_set()):
                         verdict = judge.verdict(question, result)
                         failures = 0
                         store.put(key, Result(text="yes" if verdict else "no"))
                 except EngineError as error:
                     failures += 1
                     reasons[str(error)] = None
+                done += 1
+                if progress:
+                    progress(done, total)
             found[name].append(verdict)
     return found, list(reasons)
 

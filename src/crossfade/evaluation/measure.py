@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
 
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import QuestionError
+from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.judge import Judge, agreement, judge_all
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
@@ -20,17 +22,29 @@ from crossfade.types import Blend, Query, Sampling
 
 
 def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
-    """A column for each mode, and one for each blend where a mode uses adapters."""
+    """A column for each mode, and one for each blend where a mode uses adapters; auto is none, it chooses among them.
+
+    Raises QuestionError where auto has nothing to choose from.
+    """
     columns = []
     blends = list(dict.fromkeys(blends))
     for mode in dict.fromkeys(part.strip().lower() for part in modes if part.strip()):
+        if mode == AUTO:
+            continue
         if not Column(mode, mode).switches[0]:
             columns.append(Column(mode, mode))
             continue
         for blend in blends or [()]:
             told = "+".join(name if weight == 1.0 else f"{name}:{weight:g}" for name, weight in blend)
             columns.append(Column(f"{mode} ({told})" if len(blends) > 1 else mode, mode, blend))
+    if has_auto(modes) and len(columns) < 2:
+        raise QuestionError("Auto chooses among modes: name two or more beside it, such as base,rag,auto.")
     return columns
+
+
+def has_auto(modes: Sequence[str]) -> bool:
+    """Whether auto is among the modes that were named."""
+    return AUTO in (mode.strip().lower() for mode in modes)
 
 
 def evenly(questions: Sequence[EvalQuestion], limit: int) -> tuple[EvalQuestion, ...]:
@@ -54,12 +68,14 @@ def measure(
     training_seconds: Mapping[str, float] | None = None,
     judge: Judge | None = None,
     votes: Mapping[tuple[str, str], bool] | None = None,
+    auto: bool = False,
     stop: Event | None = None,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> Report:
     """Ask what is not kept yet, and report. `name` is that of the question set; answers are kept in the home folder.
 
-    With a `judge` its verdicts are a score of their own, checked against `votes`. Raises like `run`.
+    With a `judge` its verdicts are a score of their own, checked against `votes`. With `auto` the choosing of a mode
+    for each question is a column too. Raises like `run`.
     """
     _check_documents(questions, name=name, corpus=corpus)
     query = Query("", corpus.name, task.name, sampling=Sampling(max_new_tokens=task.max_new_tokens))
@@ -76,7 +92,10 @@ def measure(
             stop=stop,
             progress=progress,
         )
-        verdicts, failures = judge_all(judge, made.questions, made.results, store) if judge else ({}, [])
+        judged = (made.questions, made.results, store)
+        verdicts, failures = (
+            judge_all(judge, *judged, stop=stop, progress=_verdicts_told(progress)) if judge else ({}, [])
+        )
     finally:
         store.close()
     about = _about(pipeline, columns, name=name, corpus=corpus, task=task, settings=settings) | {
@@ -98,7 +117,19 @@ def measure(
         prices=prices,
         training_seconds=training_seconds,
         verdicts=verdicts,
+        auto=auto,
     )
+
+
+def _verdicts_told(progress: Callable[[RunProgress], None] | None) -> Callable[[int, int], None] | None:
+    """Tells how many verdicts are there, as a run tells of its answers."""
+    began = time.perf_counter()
+
+    def told(done: int, total: int) -> None:
+        if progress:
+            progress(RunProgress(done, total, done, 0, "the judge", time.perf_counter() - began))
+
+    return told if progress else None
 
 
 def _check_documents(questions: Sequence[EvalQuestion], *, name: str, corpus: Corpus) -> None:

@@ -11,13 +11,14 @@ from itertools import repeat
 from typing import Any
 
 from crossfade.corpora.rules import Rules
-from crossfade.evaluation.auto import Judged, judge
-from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of
+from crossfade.evaluation.auto import AUTO
+from crossfade.evaluation.crossfit import FEWEST, Judged, auto_cells, judge
+from crossfade.evaluation.figures import ModeFigures, clusters_of, figures_of, how_tested
 from crossfade.evaluation.judge import NAME as JUDGE
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result
-from crossfade.evaluation.run import Run
+from crossfade.evaluation.run import Column, Run
 from crossfade.evaluation.scoring import Cell, score
 from crossfade.evaluation.statistics import Difference, Estimate, differences, estimate, winners
 from crossfade.types import mode_name
@@ -44,7 +45,8 @@ class Report:
     `grid` has, for each column's name, a cell for each question, None where the run was cancelled before it. Modes are
     compared on the questions that all of them answered: `compared` has the share right by column, and `pairs`, `best`
     and the verdict rest on it. `auto` is the rule that would choose a column for each question, judged; None with one
-    column or too few questions.
+    column or too few questions. Where auto was asked for, it is one of the `modes` and has its cells in the `grid`.
+    `tested` says what the p-values of the pairs take for granted.
     """
 
     about: Mapping[str, Any]
@@ -56,6 +58,7 @@ class Report:
     effects: tuple[Effect, ...]
     compared: Mapping[str, Estimate]
     auto: Judged | None = None
+    tested: str = ""
 
     @property
     def verdict(self) -> str:
@@ -72,8 +75,12 @@ def build_report(
     prices: Prices | None = None,
     training_seconds: Mapping[str, float] | None = None,
     verdicts: Mapping[str, Sequence[bool | None]] | None = None,
+    auto: bool = False,
 ) -> Report:
-    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's."""
+    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's.
+
+    With `auto` the choosing of a mode for each question is a column too, where there are questions enough to judge it.
+    """
     labels = sorted({q.label for q in run.questions if q.label})
 
     def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
@@ -90,6 +97,13 @@ def build_report(
         name: tuple(map(made, run.questions, results, (verdicts or {}).get(name, none), repeat(with_rag[name])))
         for name, results in run.results.items()
     }
+    judged = judge(run.questions, grid) if len(grid) > 1 else None
+    columns, about = run.columns, dict(about)
+    if auto and judged:
+        columns = (*columns, _auto_column(columns, judged))
+        grid[AUTO] = auto_cells(judged, grid)
+    elif auto:
+        about[AUTO] = f"not judged: each half needs {FEWEST} questions that every mode scored"
     whole = [
         number
         for number in range(len(run.questions))
@@ -103,10 +117,10 @@ def build_report(
     pairs = differences(right, clusters) if whole else []
     figures = tuple(
         figures_of(column, run.questions, grid[column.name], labels, prices or Prices(), training_seconds or {})
-        for column in run.columns
+        for column in columns
     )
     return Report(
-        about=dict(about),
+        about=about,
         questions=run.questions,
         grid=grid,
         modes=figures,
@@ -114,8 +128,15 @@ def build_report(
         best=tuple(winners(right, pairs)) if whole else (),
         compared={name: estimate(scores, clusters) for name, scores in right.items()} if whole else {},
         effects=tuple(_effects(run, grid)),
-        auto=judge(run.questions, grid) if len(grid) > 1 else None,
+        auto=judged,
+        tested=how_tested([run.questions[n] for n in whole]) if pairs else "",
     )
+
+
+def _auto_column(columns: Sequence[Column], judged: Judged) -> Column:
+    """Auto has the adapters of every column that it chooses: all have to be there."""
+    blends = [column.blend for column in columns if column.name in judged.choices and column.switches[0]]
+    return Column(AUTO, AUTO, tuple(dict.fromkeys(part for blend in blends for part in blend)))
 
 
 def _cell(cells: Sequence[Cell | None], number: int) -> Cell:
@@ -186,7 +207,8 @@ def _verdict(report: Report) -> str:
         if more
         else "No difference was seen that more questions could settle"
     )
-    cheapest = min(report.best, key=lambda name: next(f.seconds for f in report.modes if f.column.name == name))
+    fixed = [name for name in report.best if name != AUTO]  # auto's seconds leave out what choosing takes
+    cheapest = min(fixed, key=lambda name: next(f.seconds for f in report.modes if f.column.name == name))
     return f"No winner: {told}, and cannot be told from {others}. {needed}; until then {cheapest} costs least time."
 
 
@@ -206,6 +228,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "modes": [asdict(figures) for figures in report.modes],
         "compared": {name: asdict(found) for name, found in report.compared.items()},
         "pairs": [{**asdict(d), "settled": d.settled} for d in report.pairs],
+        "tested": report.tested,
         "effects": [asdict(effect) for effect in report.effects],
         "auto": asdict(report.auto) if report.auto else None,
         "questions": [asdict(question) for question in report.questions],

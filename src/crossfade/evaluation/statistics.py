@@ -1,7 +1,7 @@
 """How sure a measured figure is, and whether two modes differ. Pure functions of scores; knows no mode and no question.
 
 Scores are one number a question, in the same order for every mode. Questions that share a document are drawn together
-(`clusters`): what a document is like moves all of its questions.
+and tested together (`clusters`): what a document is like moves all of its questions.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first of two modes minus the second, paired: interval, and the p-value of McNemar's exact test.
+    """The first of two modes minus the second, paired: interval, and the p-value of `sign_test`.
 
     `gained` questions are right in the first alone, `lost` in the second alone. `adjusted` is the p-value after Holm's
     correction over all pairs. `more` is how many further questions would settle a difference of this size, 0 where it
-    is settled, None where none was seen.
+    is settled, None where none was seen; they are `design_effect` times as many as would do if none shared a document.
     """
 
     first: str
@@ -50,6 +50,7 @@ class Difference:
     p: float
     adjusted: float
     more: int | None
+    design_effect: float = 1.0
 
     @property
     def settled(self) -> bool:
@@ -92,19 +93,52 @@ def bootstrap_means(
             rows = min(block, DRAWS - first)
             means[first : first + rows] = values[draw.integers(0, len(values), (rows, len(values)))].mean(axis=1)
         return means
-    _, member = np.unique(np.asarray(clusters), return_inverse=True)
-    sizes = np.bincount(member).astype(float)
-    sums = np.bincount(member, weights=values)
+    sums, sizes = _sums(values, clusters)
     times = draw.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=DRAWS)
     means = (times @ sums) / (times @ sizes)
     return means
 
 
-def mcnemar(gained: int, lost: int) -> float:
-    """The two-sided p-value of McNemar's exact test: are the questions that differ split like a fair coin's throws?"""
-    from scipy.stats import binomtest
+def sign_test(gaps: Sequence[float], clusters: Sequence[str] | None = None) -> float:
+    """The exact two-sided p-value of whole clusters' gaps having their signs by chance; gaps are -1, 0 or 1.
 
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    Where two modes are alike, which of them did better on a document is a fair coin's throw: with the sum s_c of each
+    cluster, p is the probability that |sum of +-s_c| is at least what was seen. Without clusters that is McNemar's
+    exact test (1947), which takes the questions for independent.
+    """
+    from scipy.stats import binom
+
+    values = np.asarray(gaps, dtype=float)
+    sums = np.rint(values if clusters is None else _sums(values, clusters)[0]).astype(int)
+    seen, chances = abs(int(sums.sum())), np.ones(1)
+    for size, count in zip(*np.unique(np.abs(sums[sums != 0]), return_counts=True), strict=True):
+        # So many clusters of one size: of their sum (-count .. count) * size, as a binomial with gaps between.
+        spread = np.zeros(2 * count * size + 1)
+        spread[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, spread)
+    distance = np.abs(np.arange(len(chances)) - len(chances) // 2)
+    return min(1.0, float(chances[distance >= seen].sum()))
+
+
+def design_effect(values: Sequence[float], clusters: Sequence[str] | None) -> float:
+    """The variance of a mean drawn by clusters over that drawn by questions, at least 1 (Kish, Survey Sampling, 1965).
+
+    So many times as many questions are needed as if none shared a cluster, where further ones share them alike. Both
+    variances are those that `bootstrap_means` tends to: sum((s_c - m * n_c)**2) over sum((x - m)**2), with the mean m
+    and the sum s_c of the n_c values of a cluster.
+    """
+    scores = np.asarray(values, dtype=float)
+    alone = float(((scores - scores.mean()) ** 2).sum())
+    if clusters is None or alone < 1e-12:
+        return 1.0
+    sums, sizes = _sums(scores, clusters)
+    return max(1.0, float(((sums - scores.mean() * sizes) ** 2).sum()) / alone)
+
+
+def _sums(values: NDArray[np.float64], clusters: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sum and the number of the values of each cluster, both (clusters,)."""
+    _, member = np.unique(np.asarray(clusters), return_inverse=True)
+    return np.bincount(member, weights=values).astype(float), np.bincount(member).astype(float)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -116,12 +150,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def questions_needed(gaps: Sequence[float], *, tests: int = 1) -> int | None:
+def questions_needed(
+    gaps: Sequence[float], clusters: Sequence[str] | None = None, *, tests: int = 1, effect: float | None = None
+) -> int | None:
     """How many questions in all would settle a mean gap as large as this one, at a power of 0.8; None without a gap.
 
     n = ((z + z') * s / d)**2 with s the gaps' standard deviation, d their mean, z and z' the normal quantiles of the
     level, shared by `tests` tests, and of the power; then n / 4 * (1 + sqrt(1 + 4 / (n * |d|)))**2, the correction for
-    continuity (Fleiss, Statistical Methods for Rates and Proportions, 1981), since an exact test is coarse.
+    continuity (Fleiss, Statistical Methods for Rates and Proportions, 1981), since an exact test is coarse; then times
+    the design effect of `clusters`, which is `effect` where it is known already.
     """
     from scipy.stats import norm
 
@@ -133,8 +170,10 @@ def questions_needed(gaps: Sequence[float], *, tests: int = 1) -> int | None:
     both = norm.ppf(1 - (1 - LEVEL) / 2 / tests) + norm.ppf(POWER)
     plain = (both * spread / mean) ** 2
     corrected = plain / 4 * (1 + math.sqrt(1 + 4 / (plain * abs(mean)))) ** 2 if plain else 0.0
+    times = design_effect(gaps, clusters) if effect is None else effect
     fewest = math.ceil(math.log2(2 * tests / (1 - LEVEL)))  # that differ: below it no exact test reaches the level
-    return math.ceil(max(corrected, fewest / float(np.mean(values != 0))))
+    differ = np.count_nonzero(values if clusters is None else _sums(values, clusters)[0])
+    return math.ceil(max(times * corrected, fewest * len(values) / differ))
 
 
 def differences(
@@ -146,7 +185,7 @@ def differences(
         first, second = (a, b) if sum(right[a]) >= sum(right[b]) else (b, a)
         gaps = np.asarray(right[first], dtype=float) - np.asarray(right[second], dtype=float)
         pairs.append((first, second, gaps, int((gaps > 0).sum()), int((gaps < 0).sum())))
-    p_values = [mcnemar(gained, lost) for *_, gained, lost in pairs]
+    p_values = [sign_test(list(gaps), clusters) for _, _, gaps, _, _ in pairs]
     found = []
     for (first, second, gaps, gained, lost), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True):
         told = Difference(
@@ -158,8 +197,9 @@ def differences(
             p=p,
             adjusted=adjusted,
             more=0,
+            design_effect=design_effect(list(gaps), clusters),
         )
-        needed = questions_needed(list(gaps), tests=len(pairs))
+        needed = questions_needed(list(gaps), clusters, tests=len(pairs), effect=told.design_effect)
         more = None if needed is None else max(1, needed - len(gaps))
         found.append(told if told.settled else replace(told, more=more))
     return found

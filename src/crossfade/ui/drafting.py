@@ -9,10 +9,9 @@ import gradio as gr
 from crossfade.errors import CrossfadeError
 from crossfade.evaluation.drafts import Draft, as_row, drafts
 from crossfade.ui import render
+from crossfade.ui.asked import PASTED
 from crossfade.ui.controls import AT_ONCE, Catalog
 
-PASTED = "pasted below"
-"""The question source that accepted drafts go to."""
 COUNT = 100
 ABOUT = "A sentence of a document with its number left out. Put it into the words of one who asks."
 

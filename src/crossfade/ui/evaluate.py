@@ -5,38 +5,35 @@ The report is the file that can be saved: it is shown in a frame of its own, whe
 
 from __future__ import annotations
 
-import csv
-import json
-import tempfile
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.corpora.registry import Corpus
 from crossfade.errors import CrossfadeError, QuestionError
+from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.export import to_html
-from crossfade.evaluation.measure import evenly, make_columns, measure
-from crossfade.evaluation.questions import QuestionSet, read_questions
+from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
+from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.run import RunProgress
 from crossfade.types import MODES
 from crossfade.ui import answering, render
+from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.compare import ALL_MODES
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
-from crossfade.ui.drafting import PASTED, Drafting
+from crossfade.ui.drafting import Drafting
+from crossfade.ui.earlier import Earlier
+from crossfade.ui.extras import Extras
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "evaluate"
-MOST_CHARACTERS = 2_000_000
-"""Of pasted questions; a longer set is measured on the command line."""
 PASTE_HELP = (
     "One question a line, or CSV with a header, or JSON lines: question, answers, documents, label, object, tags. "
     "Only the question is required; an empty list of answers says that no document answers."
@@ -71,14 +68,18 @@ class EvaluateTab:
                     elem_id="evaluate-pasted",
                 )
                 self.modes = gr.CheckboxGroup(
-                    list(ALL_MODES),
+                    [*ALL_MODES, AUTO],
                     value=list(MODES),
                     label="Modes",
-                    info="All are given the same passages.",
+                    info="All are given the same passages; auto chooses among the others for each question.",
                     elem_id="evaluate-modes",
                 )
                 with gr.Accordion("Draft questions from the documents", open=False, elem_id="evaluate-drafts"):
                     self.drafting = Drafting(self._catalog)
+                with gr.Accordion("Load a report, compare two", open=False, elem_id="evaluate-earlier"):
+                    self.earlier = Earlier(self.report)
+                with gr.Accordion("Prices, a judge", open=False, elem_id="evaluate-extras"):
+                    self.extras = Extras(self._startup.settings)
                 with gr.Row(elem_classes="cf-ask"):
                     self.limit = gr.Number(
                         50,
@@ -94,15 +95,26 @@ class EvaluateTab:
                 self.notice = gr.HTML("", elem_id="evaluate-notice")
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 self.corpus, self.choice = corpus_and_choice(self._catalog)
+                self.others = gr.Dropdown(
+                    self._catalog.loaded(),
+                    value=[],
+                    multiselect=True,
+                    label="More adapters",
+                    info="Each is a column of its own in the modes that use one.",
+                    elem_id="evaluate-adapters",
+                )
         self.shown = gr.HTML("", elem_id="evaluate-report")
 
     def _wire(self) -> None:
         self.source.change(lambda s: gr.Textbox(visible=s == PASTED), self.source, self.pasted, **AT_ONCE)
         self.corpus.change(self._corpus_changed, self.corpus, [self.choice, self.source], **AT_ONCE)
+        self.choice.change(self._own_set, [self.corpus, self.choice, self.source], self.source, **AT_ONCE)
         self.drafting.wire(self.corpus, self.source, self.pasted)
+        self.earlier.wire(self.shown, report_html)
         buttons = [self.send, self.halt]
         accepted = self.send.click(self._accept, None, [self.notice, *buttons], **AT_ONCE)
         inputs = [self.source, self.pasted, self.modes, self.limit, self.corpus, self.choice]
+        inputs += [self.others, *self.extras.values]
         measured = accepted.success(
             self._measure,
             inputs,
@@ -120,11 +132,13 @@ class EvaluateTab:
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
 
-        def offer(corpus: str | None, key: str | None) -> Any:
+        def offer(corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
             offered, chosen = self._catalog.offered(corpus), self._catalog.choice_if_there(corpus, key)
-            return gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip()
+            loaded = self._catalog.loaded()
+            more = gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])
+            return [gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip(), more]
 
-        trigger(offer, [self.corpus, self.choice], self.choice, **AT_ONCE)
+        trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 
     def _sets(self, corpus: str | None) -> list[str]:
         """The names of the question sets that lie in a corpus."""
@@ -132,6 +146,14 @@ class EvaluateTab:
             return [path.name for path in self._catalog.corpus(corpus).question_sets]
         except CrossfadeError:
             return []
+
+    def _own_set(self, corpus: str | None, key: str | None, source: str | None) -> Any:
+        """The set of the chosen task, in place of that of another one, which would score nothing of it."""
+        choice = self._catalog.choice_if_there(corpus, key)
+        if choice is None or not choice.task.questions:
+            return gr.skip()
+        tasks = self._catalog.corpus(corpus).tasks.values()
+        return choice.task.questions if source in [task.questions for task in tasks] else gr.skip()
 
     def _corpus_changed(self, corpus: str | None) -> list[Any]:
         offered, sets = self._catalog.offered(corpus), [*self._sets(corpus), PASTED]
@@ -154,6 +176,8 @@ class EvaluateTab:
         limit: float | None,
         corpus_name: str | None,
         key: str | None,
+        others: list[str] | None,
+        *extras: Any,
     ) -> Iterator[list[Any]]:
         """Measure, telling how far it is, then show the report; a stopped run is reported as far as it came."""
         session = str(request.session_hash)
@@ -164,12 +188,12 @@ class EvaluateTab:
         try:
             corpus = self._catalog.corpus(corpus_name)
             choice = self._catalog.choice(corpus.name, key)
-            asked = _questions(corpus, source or PASTED, pasted or "")
-            columns = make_columns(
-                [m for m in ALL_MODES if m in modes], [((choice.adapter, 1.0),)] if choice.adapter else []
-            )
+            asked = questions_of(corpus, source or PASTED, pasted or "")
+            adapters = filter(None, [choice.adapter, *(others or [])])
+            columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], [((name, 1.0),) for name in adapters])
             if not columns:
                 raise QuestionError("No mode is chosen. Tick at least one.")
+            extra = self.extras.read(extras)
             for line in answering.until_ready(self._startup, stop):
                 yield [gr.skip(), gr.skip(), render.note_html(line, kind="wait")]
             if stop.is_set():
@@ -189,6 +213,9 @@ class EvaluateTab:
                             task=choice.task,
                             settings=self._startup.settings,
                             at_once=max(1, self._startup.settings.slots - 1),
+                            prices=extra.prices,
+                            judge=extra.judge,
+                            auto=has_auto(modes),
                             training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
                             stop=stop,
                             progress=told.put,
@@ -254,40 +281,3 @@ def report_html(report: Report) -> str:
         f'<iframe class="cf-report" title="Report" sandbox="allow-scripts allow-downloads" '
         f'srcdoc="{escape(to_html(report))}"></iframe>'
     )
-
-
-def _questions(corpus: Corpus, source: str, pasted: str) -> QuestionSet:
-    """The questions of a set in the corpus, or those that were pasted. Raises QuestionError."""
-    if source != PASTED:
-        path = next((path for path in corpus.question_sets if path.name == source), None)
-        if path is None:
-            raise QuestionError(f"There is no question set {source!r} in {corpus.name} any more. Choose another one.")
-        return read_questions(path)
-    if not pasted.strip():
-        raise QuestionError("No question was pasted. Write at least one.")
-    if len(pasted) > MOST_CHARACTERS:
-        raise QuestionError(
-            f"{len(pasted):,} characters were pasted; at most {MOST_CHARACTERS:,} are read here. Use crossfade eval."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"pasted.{_kind(pasted)}"
-        path.write_text(_as_rows(pasted), encoding="utf-8")
-        try:
-            return read_questions(path)
-        except QuestionError as error:
-            raise QuestionError(str(error).replace(str(path), "your questions")) from None
-
-
-def _kind(text: str) -> str:
-    """`csv` where the first line is a header that names a question."""
-    header = next(csv.reader(text.strip().splitlines()[:1]), [])
-    return "csv" if {"question", "message"} & {name.strip() for name in header} else "jsonl"
-
-
-def _as_rows(text: str) -> str:
-    """Plain lines become JSON lines; what is CSV or JSON stays."""
-    if _kind(text) == "csv":
-        return text.strip() + "\n"
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    rows = [line if line.startswith("{") else json.dumps({"question": line}, ensure_ascii=False) for line in lines]
-    return "".join(row + "\n" for row in rows)

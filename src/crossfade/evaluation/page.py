@@ -1,0 +1,110 @@
+"""Reports as one HTML file that needs no network. Pure: reports in, a text out; knows no file and no engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from crossfade.evaluation.figures import ModeFigures
+from crossfade.evaluation.report import Report, as_json
+from crossfade.evaluation.scoring import CAUSES
+from crossfade.evaluation.several import BEST
+from crossfade.evaluation.wording import about_items, auto_line, by_quality, mode_table, pair_line
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands above several sections: a table of all, its texts by ending, the JSON around that of the sections."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: Mapping[str, str]
+    json: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A report on the page, with its other forms by their file's ending. `name` is empty where it stands alone."""
+
+    report: Report
+    texts: Mapping[str, str]
+    name: str = ""
+
+
+def draw(sections: Sequence[Section], *, title: str, head: Head | None = None) -> str:
+    """One page that stands alone: tables, plots, the grid with every answer, for each section.
+
+    It loads nothing and runs its own script alone; texts of questions, answers and passages are put in as text. `head`
+    is what stands above several sections.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    template = files("crossfade.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(
+        title=title,
+        head=head,
+        head_data=_in_script({"texts": head.texts, "json": head.json}) if head else "",
+        sections=[_drawn(section, f"-{n}" if head else "") for n, section in enumerate(sections, start=1)],
+        causes=CAUSES,
+        best=BEST,
+    )
+
+
+def _drawn(section: Section, end: str) -> dict[str, Any]:
+    """What the template shows of a section; `end` is what its elements' ids end with."""
+    report = section.report
+    header, rows = mode_table(report)
+    points = [f for f in by_quality(report) if f.right]
+    return {
+        "end": end,
+        "name": section.name,
+        "title": report.about.get("title", "Evaluation"),
+        "report": report,
+        "header": header,
+        "rows": rows,
+        "pairs": [pair_line(d) for d in report.pairs],
+        "auto": auto_line(report.auto) if report.auto else "",
+        "modes": by_quality(report),
+        "plots": [
+            ("Right against seconds of an answer", _plot(points, lambda f: f.seconds, "s")),
+            ("Right against tokens in and out", _plot(points, lambda f: f.prompt_tokens + f.new_tokens, "tokens")),
+        ],
+        "about": about_items(report),
+        "data": _in_script(as_json(report)),
+        "exports": _in_script(section.texts),
+    }
+
+
+def _in_script(value: Any) -> str:
+    """JSON that no text in it can end the script around."""
+    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
+
+
+def _plot(points: Sequence[ModeFigures], across: Callable[[ModeFigures], float], unit: str) -> dict[str, Any]:
+    """Where each mode stands in a plot of 560 x 300: x by cost, y by the share right, with its interval."""
+    most = max((across(f) for f in points), default=0.0) or 1.0
+
+    def y(share: float) -> float:
+        return round(270 - 250 * share, 1)
+
+    dots = [
+        {
+            "name": f.column.name,
+            "x": round(60 + 440 * across(f) / most, 1),
+            "y": y(f.right.mean),
+            "low": y(f.right.low),
+            "high": y(f.right.high),
+        }
+        for f in points
+        if f.right
+    ]
+    ticks = [{"x": round(60 + 440 * part, 1), "text": f"{most * part:.3g} {unit}"} for part in (0.0, 0.5, 1.0)]
+    return {
+        "dots": dots,
+        "ticks": ticks,
+        "levels": [{"y": y(s), "text": f"{s:.0%}"} for s in (0.0, 0.25, 0.5, 0.75, 1.0)],
+    }
