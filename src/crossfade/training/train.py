@@ -55,8 +55,9 @@ def train(
     `base` is the name that an adapter's config gives the base, `base_folder` a Hugging Face folder with its tokenizer.
     `held_out` rows are never learned; the first `settings.measured` are measured, and `samples` of them are answered at
     each measurement. With `start` a LoRA goes on from that adapter's weights. With `folder` the run is logged there and
-    goes on from what a killed one left. `stop` ends it early with the best so far. Raises TrainingError: the extra `train` is missing, no
-    rows, broken rows, `out` is taken, `start` is of another form, the loss is no number, disk or memory are short.
+    goes on from what a killed one left. `stop` ends it early with the best so far. Raises TrainingError: the extra
+    `train` is missing, no rows, broken rows, `out` is taken, `start` is of another form, the loss is no number, disk or
+    memory are short.
     """
     require_training_libraries()
     from transformers import AutoTokenizer, set_seed
