@@ -29,15 +29,28 @@ def answer_all(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, max_new_tokens: int = 128, at_once: int = AT_ONCE
 ) -> list[str]:
     """The greedy answers to prompts, in their order."""
+    encoded = [_encode(tokenizer, prompt) for prompt in prompts]
+    return generate(model, tokenizer, encoded, max_new_tokens=max_new_tokens, at_once=at_once)
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    encoded: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    at_once: int = AT_ONCE,
+) -> list[str]:
+    """The greedy answers to prompts given as token ids; leaves the model in the mode, training or not, it was in."""
     import torch
 
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    answers = [""] * len(prompts)
-    encoded = [_encode(tokenizer, prompt) for prompt in prompts]
+    answers, training = [""] * len(encoded), model.training
+    model.eval()
     with torch.no_grad(), autocast(str(model.device.type)):
         for group in _groups(encoded, at_once):
             longest = max(len(encoded[n]) for n in group)
-            ids = torch.tensor([[padding] * (longest - len(encoded[n])) + encoded[n] for n in group])
+            ids = torch.tensor([[padding] * (longest - len(encoded[n])) + list(encoded[n]) for n in group])
             mask = torch.tensor([[0] * (longest - len(encoded[n])) + [1] * len(encoded[n]) for n in group])
             made = model.generate(
                 input_ids=ids.to(model.device),
@@ -49,8 +62,10 @@ def answer_all(
                 eos_token_id=tokenizer.eos_token_id,
             )
             for n, tokens in zip(group, made, strict=True):
+                # Virtual tokens are no ids: with P-Tuning only what is new comes back.
                 new = tokens[longest:] if len(tokens) > longest else tokens
                 answers[n] = str(tokenizer.decode(new, skip_special_tokens=True)).strip()
+    model.train(training)
     return answers
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.errors import TrainingError
 from crossfade.models.torch_libraries import (
-    autocast,
     device_name,
     has_fast_bfloat16,
     quiet_libraries,
@@ -91,7 +90,7 @@ def train(
             padding=padding,
             device=device,
             progress=progress,
-            sample=_sampler(model, watched.rows[:samples], tokenizer, padding=padding) if samples else None,
+            sample=_sampler(model, watched.rows[:samples], tokenizer) if samples else None,
             stop=stop,
             checkpoint_seconds=checkpoint_seconds,
         )
@@ -158,33 +157,22 @@ def _begin_from(start: AdapterFiles, model: Any, settings: RunSettings) -> None:
     set_peft_model_state_dict(model, weights)
 
 
-def _sampler(model: Any, rows: Sequence[EncodedRow], tokenizer: Any, *, padding: int) -> Callable[[int], list[Sample]]:
-    """Answers the first held-out rows, greedily; what a person reads while the loss falls."""
-    import torch
+def _sampler(model: Any, rows: Sequence[EncodedRow], tokenizer: Any) -> Callable[[int], list[Sample]]:
+    """Answers held-out rows, greedily; what a person reads while the loss falls."""
+    from crossfade.training.answers import generate
 
-    def text(tokens: Any) -> str:
+    def text(tokens: Sequence[int]) -> str:
         return str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
 
+    asked = [row.tokens[: row.prompt_length] for row in rows]
+    wanted = [text(row.tokens[row.prompt_length :]) for row in rows]
+
     def sample(step: int) -> list[Sample]:
-        made, training = [], model.training
-        model.eval()
-        with torch.no_grad(), autocast(str(model.device.type)):
-            for row in rows:
-                prompt = torch.tensor([row.tokens[: row.prompt_length]], device=model.device)
-                answer = model.generate(
-                    input_ids=prompt,
-                    attention_mask=torch.ones_like(prompt),
-                    max_new_tokens=SAMPLE_TOKENS,
-                    do_sample=False,
-                    use_cache=True,
-                    pad_token_id=padding,
-                    eos_token_id=tokenizer.eos_token_id,
-                )[0]
-                told = answer[len(prompt[0]) :] if len(answer) > len(prompt[0]) else answer[:0]
-                asked, wanted = text(row.tokens[: row.prompt_length]), text(row.tokens[row.prompt_length :])
-                made.append(Sample(step=step, prompt=asked, wanted=wanted, answer=text(told)))
-        model.train(training)
-        return made
+        answers = generate(model, tokenizer, asked, max_new_tokens=SAMPLE_TOKENS)
+        return [
+            Sample(step=step, prompt=text(prompt), wanted=gold, answer=answer)
+            for prompt, gold, answer in zip(asked, wanted, answers, strict=True)
+        ]
 
     return sample
 
