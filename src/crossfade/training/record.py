@@ -18,7 +18,7 @@ class RunSettings:
     epochs: int = 1
     batch: int = 16
     """Rows of one optimizer step."""
-    micro_batch: int = 8
+    micro_batch: int = 32
     """Rows that go through the model together; decides memory and speed, not the result."""
     micro_tokens: int = 1024
     """Tokens, padding included, that go through the model together; more do not stay in a processor's caches."""
