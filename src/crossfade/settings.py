@@ -52,6 +52,11 @@ class Settings:
         return self.home / "my-adapters"
 
     @property
+    def disabled_adapters(self) -> Path:
+        """Where a file of an adapter's name says that it is switched off."""
+        return self.home / "disabled-adapters"
+
+    @property
     def my_bases(self) -> Path:
         """Where bases go that a person trains whole."""
         return self.home / "my-bases"
