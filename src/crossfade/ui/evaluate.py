@@ -121,8 +121,8 @@ class EvaluateTab:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
 
         def offer(corpus: str | None, key: str | None) -> Any:
-            offered, chosen = self._catalog.offered(corpus), self._catalog.choice_if_there(corpus, key)
-            return gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip()
+            offered = self._catalog.offered_with(corpus, key)
+            return gr.Dropdown(choices=offered, value=offered[0][1] if key is None else key) if offered else gr.skip()
 
         trigger(offer, [self.corpus, self.choice], self.choice, **AT_ONCE)
 
