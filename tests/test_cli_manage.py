@@ -12,7 +12,7 @@ import handmade_adapters
 from cli_kit import Crossfade
 from fake_engine import FakeEngine
 
-COMMANDS = ("rename", "delete", "enable", "disable", "pack", "add")
+COMMANDS = ("rename", "delete", "enable", "disable", "pack", "add", "export", "push")
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,11 @@ def test_a_packed_adapter_is_added_under_another_name(run: Crossfade, tmp_path: 
         (["disable", "nobody"], "'nobody'"),
         (["pack", "nobody", "--out", "x.zip"], "'nobody'"),
         (["add", "nowhere.zip"], "There is no nowhere.zip"),
+        (["export", "nobody", "--to", "folder", "--out", "x"], "'nobody'"),
+        (["export", "json", "--to", "onnx", "--out", "x"], "Known: folder, gguf, adapter-gguf"),
+        (["export", "json:2", "--to", "gguf", "--out", "x"], "Weight 2.0"),
+        (["push", "json", "--repo", "a/b", "--token-env", "NO_SUCH_TOKEN"], "NO_SUCH_TOKEN is not set"),
+        (["push", "nobody", "--repo", "a/b"], "'nobody'"),
     ],
 )
 def test_an_error_is_one_line(run: Crossfade, arguments: list[str], told: str) -> None:

@@ -39,6 +39,7 @@ ROOMS = [
     "cli_ask",
     "cli_draft",
     "cli_eval",
+    "cli_export",
     "cli_manage",
     "cli_train",
     "cli",

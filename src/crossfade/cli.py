@@ -20,6 +20,7 @@ from crossfade.cli_ask import ask, compare
 from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
+from crossfade.cli_export import export, push
 from crossfade.cli_manage import add, delete, disable, enable, pack, rename
 from crossfade.cli_train import build, train_app
 from crossfade.errors import CorpusError, CrossfadeError
@@ -150,6 +151,6 @@ app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)
 app.command()(draft)
-for command in (build, rename, delete, enable, disable, pack, add):
+for command in (build, rename, delete, enable, disable, pack, add, export, push):
     adapters.command()(command)
 app.add_typer(adapters)

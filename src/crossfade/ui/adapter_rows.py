@@ -50,7 +50,7 @@ def table_html(rows: tuple[Row, ...]) -> str:
         return render.note_html("There is no adapter yet. Train one, or upload one.")
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in HEAD)
     return (
-        f'<div class="cf-table"><table><thead><tr>{head}</tr></thead><tbody>'
+        f'<div class="cf-table cf-adapters-list"><table><thead><tr>{head}</tr></thead><tbody>'
         f"{''.join(map(_row_html, rows))}</tbody></table></div>"
     )
 
@@ -65,17 +65,24 @@ def details_html(row: Row | None) -> str:
     facts = row.facts
     told += f'<p dir="auto">{escape(facts.purpose or "No purpose is recorded.")}</p>'
     told += f'<p class="cf-note">sha256 <code>{escape(facts.sha256)}</code></p>'
-    scores = "".join(
-        f"<tr><td>{escape(what)}</td><td>{escape(mode)}</td><td>{escape(f'{value:.3g}')}</td></tr>"
-        for what, mode, value in facts.scores
-    )
-    if scores:
-        head = "<tr><th>Score</th><th>Mode</th><th>Value</th></tr>"
+    if facts.scores:
         told += (
             f'<details class="cf-fold"><summary>{len(facts.scores)} scores</summary>'
-            f'<div class="cf-table"><table>{head}{scores}</table></div></details>'
+            f'<div class="cf-table">{_scores_html(facts)}</div></details>'
         )
     return f'<div class="cf-adapter-details">{told}</div>'
+
+
+def _scores_html(facts: AdapterFacts) -> str:
+    """A line for each figure, a column for each mode."""
+    figures, modes = dict.fromkeys(s[0] for s in facts.scores), dict.fromkeys(s[1] for s in facts.scores)
+    found = {(what, mode): f"{value:.3g}" for what, mode, value in facts.scores}
+    head = "".join(f"<th>{escape(mode)}</th>" for mode in modes)
+    lines = "".join(
+        f"<tr><td>{escape(what)}</td>{''.join(f'<td>{escape(found.get((what, m), str()))}</td>' for m in modes)}</tr>"
+        for what in figures
+    )
+    return f"<table><tr><th>Score</th>{head}</tr>{lines}</table>"
 
 
 def _row_html(row: Row) -> str:
