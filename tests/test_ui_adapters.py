@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,71 @@ def test_what_a_person_is_told_while_everything_loads(tab: Any, startup: Any) ->
     startup.registry = type(startup.registry)()
     assert "There is no adapter yet" in table(startup)
     assert len(tab._state("mine")) == len(tab._drawn)
+
+
+def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_another(
+    tab: Any, startup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.ui import adapter_export
+
+    def exported(settings: Settings, parts: Any, *, to: str, out: Path, progress: Any, report: Any) -> Path:
+        report("Merging <b>")
+        progress("download", 1_000_000, 3_000_000)
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(f"{parts[0][0].name} {to}")
+        return out
+
+    monkeypatch.setattr(adapter_export, "export", exported)
+    told = list(map(html.unescape, tab.export._export("json", "gguf")))
+    assert "Merging <b>" in told[0]
+    assert "download 1 of 3 MB" in told[1]
+    assert "exports/json-merged.gguf" in told[-1]
+    assert "json-merged-2.gguf" in html.unescape(list(tab.export._export("json", "gguf"))[-1])
+    assert "Unknown adapter 'gone'" in html.unescape(list(tab.export._export("gone", "gguf"))[-1])
+    assert {p.name for p in (startup.settings.home / "exports").iterdir()} == {
+        "json-merged.gguf",
+        "json-merged-2.gguf",
+    }
+
+
+def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossfade.ui import adapter_export
+
+    go, ended = threading.Event(), threading.Event()
+
+    def exported(*_: Any, report: Any, **__: Any) -> Path:
+        try:
+            report("Fetching")
+            assert go.wait(20)
+            report("Merging")
+            raise AssertionError("it was not stopped")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(adapter_export, "export", exported)
+    running = tab.export._export("json", "folder")
+    assert "Fetching" in next(running)
+    running.close()
+    go.set()
+    assert ended.wait(20)
+
+
+def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossfade.ui import adapter_export
+
+    seen: list[Any] = []
+
+    def pushed(adapter: Any, repository: str, **options: Any) -> str:
+        seen.append((adapter.name, repository, options))
+        return "https://hub/<b>"
+
+    told, token = tab.export._push("json", "owner/../x", "secret", False)
+    assert "names no repository" in html.unescape(told)
+    assert (token, "secret" in told) == ("", False)
+    monkeypatch.setattr(adapter_export, "push_adapter", pushed)
+    told, token = tab.export._push("json", " owner/json ", "secret", True)
+    assert seen == [("json", "owner/json", {"token": "secret", "private": False})]
+    assert (token, "<b>" in told) == ("", False)
 
 
 class Door:

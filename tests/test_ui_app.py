@@ -53,7 +53,9 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
     assert {f.api_visibility for f in functions if not any(t[1] == "unload" for t in f.targets)} == {"private"}
     queued = [f for f in functions if f.queue and not any(t[1] == "unload" for t in f.targets)]
     limits = {(f.concurrency_id, f.concurrency_limit) for f in queued}
-    assert limits == {(answering.QUEUE, startup.settings.slots), ("evaluate", 1), ("adapters", 1)}, "one at a time"
+    assert limits == {(answering.QUEUE, startup.settings.slots), ("evaluate", 1), ("adapters", 1), ("export", 1)}, (
+        "one at a time"
+    )
     assert sum(f.concurrency_id == answering.QUEUE for f in queued) == 2
     assert page._queue.max_size == 2 * answering.QUEUE_LENGTH
     assert page.analytics_enabled is False
@@ -152,3 +154,15 @@ def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, st
         query, choice = asked.query, asked.choice
         assert (query.task, choice.adapter) == (key.partition("/")[0], "")
         assert "It does not fit." in choice.why_off
+
+
+def test_a_choice_that_is_gone_is_offered_as_gone_beside_those_that_are_there(parts: Any, startup: Any) -> None:
+    catalog = parts[2].Catalog(startup)
+    there = catalog.offered("tidewell")
+    assert catalog.offered_with("tidewell", "answer/domain") == there
+    assert catalog.offered_with("tidewell", None) == there
+    for key in ("answer/mine", "own-mine/mine"):  # its task is still there, and is gone with it
+        *others, gone = catalog.offered_with("tidewell", key)
+        assert (others, gone) == (there, ("mine: gone", key))
+    startup.corpora = ()
+    assert catalog.offered_with("tidewell", "answer/domain") == []

@@ -92,6 +92,12 @@ def test_adapters_are_listed_switched_uploaded_downloaded_renamed_and_deleted(
     (served,) = sent.value.json()
     assert page.context.request.get(f"{page.url}gradio_api/file={served}").status in (403, 404), "served no more"
 
+    page.page.locator("#adapters-export").get_by_text("Export, or push").click()
+    page.page.fill("#push-token input", "secret")
+    page.page.click("#push-send")
+    page.page.wait_for_selector("#export-notice :text('names no repository')")
+    assert page.page.input_value("#push-token input") == ""
+
     page.page.fill("#adapters-new-name input, #adapters-new-name textarea", "mine")
     page.page.click("#adapters-rename")
     told(page, "tickets is now mine")

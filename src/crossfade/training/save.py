@@ -111,7 +111,9 @@ def _whole(out: Path) -> Iterator[Path]:
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
         try:
             yield part
-            part.chmod(0o755)  # mkdtemp makes it private; an adapter is to be shared
+            part.chmod(0o755)  # mkdtemp makes it private, and safetensors its files; both are to be shared
+            for file in part.iterdir():
+                file.chmod(0o644)
             os.replace(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)

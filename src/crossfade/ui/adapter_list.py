@@ -1,5 +1,5 @@
-"""The list of adapters with what can be done to one: switch, rename, delete, download, upload. Draws; the files are
-changed elsewhere.
+"""The list of adapters with what can be done to one: switch, rename, delete, download, upload, export. Draws; the files
+are changed elsewhere.
 
 A card may come from anybody: what it says is shown as text, and a name is looked up before anything is done to it.
 """
@@ -18,6 +18,7 @@ from crossfade.adapters.manage import delete, rename, set_enabled
 from crossfade.adapters.registry import adapters_of
 from crossfade.errors import AdapterError
 from crossfade.ui import answering, render
+from crossfade.ui.adapter_export import ExportBox
 from crossfade.ui.adapter_rows import Row, details_html, rows_of, table_html
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.uploads import taken_out
@@ -87,6 +88,7 @@ class AdapterList:
                         elem_id="adapters-upload",
                     )
                 self.notice = gr.HTML("", elem_id="adapters-notice")
+                self.export = ExportBox(self._startup, chosen=self.chosen)
 
     def _wire(self) -> None:
         self.chosen.input(self._choose, self.chosen, self._drawn, **AT_ONCE)
