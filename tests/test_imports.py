@@ -41,6 +41,8 @@ ROOMS = [
     "cli_draft",
     "cli_report",
     "cli_eval",
+    "cli_export",
+    "cli_manage",
     "cli_train",
     "cli_methods",
     "cli",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import handmade_adapters
+from crossfade.adapters.manage import delete, set_enabled
 from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.compare import compare
 from crossfade.errors import AdapterError, CorpusError, EngineError, ModelError
@@ -317,3 +318,34 @@ def test_every_change_of_the_status_is_reported_and_ends_ready(settings: Setting
     assert set(startup.status) <= set(lines)
     assert lines[0].startswith("Model: ")
     assert all("ready" in line for line in startup.status)
+
+
+def test_a_disabled_adapter_is_unloaded_and_told_and_enabled_again_it_answers(
+    settings: Settings, engine: FakeEngine
+) -> None:
+    startup = Startup(settings)
+    pipeline = startup.run()
+    query = Query("fee?", corpus="bank", task="", blend=(("json", 1.0),))
+    set_enabled(settings, "json", enabled=False)
+    startup.refresh_adapters()
+    assert set(engine.adapters) == {"domain"}
+    assert [card.name for card in startup.adapters] == ["domain"]
+    with pytest.raises(AdapterError, match="'json' is disabled"):
+        pipeline.ask(query)
+    assert set(Startup(settings).registry.adapters) == {"domain"}
+    set_enabled(settings, "json", enabled=True)
+    startup.refresh_adapters()
+    assert pipeline.ask(query).generation.adapters[0][0] == "json"
+    assert [card.name for card in startup.adapters] == ["domain", "json"]
+
+
+def test_a_refused_adapter_that_is_deleted_leaves_no_trace(settings: Settings, engine: FakeEngine) -> None:
+    (handmade_adapters.write(settings.my_adapters / "broken") / "adapter_model.safetensors").unlink()
+    handmade_adapters.write(settings.my_adapters / "untrained")
+    startup = Startup(settings)
+    startup.run()
+    assert {card.name for card in startup.adapters if card.refused} == {"broken", "untrained"}
+    for name in ("broken", "untrained"):
+        delete(settings, name)
+    startup.refresh_adapters()
+    assert [card.name for card in startup.adapters] == ["domain", "json"]

@@ -52,8 +52,15 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
     functions = list(page.fns.values())
     assert {f.api_visibility for f in functions if not any(t[1] == "unload" for t in f.targets)} == {"private"}
     queued = [f for f in functions if f.queue and not any(t[1] == "unload" for t in f.targets)]
-    assert [f.concurrency_id for f in queued] == [answering.QUEUE, answering.QUEUE, "load", "evaluate"]
-    assert [f.concurrency_limit for f in queued] == [startup.settings.slots] * 2 + [1, 1], "one evaluation at a time"
+    limits = {(f.concurrency_id, f.concurrency_limit) for f in queued}
+    assert limits == {
+        (answering.QUEUE, startup.settings.slots),
+        ("load", 1),
+        ("evaluate", 1),
+        ("adapters", 1),
+        ("export", 1),
+    }, "one evaluation at a time"
+    assert sum(f.concurrency_id == answering.QUEUE for f in queued) == 2
     assert page._queue.max_size == 2 * answering.QUEUE_LENGTH
     assert page.analytics_enabled is False
 
@@ -151,3 +158,15 @@ def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, st
         query, choice = asked.query, asked.choice
         assert (query.task, choice.adapter) == (key.partition("/")[0], "")
         assert "It does not fit." in choice.why_off
+
+
+def test_a_choice_that_is_gone_is_offered_as_gone_beside_those_that_are_there(parts: Any, startup: Any) -> None:
+    catalog = parts[2].Catalog(startup)
+    there = catalog.offered("tidewell")
+    assert catalog.offered_with("tidewell", "answer/domain") == there
+    assert catalog.offered_with("tidewell", None) == there
+    for key in ("answer/mine", "own-mine/mine"):  # its task is still there, and is gone with it
+        *others, gone = catalog.offered_with("tidewell", key)
+        assert (others, gone) == (there, ("mine: gone", key))
+    startup.corpora = ()
+    assert catalog.offered_with("tidewell", "answer/domain") == []

@@ -21,6 +21,8 @@ from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.cli_data import data
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
+from crossfade.cli_export import export, push
+from crossfade.cli_manage import add, delete, disable, enable, pack, rename
 from crossfade.cli_methods import compare_methods
 from crossfade.cli_train import build, train_app
 from crossfade.errors import CorpusError, CrossfadeError
@@ -153,5 +155,6 @@ app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)
 app.command()(draft)
-adapters.command()(build)
+for command in (build, rename, delete, enable, disable, pack, add, export, push):
+    adapters.command()(command)
 app.add_typer(adapters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,29 +19,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @adapters.callback()
 def show(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the adapters: purpose, hash, and why one is refused. `adapters blend` writes a blend as one of its own."""
+    """List the adapters: method, rank, size, hash, purpose, and which are disabled or refused, with the reason."""
     if context.invoked_subcommand:
         return
-    from crossfade.adapters.registry import scan
+    from crossfade.adapters.facts import facts_of
+    from crossfade.adapters.registry import adapters_of
 
-    settings = Settings.from_environment()
-    found = scan(settings.adapters, settings.my_adapters)
+    found = adapters_of(Settings.from_environment())
     rows: list[dict[str, Any]] = [
-        {
-            "name": a.name,
-            "purpose": a.purpose,
-            "task": a.card.get("task", ""),
-            "sha256": a.sha256,
-            "folder": str(a.folder),
-        }
-        for a in found.adapters.values()
+        {**asdict(facts_of(a)), "folder": str(a.folder), "enabled": a.name in found.adapters}
+        for a in (*found.adapters.values(), *found.disabled.values())
     ]
     refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
     if as_json:
         print_json([*rows, *refused])
         return
     for row in rows:
-        say(f"{row['name']:<12} {row['sha256'][:12]}  {row['purpose']}")
+        off = "" if row["enabled"] else "disabled: "
+        made = f"{row['method']:<8} rank {row['rank']:<4} {row['bytes'] / 1e6:6.1f} MB"
+        say(f"{row['name']:<12} {row['sha256'][:12]}  {made}  {off}{row['purpose']}")
     for row in refused:
         say(f"{row['name']:<12} refused: {row['refused']}")
 
@@ -54,10 +51,10 @@ def blend(
 ) -> None:
     """Write a blend of adapters as one adapter that does exactly the same."""
     from crossfade.adapters.blending import write_blend
-    from crossfade.adapters.registry import scan
+    from crossfade.adapters.registry import adapters_of, scan
 
     settings = Settings.from_environment()
-    registry = scan(settings.adapters, settings.my_adapters)
+    registry = adapters_of(settings)
     chosen = tuple((registry.get(name), weight) for name, weight in map(weighted, parts))
     place = Path(out) if "/" in out else settings.my_adapters / out
     if "/" not in out and out in scan(settings.adapters).adapters:

@@ -23,6 +23,11 @@ def _shipped(kind: str) -> Path:
     return checkout if (package.parent.parent / "pyproject.toml").is_file() else package / "data" / kind
 
 
+def variable(name: str) -> str:
+    """The variable that a command line names, for a secret that is kept in no setting; empty where it is not set."""
+    return os.environ.get(name, "").strip()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Where things are and how much of the machine to use. `context` is in tokens and is what one slot has.
@@ -51,6 +56,11 @@ class Settings:
     def my_adapters(self) -> Path:
         """Where adapters go that a person trains without saying where."""
         return self.home / "my-adapters"
+
+    @property
+    def disabled_adapters(self) -> Path:
+        """Where a file of an adapter's name says that it is switched off."""
+        return self.home / "disabled-adapters"
 
     @property
     def my_bases(self) -> Path:

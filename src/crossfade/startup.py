@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.adapters.peft_files import AdapterFiles
-from crossfade.adapters.registry import Registry, scan
+from crossfade.adapters.registry import Registry, adapters_of
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
 from crossfade.engines.opening import open_engine
 from crossfade.engines.protocol import Engine
@@ -62,7 +63,7 @@ class Startup:
     def __init__(self, settings: Settings, *, report: Callable[[str], None] | None = None) -> None:
         """Read corpora and adapters. `report` is called with each new line of the status."""
         self.settings = settings
-        self.registry: Registry = scan(settings.adapters, settings.my_adapters)
+        self.registry: Registry = adapters_of(settings)
         read, self.broken_corpora = _read_corpora(settings.corpora)
         self.corpora = tuple(_with_own_tasks(corpus, self.registry) for corpus in read)
         self.pipeline: Pipeline | None = None
@@ -72,6 +73,7 @@ class Startup:
         self._report = report or (lambda line: None)
         self._status: dict[str, str] = {}
         self._refused: dict[str, str] = dict(self.registry.refused)
+        self._disabled: dict[str, str] = self.registry.why_disabled
         self._indexes: dict[str, Index] = {}
         self._stores: dict[tuple[str, str], ExampleStore] = {}
         self._lock = threading.Lock()
@@ -83,7 +85,7 @@ class Startup:
 
     @property
     def adapters(self) -> tuple[AdapterCard, ...]:
-        """The adapters that were found, the refused ones included."""
+        """The adapters that were found, the refused ones included, those that are disabled not."""
         cards = [
             AdapterCard(
                 a.name,
@@ -127,7 +129,7 @@ class Startup:
             corpus=self.corpus,
             retriever=self.index,
             chooser=self._chooser,
-            refused=self._refused,
+            refused=ChainMap(self._refused, self._disabled),
             english_only=[what for what, name in models.items() if knows_english_only(name)],
         )
         self._note("Documents", "left out" if self.without_documents else "ready")
@@ -194,7 +196,7 @@ class Startup:
             return
         with self._lock:
             before, engine = self.registry, self.pipeline.engine
-            found = scan(self.settings.adapters, self.settings.my_adapters)
+            found = adapters_of(self.settings)
             changed = [
                 name for name, a in before.adapters.items() if found.adapters.get(name) != a and name in engine.adapters
             ]
@@ -203,10 +205,12 @@ class Startup:
             kept = {
                 name: why
                 for name, why in self._refused.items()
-                if found.adapters.get(name) == before.adapters.get(name)
+                if name in found.adapters and found.adapters[name] == before.adapters.get(name)
             }
-            self._refused.clear()  # the pipeline has the same one
+            self._refused.clear()  # the pipeline has the same ones
             self._refused.update({**kept, **found.refused})
+            self._disabled.clear()
+            self._disabled.update(found.why_disabled)
             self.registry = found
             self.corpora = tuple(_with_own_tasks(corpus, found) for corpus in self.corpora)
             self._load_adapters(engine)

@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
+from crossfade.adapters.registry import adapters_of  # noqa: E402
 from crossfade.corpora.registry import Corpus, Task, read_corpus  # noqa: E402
 from crossfade.engines.protocol import Capabilities  # noqa: E402
 from crossfade.errors import EngineError  # noqa: E402
@@ -141,11 +142,12 @@ class StandIn:
         self.adapters = tuple(
             Card(name, f"adapter for {tasks[name]}", tasks[name], hashes[name], refused) for name in adapters
         )
+        self.registry = adapters_of(self.settings)
         self.pipeline: Pipeline | None = None
         self.error = ""
         self.status: tuple[str, ...] = ("Model: starting",)
         self._until, self._fail = until, error
-        engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
+        engine = self._engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
         retriever, chooser = FixedRetriever(passage, title=passage or "Harbor Checking"), FixedChooser()
 
         def chosen(corpus: Corpus, task: Task) -> FixedChooser:
@@ -154,6 +156,13 @@ class StandIn:
         self._made = Pipeline(engine, corpus=lambda n: self.corpora[0], retriever=lambda c: retriever, chooser=chosen)
         if not until:
             self._finish()
+
+    def refresh_adapters(self) -> None:
+        """What is there now, each with the card of the start, or one of its own."""
+        self.registry = adapters_of(self.settings)
+        made = [Card(a.name, a.purpose, str(a.card.get("task", "")), a.sha256) for a in self.registry.adapters.values()]
+        self.adapters = tuple(made)
+        self._engine.adapters = {card.name: card.sha256 for card in made}
 
     def start(self) -> None:
         if self._until:

@@ -272,9 +272,9 @@ def test_no_file_of_the_machine_is_served_and_no_address_fetched(
         assert reply.status in (400, 403, 404, 405), route
 
 
-def test_no_file_is_taken(open_page: Callable[..., Any], serve: Any) -> None:
+def test_no_file_is_taken_but_by_the_one_door(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve())
     upload = {"files": {"name": "a.txt", "mimeType": "text/plain", "buffer": b"mine"}}
-    for route in ("gradio_api/upload", "upload", "gradio_api/upload/"):
+    for route in ("gradio_api/component_server", "gradio_api/process_recording", "upload"):
         reply = page.context.request.post(f"{page.url}{route}", multipart=upload)
         assert reply.status in (404, 405), route

@@ -29,7 +29,7 @@ _FORMAT = 1
 """Part of the cached file's name: raise it when what is written changes."""
 
 
-def _layer(module: str, base: BaseDescription) -> tuple[str, tuple[int, int]] | None:
+def gguf_layer(module: str, base: BaseDescription) -> tuple[str, tuple[int, int]] | None:
     """The GGUF name of a transformers layer and its shape (outputs, inputs), or None where the base has none such."""
     match = _LINEAR.fullmatch(module)
     if match is None or int(match["layer"]) >= base.layers:
@@ -62,7 +62,7 @@ def check_fit(adapter: AdapterFiles, base: BaseDescription, *, identity: str) ->
     if base.architecture not in ARCHITECTURES:
         raise refuse(f"adapters are served on {' and '.join(ARCHITECTURES)} models; the base is {base.architecture!r}")
     for module, (inputs, outputs, _, _) in adapter.modules.items():
-        layer = _layer(module, base)
+        layer = gguf_layer(module, base)
         if layer is None:
             raise refuse(f"it changes {module}; the base has no such attention or feed-forward layer")
         if layer[1] != (outputs, inputs):
@@ -97,7 +97,7 @@ def _tensors(adapter: AdapterFiles, base: BaseDescription) -> dict[str, Matrix]:
             raise AdapterError(f"Adapter {adapter.name!r} is refused: {module} holds values that are not finite.")
         if base.architecture == "llama" and module.endswith(("q_proj", "k_proj")):
             b = permute_rotary(b, base.heads if module.endswith("q_proj") else base.kv_heads)
-        layer = _layer(module, base)
+        layer = gguf_layer(module, base)
         assert layer is not None  # check_fit has seen to that
         found[f"{layer[0]}.lora_a"], found[f"{layer[0]}.lora_b"] = a, b
     return found

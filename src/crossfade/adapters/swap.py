@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,7 +36,7 @@ def workplace(folder: Path) -> Iterator[Path]:
         raise AdapterError(f"Another process is making {folder}. Wait for it, or choose another name.") from None
     try:
         _put_back(folder)
-        for leftover in folder.parent.glob(f".{folder.name}.*"):
+        for leftover in folder.parent.glob(f".{escape(folder.name)}.*"):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -7,6 +7,7 @@ Going from 4 bits to 8 loses next to nothing; Q4_0 rounds anew and is to be meas
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,7 +55,7 @@ def _copy(source: Path, part: Path, kind: str, identity: str) -> None:
 
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(part, arch=str(read_metadata(source)["general.architecture"]))
-    _copy_keys(reader, writer)
+    copy_keys(reader, writer, without=("general.file_type", SOURCE_KEY))
     writer.add_file_type(_FILE_TYPES[kind])
     writer.add_string(SOURCE_KEY, identity)
     types = {tensor.name: _new_type(tensor, kind) for tensor in reader.tensors}
@@ -76,11 +77,12 @@ def _copy(source: Path, part: Path, kind: str, identity: str) -> None:
         writer.close()
 
 
-def _copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
+def copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter, *, without: Collection[str]) -> None:
+    """Copy a GGUF's metadata, all but the named keys; the architecture is the writer's own."""
     import gguf
 
     for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type", SOURCE_KEY):
+        if name.startswith("GGUF.") or name == "general.architecture" or name in without:
             continue
         if name == "general.alignment":
             writer.add_custom_alignment(int(field.contents()))

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import TrainingError
@@ -72,8 +73,8 @@ def save_difference(changed: Mapping[str, tuple[Tensor, Tensor]], out: Path, *, 
         _write(part, config, weights, base=base)
 
 
-def save_base(model: Any, out: Path, *, base_folder: Path) -> None:
-    """Write a whole model (fp16) with the tokenizer of `base_folder` into a new folder `out`.
+def save_base(model: Any, out: Path, *, base_folder: Path, beside: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write a whole model (fp16) with the tokenizer of `base_folder`, and texts by file name, into a new folder `out`.
 
     The model itself is in fp16 afterwards. Raises TrainingError like `save_adapter`.
     """
@@ -89,6 +90,8 @@ def save_base(model: Any, out: Path, *, base_folder: Path) -> None:
                 ("tokenizer", "chat_template", "special_tokens", "vocab", "merges", "added_tokens")
             ):
                 shutil.copyfile(file, part / file.name)
+        for name, text in beside.items():
+            (part / name).write_text(text, encoding="utf-8")
 
 
 def check_free(out: Path) -> None:
@@ -108,7 +111,9 @@ def _whole(out: Path) -> Iterator[Path]:
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
         try:
             yield part
-            part.chmod(0o755)  # mkdtemp makes it private; an adapter is to be shared
+            part.chmod(0o755)  # mkdtemp makes it private, and safetensors its files; both are to be shared
+            for file in part.iterdir():
+                file.chmod(0o644)
             os.replace(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The Adapters tab: order a training, watch the runs, and go to the chat or the comparison with what was made."""
+"""The Adapters tab: what there is, ordering a training, its runs, and the way from there to chat and comparison."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gradio as gr
 from crossfade.errors import CrossfadeError
 from crossfade.training.desk import Desk
 from crossfade.ui import render
+from crossfade.ui.adapter_list import AdapterList
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE, Catalog
@@ -25,6 +26,8 @@ class AdaptersTab:
     def __init__(self, startup: Startup, desk: Desk) -> None:
         self._catalog = Catalog(startup)
         ordered = gr.State(None)
+        with gr.Accordion("Adapters that there are", open=True):
+            self.list = AdapterList(startup)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 gr.HTML("<h2>Train</h2>")

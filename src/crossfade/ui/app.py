@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossfade.errors import SettingsError
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.ui import answering, render
+from crossfade.ui import answering, render, uploads
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -40,14 +38,15 @@ HEAD = (
 
 
 def build_ui(startup: Startup) -> gr.Blocks:
-    """The page: status, chat, comparison, evaluation, advice. It may be built and shown before anything is loaded."""
+    """The page: status, chat, comparison, adapters, evaluation, advice. It may be shown before anything is loaded."""
     running = Running()
 
     def busy() -> bool:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
         return len(page._queue) >= answering.QUEUE_LENGTH
 
-    with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True) as page:
+    cache = (uploads.CACHE_ROUND_SECONDS, uploads.KEPT_SECONDS)
+    with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True, delete_cache=cache) as page:
         with gr.Row(elem_classes="cf-top"):
             gr.HTML(HEAD)
             status = gr.HTML(status_html(startup), elem_id="status")
@@ -68,9 +67,11 @@ def build_ui(startup: Startup) -> gr.Blocks:
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         adapters.wire(tabs, chat, comparison)
         adapters.refresh(page.load)
-        for tab in (chat, comparison, evaluation):
+        for tab in (chat, comparison, evaluation, adapters.list):
             tab.refresh(page.load)
             tab.refresh(status.change)
+        for tab in (chat, comparison, evaluation):
+            tab.refresh(adapters.list.changed)
 
         def leave(request: gr.Request) -> None:
             running.leave(str(request.session_hash))
@@ -90,32 +91,19 @@ def serve(startup: Startup, settings: Settings) -> None:
         theme=theme(),
         css_paths=[STYLE],
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(NoUploads)]},
+        app_kwargs={"middleware": [Middleware(uploads.UploadDoor)]},
         show_error=False,
         share=False,
         inbrowser=False,
         quiet=True,
         allowed_paths=[],
-        max_file_size="1mb",
+        max_file_size=uploads.UPLOAD_LIMIT,
         enable_monitoring=False,
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
         run_history=False,
     )
-
-
-class NoUploads:
-    """Answers uploads with 404: the page takes no file, and Gradio's own route keeps whatever is sent to it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload"):
-            await PlainTextResponse("This page takes no files.", status_code=404)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 def theme() -> Any:

@@ -104,6 +104,14 @@ class Catalog:
         """(label, key) of each choice."""
         return [(choice.label, choice.key) for choice in self.choices(corpus)]
 
+    def offered_with(self, corpus: str | None, key: str | None) -> list[tuple[str, str]]:
+        """Those, and what was chosen where it is gone since: it says so, and no other one takes its place."""
+        offered = self.offered(corpus)
+        if offered and key is not None and key not in [value for _, value in offered]:
+            chosen = self.choice_if_there(corpus, key)
+            offered.append((chosen.label if chosen else f"{key.rpartition('/')[2] or 'no adapter'}: gone", key))
+        return offered
+
 
 def corpus_and_choice(catalog: Catalog) -> tuple[Any, Any]:
     """Draw the corpus list, shown where there is more than one, and the adapter list."""
@@ -163,12 +171,10 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     """When the trigger fires, offer the adapters as they are now; what was chosen stays where it is still there."""
 
     def offer(corpus: str | None, key: str | None, *added: str | None) -> list[Any]:
-        offered, chosen = catalog.offered(corpus), catalog.choice_if_there(corpus, key)
-        if chosen is None:
+        if not (offered := catalog.offered_with(corpus, key)):
             return [gr.skip()] * (1 + len(added))
-        if chosen.key not in [value for _, value in offered]:
-            offered.append((chosen.label, chosen.key))  # gone, and said so: no other one takes its place
-        return [gr.Dropdown(choices=offered, value=chosen.key), *controls.mixer.offer(catalog.loaded(), added)]
+        value = offered[0][1] if key is None else key
+        return [gr.Dropdown(choices=offered, value=value), *controls.mixer.offer(catalog.loaded(), added)]
 
     names = controls.mixer.names
     return trigger(offer, [controls.corpus, controls.choice, *names], [controls.choice, *names], **AT_ONCE)

@@ -133,10 +133,10 @@ class EvaluateTab:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
 
         def offer(corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
-            offered, chosen = self._catalog.offered(corpus), self._catalog.choice_if_there(corpus, key)
+            offered = self._catalog.offered_with(corpus, key)
+            choice = gr.Dropdown(choices=offered, value=offered[0][1] if key is None else key) if offered else gr.skip()
             loaded = self._catalog.loaded()
-            more = gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])
-            return [gr.Dropdown(choices=offered, value=chosen.key) if chosen else gr.skip(), more]
+            return [choice, gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])]
 
         trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 

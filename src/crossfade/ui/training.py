@@ -23,6 +23,7 @@ from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.uploads import taken_out
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -137,11 +138,11 @@ class TrainingOrder:
             name = _file_name(path.name)
             self._folder.mkdir(parents=True, exist_ok=True)
             target = next(p for p in _numbered(self._folder / name) if not p.exists())
-            shutil.move(path, target)
+            with taken_out(sent) as private:
+                shutil.move(private, target)
             source = gr.Dropdown(choices=[*self._files(), PASTED], value=target.name)
             return [source, gr.UploadButton(value=None), ""]
         except (OSError, CrossfadeError) as error:
-            path.unlink(missing_ok=True)
             told = f"{path.name} was not kept: {answering.sentence(error)}"
             return [gr.skip(), gr.UploadButton(value=None), render.note_html(told, kind="error")]
 

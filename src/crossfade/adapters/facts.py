@@ -1,0 +1,110 @@
+"""What a person is told of an adapter, read from its card and files. Pure; a card may come from anybody.
+
+{"name": "json", "purpose": "Turns a message into a ticket", "method": "lora", "base": "smollm2-135m", "rank": 8,
+ "bytes": 4938648, "data": "json.jsonl", "rows": 713, "loss_before": 0.8823, "loss_after": 0.0207, ...}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crossfade.adapters.peft_files import WEIGHTS_FILE, AdapterFiles
+
+MAX_CHARACTERS = 200
+"""A longer text of a card is shown up to here."""
+MAX_SCORES = 200
+"""So many figures of a card are read at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """One adapter for people. `bytes` are those of its weights; a loss is None, and `rows` 0, where none is recorded.
+
+    `rank` is the highest of its layers, and of P-Tuning the virtual tokens. `scores` are (what, mode, value).
+    """
+
+    name: str
+    purpose: str
+    task: str
+    method: str
+    base: str
+    rank: int
+    bytes: int
+    data: str
+    rows: int
+    loss_before: float | None
+    loss_after: float | None
+    sha256: str
+    scores: tuple[tuple[str, str, float], ...] = field(default=(), repr=False)
+
+
+def facts_of(adapter: AdapterFiles) -> AdapterFacts:
+    """The facts of a checked adapter."""
+    card = adapter.card
+    losses = _losses(card.get("held_out_loss"))
+    rows = card.get("rows")
+    return AdapterFacts(
+        name=adapter.name,
+        purpose=adapter.purpose,
+        task=_text(card.get("task")),
+        method=_text(card.get("method")) or adapter.kind.lower().replace("_", "-"),
+        base=_text(card.get("base")) or adapter.base_name,
+        rank=max((rank for _, _, rank, _ in adapter.modules.values()), default=adapter.virtual_tokens),
+        bytes=_size(adapter),
+        data=_text(card.get("data")),
+        rows=rows if isinstance(rows, int) and not isinstance(rows, bool) and 0 < rows < 10**12 else 0,
+        loss_before=losses[0] if losses else None,
+        loss_after=_kept(card, losses),
+        sha256=adapter.sha256,
+        scores=tuple(_scores(card.get("scores")))[:MAX_SCORES],
+    )
+
+
+def _text(value: object) -> str:
+    text = " ".join(value.split())[:MAX_CHARACTERS] if isinstance(value, str) else ""
+    return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
+
+
+def _number(value: object) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if usable and math.isfinite(value) and abs(value) < 1e6 else None  # type: ignore[arg-type]
+
+
+def _size(adapter: AdapterFiles) -> int:
+    try:
+        return (adapter.folder / WEIGHTS_FILE).stat().st_size
+    except OSError:  # removed since it was read
+        return 0
+
+
+def _losses(curve: object) -> list[float]:
+    """The held-out losses of a card, [[step, loss], ...]; empty where it is anything else."""
+    pairs = curve if isinstance(curve, list) else []
+    found = [_number(pair[1]) if isinstance(pair, list) and len(pair) == 2 else None for pair in pairs]
+    return [loss for loss in found if loss is not None] if all(loss is not None for loss in found) else []
+
+
+def _kept(card: Mapping[str, Any], losses: list[float]) -> float | None:
+    """The loss at the step whose weights were kept: the last one, where a card is from before that was recorded."""
+    if len(losses) < 2:
+        return None
+    steps = [pair[0] for pair in card["held_out_loss"]]
+    kept = card.get("kept_step")
+    return losses[steps.index(kept)] if kept in steps else losses[-1]
+
+
+def _scores(told: object, *path: str) -> list[tuple[str, str, float]]:
+    """The figures of `scores`, which is {set: {mode: {figure: value}}}; what has another form is passed over."""
+    found: list[tuple[str, str, float]] = []
+    if not isinstance(told, dict) or len(path) > 2:
+        return found
+    for key, value in list(told.items())[:MAX_SCORES]:
+        name, number = _text(key), _number(value)
+        if len(path) == 2 and number is not None:
+            found.append((name, path[1], number))
+        else:
+            found += _scores(value, *path, name)
+    return found

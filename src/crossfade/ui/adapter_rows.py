@@ -1,0 +1,123 @@
+"""The rows of the adapter list as HTML. Pure but for reading the startup; whatever a card says is escaped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crossfade.adapters.facts import AdapterFacts, facts_of
+from crossfade.adapters.manage import is_own
+from crossfade.ui import render
+from crossfade.ui.render import escape
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+HEAD = ("Name", "Purpose", "Method", "Base", "MB", "Data", "Held-out loss", "Score", "Hash", "State")
+BEST_MODES = ("hybrid", "fine-tune")
+"""The modes whose score is shown in the list, the first that was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One adapter: `state` is loading, served, disabled or refused, with its `reason`; `facts` is None where its files
+    cannot be read. `own` are those that may be renamed and deleted."""
+
+    name: str
+    state: str
+    own: bool
+    facts: AdapterFacts | None = None
+    reason: str = ""
+
+
+def rows_of(startup: Startup) -> tuple[Row, ...]:
+    """Every adapter as it is now, sorted by name, the person's own after those that ship."""
+    registry, settings = startup.registry, startup.settings
+    refused = {card.name: card.refused for card in startup.adapters if card.refused} | registry.refused
+    rows = []
+    for name in registry.names:
+        found = registry.adapters.get(name) or registry.disabled.get(name)
+        state = "served" if startup.pipeline is not None else "loading"
+        state = "refused" if name in refused else "disabled" if name in registry.disabled else state
+        own = is_own(settings, name, registry=registry)
+        rows.append(Row(name, state, own, facts_of(found) if found else None, refused.get(name, "")))
+    return tuple(sorted(rows, key=lambda row: (row.own, row.name)))
+
+
+def table_html(rows: tuple[Row, ...]) -> str:
+    """The list as a table."""
+    if not rows:
+        return render.note_html("There is no adapter yet. Train one, or upload one.")
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in HEAD)
+    return (
+        f'<div class="cf-table cf-adapters-list"><table><thead><tr>{head}</tr></thead><tbody>'
+        f"{''.join(map(_row_html, rows))}</tbody></table></div>"
+    )
+
+
+def details_html(row: Row | None) -> str:
+    """All that is known of one adapter: its purpose, its whole hash, every score that its card records."""
+    if row is None:
+        return ""
+    told = f'<p class="cf-note cf-error">{escape(row.reason)}</p>' if row.reason else ""
+    if row.facts is None:
+        return f'<div class="cf-adapter-details">{told}</div>'
+    facts = row.facts
+    told += f'<p dir="auto">{escape(facts.purpose or "No purpose is recorded.")}</p>'
+    told += f'<p class="cf-note">sha256 <code>{escape(facts.sha256)}</code></p>'
+    if facts.scores:
+        told += (
+            f'<details class="cf-fold"><summary>{len(facts.scores)} scores</summary>'
+            f'<div class="cf-table">{_scores_html(facts)}</div></details>'
+        )
+    return f'<div class="cf-adapter-details">{told}</div>'
+
+
+def _scores_html(facts: AdapterFacts) -> str:
+    """A line for each figure, a column for each mode."""
+    figures, modes = dict.fromkeys(s[0] for s in facts.scores), dict.fromkeys(s[1] for s in facts.scores)
+    found = {(what, mode): f"{value:.3g}" for what, mode, value in facts.scores}
+    head = "".join(f"<th>{escape(mode)}</th>" for mode in modes)
+    lines = "".join(
+        f"<tr><td>{escape(what)}</td>{''.join(f'<td>{escape(found.get((what, m), str()))}</td>' for m in modes)}</tr>"
+        for what in figures
+    )
+    return f"<table><tr><th>Score</th>{head}</tr>{lines}</table>"
+
+
+def _row_html(row: Row) -> str:
+    state = f'<span class="cf-state cf-{row.state}" title="{escape(row.reason)}">{row.state}</span>'
+    if row.reason:
+        state += f'<div class="cf-error">{escape(row.reason)}</div>'
+    if row.facts is None:
+        cells = [escape(row.name), *[""] * (len(HEAD) - 2), state]
+    else:
+        f = row.facts
+        cells = [
+            f"<b>{escape(f.name)}</b>",
+            escape(f.purpose),
+            escape(f"{f.method}, rank {f.rank}"),
+            escape(f.base),
+            f"{f.bytes / 1e6:.1f}",
+            escape(f.data + (f", {f.rows:,} rows" if f.rows else "")),
+            _losses(f),
+            escape(_score(f)),
+            f'<code title="{escape(f.sha256)}">{escape(f.sha256[: render.HASH_DIGITS])}</code>',
+            state,
+        ]
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _losses(facts: AdapterFacts) -> str:
+    before, after = facts.loss_before, facts.loss_after
+    return "" if before is None or after is None else f"{before:.2f} &#8594; {after:.2f}"
+
+
+def _score(facts: AdapterFacts) -> str:
+    """The first figure of the best mode, with the base's beside it."""
+    for wanted in BEST_MODES:
+        for what, mode, value in facts.scores:
+            if mode == wanted:
+                base = next((v for w, m, v in facts.scores if (w, m) == (what, "base")), None)
+                return f"{what} {value:.2f}" + ("" if base is None else f" (base {base:.2f})")
+    return ""

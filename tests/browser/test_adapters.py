@@ -1,0 +1,123 @@
+"""The adapters tab on a stand-in whose list of adapters is real: switch, upload, download, rename, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from crossfade.adapters.archive import pack
+from crossfade.adapters.peft_files import read_adapter
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "adapters"
+
+
+def rows(page: Any) -> list[str]:
+    return list(page.page.locator("#adapters-table tbody td:first-child").all_inner_texts())
+
+
+def state_of(page: Any, name: str) -> Any:
+    return page.page.locator(f"#adapters-table tr:has(b:text-is('{name}')) .cf-state")
+
+
+def choose(page: Any, name: str) -> None:
+    page.page.locator("#adapters-chosen input").click()
+    page.page.locator("ul[role=listbox] li", has_text=name).first.click()
+    page.page.wait_for_function(f"document.querySelector('#adapters-chosen input').value === {name!r}")
+
+
+def upload(page: Any, path: Path) -> None:
+    with page.page.expect_file_chooser() as chooser:
+        page.page.click("#adapters-upload")
+    chooser.value.set_files(path)
+
+
+def told(page: Any, text: str) -> None:
+    page.page.wait_for_selector(f"#adapters-notice :text({text!r})")
+
+
+def offered(page: Any) -> list[str]:
+    """What the chat's list of adapters offers."""
+    page.page.get_by_role("tab", name="Chat").click()
+    page.page.locator(".cf-chat .cf-choice input").first.click()
+    found = page.page.locator("ul[role=listbox] li").all_inner_texts()
+    page.page.keyboard.press("Escape")
+    page.page.get_by_role("tab", name="Adapters").click()
+    return [text.strip(" ✓\n") for text in found]
+
+
+def test_adapters_are_listed_switched_uploaded_downloaded_renamed_and_deleted(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Adapters").click()
+    assert rows(page) == ["domain", "json", "style"]
+    expect(state_of(page, "json")).to_have_text("served")
+    assert any(label.startswith("json:") for label in offered(page))
+
+    choose(page, "json")
+    page.page.click("#adapters-toggle")
+    told(page, "json is disabled")
+    expect(state_of(page, "json")).to_have_text("disabled")
+    assert not any(label.startswith("json:") for label in offered(page))
+    page.page.click("#adapters-toggle")
+    told(page, "json is enabled")
+    assert any(label.startswith("json:") for label in offered(page))
+    assert page.page.locator("#adapters-delete").is_disabled(), "what ships stays"
+
+    page.page.click("#adapters-zip")
+    with page.page.expect_download() as saved:
+        page.page.click("#adapters-download")
+    assert saved.value.suggested_filename == "json.zip"
+
+    packed = pack(read_adapter(SHIPPED / "json"), tmp_path / "json.zip")
+    assert Path(saved.value.path()).read_bytes() == packed.read_bytes()
+    upload(page, packed)
+    told(page, "'json' exists already")
+    page.page.fill("#adapters-upload-name input, #adapters-upload-name textarea", "tickets")
+    with page.page.expect_response("**/upload*") as sent:
+        upload(page, packed)
+    told(page, "tickets is here")
+    assert rows(page) == ["domain", "json", "style", "tickets"]
+    assert any(label.startswith("tickets:") for label in offered(page))
+    (served,) = sent.value.json()
+    assert page.context.request.get(f"{page.url}gradio_api/file={served}").status in (403, 404), "served no more"
+
+    page.page.locator("#adapters-export").get_by_text("Export, or push").click()
+    page.page.fill("#push-token input", "secret")
+    page.page.click("#push-send")
+    page.page.wait_for_selector("#export-notice :text('names no repository')")
+    assert page.page.input_value("#push-token input") == ""
+
+    page.page.fill("#adapters-new-name input, #adapters-new-name textarea", "mine")
+    page.page.click("#adapters-rename")
+    told(page, "tickets is now mine")
+    page.page.click("#adapters-delete")
+    page.page.click("#adapters-keep")
+    assert "mine" in rows(page)
+    page.page.click("#adapters-delete")
+    page.page.click("#adapters-really")
+    told(page, "mine is deleted")
+    assert rows(page) == ["domain", "json", "style"]
+    assert page.faults == []
+    assert page.outbound == []
+
+
+def test_an_upload_beyond_the_limit_is_refused_before_it_is_sent(serve: Any) -> None:
+    connection = HTTPConnection(urlsplit(serve("--delay", "0.001")).netloc, timeout=20)
+    connection.putrequest("POST", "/gradio_api/upload")
+    for name, value in (("Content-Type", "multipart/form-data; boundary=x"), ("Content-Length", "201000000")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    with closing(connection), connection.getresponse() as reply:
+        assert reply.status == 413
+        assert b"at most 200 MB" in reply.read()

@@ -1,0 +1,318 @@
+"""The Adapters tab without a browser: what its table says, what its buttons do, what its door lets through."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import handmade_adapters as made
+from crossfade.adapters.archive import pack
+from crossfade.adapters.peft_files import WEIGHTS_FILE, read_adapter
+from crossfade.settings import Settings
+
+sys.path.append(str(Path(__file__).parent / "browser"))
+
+pytest.importorskip("gradio")
+
+HOSTILE = "<img src=x onerror=alert(1)>**b**"
+
+
+@pytest.fixture
+def startup(tmp_path: Path) -> Any:
+    """Two shipped adapters, and `mine`, whose card is hostile."""
+    from standin import ROOT, StandIn
+
+    settings = Settings(home=tmp_path / "home", corpora=ROOT / "corpora", adapters=tmp_path / "shipped", slots=4)
+    for name in ("domain", "json"):
+        card = {"purpose": f"for {name}", "held_out_loss": [[0, 2.0], [9, 0.25]], "rows": 1234, "data": "d.jsonl"}
+        scores = {"eval": {"base": {"valid": 0.1}, "fine-tune": {"valid": 0.9}}}
+        made.write(settings.adapters / name, card=card | {"scores": scores, "base": "smollm2-135m"})
+    told = dict.fromkeys(("purpose", "method", "base", "data", "task"), HOSTILE)
+    made.write(settings.my_adapters / "mine", made.matrices(seed=2), card=told | {"scores": {"e": {HOSTILE: {"x": 1}}}})
+    return StandIn(settings=settings, adapters=("domain", "json"))
+
+
+@pytest.fixture
+def tab(startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    import gradio as gr
+
+    from crossfade.ui.adapter_list import AdapterList
+
+    startup.refresh_adapters()
+
+    async def inside() -> Any:  # elsewhere Gradio makes event loops that it never closes
+        with gr.Blocks():
+            return AdapterList(startup)
+
+    return asyncio.run(inside())
+
+
+def acted(tab: Any, act: Any, *values: Any) -> str:
+    """Do what a button does, and what the page says then."""
+    told, chosen = act(*values)
+    tab._startup.refresh_adapters()
+    assert chosen in ("", *tab._startup.registry.names)
+    return told
+
+
+def table(startup: Any) -> str:
+    from crossfade.ui.adapter_rows import rows_of, table_html
+
+    return table_html(rows_of(startup))
+
+
+def states(startup: Any) -> dict[str, str]:
+    from crossfade.ui.adapter_rows import rows_of
+
+    return {row.name: row.state for row in rows_of(startup)}
+
+
+def test_the_table_says_what_is_known_of_each_and_nothing_of_a_card_is_markup(tab: Any, startup: Any) -> None:
+    from crossfade.ui.adapter_rows import details_html, rows_of
+
+    shown = table(startup)
+    for told in ("for json", "smollm2-135m", "1,234 rows", "2.00 → 0.25", "valid 0.90 (base 0.10)", "rank 4", "served"):
+        assert told in html.unescape(shown), told
+    assert startup.registry.get("json").sha256[:10] in shown
+    rows = rows_of(startup)
+    assert [row.name for row in rows] == ["domain", "json", "mine"]
+    everything = shown + "".join(map(details_html, rows))
+    assert "<img" not in everything
+    assert "**" not in everything
+    assert HOSTILE in html.unescape(everything)
+
+
+def test_states_are_told_with_the_reason(tab: Any, startup: Any) -> None:
+    (made.write(startup.settings.my_adapters / "broken") / WEIGHTS_FILE).unlink()
+    acted(tab, tab._toggle, "json")
+    startup.adapters = tuple(replace(c, refused="It <b>fits</b> not.") for c in startup.adapters if c.name == "mine")
+    assert states(startup) == {"domain": "served", "json": "disabled", "mine": "refused", "broken": "refused"}
+    shown = table(startup)
+    assert "<b>fits" not in shown
+    assert "It <b>fits</b> not." in html.unescape(shown)
+    assert "safetensors is missing" in html.unescape(shown)
+    startup.pipeline = None
+    assert states(startup)["domain"] == "loading"
+
+
+def test_a_button_switches_off_and_on(tab: Any, startup: Any) -> None:
+    assert acted(tab, tab._toggle, "json") == "json is disabled."
+    assert "json" not in [card.name for card in startup.adapters]
+    assert acted(tab, tab._toggle, "json") == "json is enabled."
+    assert "json" in [card.name for card in startup.adapters]
+
+
+def test_rename_and_delete_are_for_ones_own(tab: Any, startup: Any) -> None:
+    from crossfade.errors import AdapterError
+    from crossfade.ui.adapter_rows import rows_of
+
+    assert {row.name: row.own for row in rows_of(startup)} == {"domain": False, "json": False, "mine": True}
+    assert acted(tab, tab._rename, "mine", " ours ") == "mine is now ours."
+    assert acted(tab, tab._delete, "ours") == "ours is deleted."
+    assert set(states(startup)) == {"domain", "json"}
+    for act, values in ((tab._rename, ("json", "j")), (tab._delete, ("json",))):
+        with pytest.raises(AdapterError, match="ships with Crossfade"):
+            act(*values)
+
+
+@pytest.mark.parametrize("name", [None, "", "gone", "../json"])
+def test_an_adapter_that_is_not_there_is_told(tab: Any, name: str | None) -> None:
+    from crossfade.errors import AdapterError
+
+    for act in (tab._toggle, tab._delete, lambda n: tab._rename(n, "new")):
+        with pytest.raises(AdapterError, match=r"not there any more|Choose an adapter"):
+            act(name)
+
+
+def test_a_zip_that_is_made_and_uploaded_again_is_the_same_adapter(tab: Any, startup: Any, tmp_path: Path) -> None:
+    _, button = tab._pack("json")
+    path = Path(button.value["path"] if isinstance(button.value, dict) else button.value)
+    assert path.is_relative_to(tmp_path / "served")
+    assert len(path.parent.name) == 64, "nobody guesses where it is"
+    told = acted(tab, tab._upload, str(path), "tickets")
+    assert told == "tickets is here: for json"
+    assert not path.exists(), "what was uploaded is served no more"
+    assert startup.registry.get("tickets").sha256 == startup.registry.get("json").sha256
+
+
+def test_an_upload_that_is_refused_is_served_no_more_either(tab: Any, startup: Any, tmp_path: Path) -> None:
+    from crossfade.errors import CrossfadeError
+
+    for name, data, why in (("a.zip", b"hello", "neither a folder nor a zip"), ("b.zip", b"PK\5\6" + bytes(18), "no")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(CrossfadeError, match=why):
+            tab._upload(str(path), "")
+        assert not path.exists()
+    for missing in (None, "", str(tmp_path / "never.zip")):
+        with pytest.raises(CrossfadeError, match="did not arrive"):
+            tab._upload(missing, "")
+    packed = pack(read_adapter(startup.settings.adapters / "json"), tmp_path / "json.zip")
+    with pytest.raises(CrossfadeError, match="'json' exists already"):
+        tab._upload(str(packed), "")
+    assert set(states(startup)) == {"domain", "json", "mine"}
+
+
+def test_what_a_person_is_told_while_everything_loads(tab: Any, startup: Any) -> None:
+    state = tab._state("mine")
+    assert len(state) == len(tab._drawn)
+    startup.registry = type(startup.registry)()
+    assert "There is no adapter yet" in table(startup)
+    assert len(tab._state("mine")) == len(tab._drawn)
+
+
+def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_another(
+    tab: Any, startup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.ui import adapter_export
+
+    def exported(settings: Settings, parts: Any, *, to: str, out: Path, progress: Any, report: Any) -> Path:
+        report("Merging <b>")
+        progress("download", 1_000_000, 3_000_000)
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(f"{parts[0][0].name} {to}")
+        return out
+
+    monkeypatch.setattr(adapter_export, "export", exported)
+    told = list(map(html.unescape, tab.export._export("json", "gguf")))
+    assert "Merging <b>" in told[0]
+    assert "download 1 of 3 MB" in told[1]
+    assert "exports/json-merged.gguf" in told[-1]
+    assert "json-merged-2.gguf" in html.unescape(list(tab.export._export("json", "gguf"))[-1])
+    assert "Unknown adapter 'gone'" in html.unescape(list(tab.export._export("gone", "gguf"))[-1])
+    assert {p.name for p in (startup.settings.home / "exports").iterdir()} == {
+        "json-merged.gguf",
+        "json-merged-2.gguf",
+    }
+
+
+def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossfade.ui import adapter_export
+
+    go, ended = threading.Event(), threading.Event()
+
+    def exported(*_: Any, report: Any, **__: Any) -> Path:
+        try:
+            report("Fetching")
+            assert go.wait(20)
+            report("Merging")
+            raise AssertionError("it was not stopped")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(adapter_export, "export", exported)
+    running = tab.export._export("json", "folder")
+    assert "Fetching" in next(running)
+    running.close()
+    go.set()
+    assert ended.wait(20)
+
+
+def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossfade.ui import adapter_export
+
+    seen: list[Any] = []
+
+    def pushed(adapter: Any, repository: str, **options: Any) -> str:
+        seen.append((adapter.name, repository, options))
+        return "https://hub/<b>"
+
+    told, token = tab.export._push("json", "owner/../x", "secret", False)
+    assert "names no repository" in html.unescape(told)
+    assert (token, "secret" in told) == ("", False)
+    monkeypatch.setattr(adapter_export, "push_adapter", pushed)
+    told, token = tab.export._push("json", " owner/json ", "secret", True)
+    assert seen == [("json", "owner/json", {"token": "secret", "private": False})]
+    assert (token, "<b>" in told) == ("", False)
+
+
+class Door:
+    """The upload door before an app that answers 200, asked as a server does."""
+
+    def __init__(self) -> None:
+        from crossfade.ui.uploads import UploadDoor
+
+        self.busy, self.held = asyncio.Event(), asyncio.Event()
+        self.held.set()
+        self.door = UploadDoor(self._app)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.held.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def ask(self, path: str, *, length: str | None = "10", kind: str = "multipart/form-data; boundary=x") -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        headers = [(b"content-type", kind.encode())]
+        headers += [(b"content-length", length.encode())] if length is not None else []
+        scope = {"type": "http", "path": path, "headers": headers, "method": "POST"}
+        await self.door(scope, None, send)  # type: ignore[arg-type]
+        return int(sent[0]["status"])
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+UPLOAD = "/gradio_api/upload"
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        (UPLOAD, "200000000", 200),
+        (UPLOAD, "200200000", 413),
+        (f"{UPLOAD}/", "9" * 12, 413),
+        ("/upload", "9" * 4000, 411),
+        (UPLOAD, None, 411),
+        (UPLOAD, "-5", 411),
+        (UPLOAD, "many", 411),
+        ("/gradio_api/component_server", "10", 404),
+        ("/gradio_api/process_recording", "10", 404),
+    ],
+)
+def test_the_door_takes_uploads_up_to_its_limit_and_no_other_form(
+    door: Door, path: str, length: str | None, status: int
+) -> None:
+    assert asyncio.run(door.ask(path, length=length)) == status
+
+
+def test_what_is_no_form_passes_the_door(door: Door) -> None:
+    assert asyncio.run(door.ask("/gradio_api/queue/join", kind="application/json", length="999999999")) == 200
+
+
+def test_few_uploads_at_a_time_and_no_more_than_the_disk_bears_in_an_hour(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.ui import uploads
+
+    async def crowd() -> list[int]:
+        door.held.clear()
+        under_way = [asyncio.create_task(door.ask(UPLOAD)) for _ in range(uploads.AT_ONCE)]
+        await asyncio.sleep(0)
+        refused = await door.ask(UPLOAD)
+        door.held.set()
+        return [refused, *await asyncio.gather(*under_way), await door.ask(UPLOAD)]
+
+    assert asyncio.run(crowd()) == [503, 200, 200, 200, 200, 200]
+
+    async def much() -> list[int]:
+        return [await door.ask(UPLOAD, length="200000000") for _ in range(11)]
+
+    told = asyncio.run(much())
+    assert (told.count(200), told[-1]) == (9, 429), "what the crowd sent counts too"
+    now = uploads.time.monotonic()
+    monkeypatch.setattr(uploads.time, "monotonic", lambda: now + uploads.KEPT_SECONDS + 1)
+    assert asyncio.run(door.ask(UPLOAD)) == 200
