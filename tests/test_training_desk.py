@@ -1,0 +1,123 @@
+"""Trainings ordered from the app: one at a time, in processes of their own, told by their folders."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from crossfade.errors import TrainingError
+from crossfade.training import desk as desk_module
+from crossfade.training.desk import MOST_WAITING, Desk
+from crossfade.training.run_folder import RunFolder
+
+WORKER = """
+import signal, sys
+from pathlib import Path
+from threading import Event
+from crossfade.training.run_folder import RunFolder
+
+words = sys.argv[2:]  # after "-c" and "train"
+how = "ends" if words[0] == "resume" else words[0]
+run = RunFolder(Path(ROOT) / (words[1] if words[0] == "resume" else words[words.index("--run") + 1]))
+if how == "breaks":
+    sys.exit("crossfade: There is no file nowhere.jsonl.")
+stop = Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+if not run.has_begun:
+    run.begin({"name": "a", "method": "lora", "data": "rows.jsonl"}, (), ())
+with run.held():
+    run.tell("running")
+    if how == "ends" or stop.wait(60):
+        run.tell("cancelled" if stop.is_set() else "done", made=str(Path(ROOT) / "made"))
+"""
+"""A process that does to a run's folder what a training does, without torch."""
+
+
+@pytest.fixture
+def done() -> Event:
+    return Event()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, done: Event, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(desk_module, "_MAIN", WORKER.replace("ROOT", repr(str(tmp_path))))
+    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+    made = Desk(tmp_path, done=done.set)
+    yield made
+    made.close()
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.02)
+
+
+def order(desk: Desk, how: str, name: str = "a") -> RunFolder:
+    return desk.order([how], name=name, method="lora", data="rows.jsonl")
+
+
+def state(run: RunFolder) -> str:
+    return str(run.state()["state"])
+
+
+def test_an_order_is_carried_out_and_told(desk: Desk, done: Event) -> None:
+    run = order(desk, "ends")
+    assert run.about()["data"] == "rows.jsonl"
+    wait_for(done.is_set)
+    assert state(run) == "done"
+    assert run.state()["made"].endswith("made")
+    assert desk.runs() == [run]
+
+
+def test_one_trains_and_the_others_wait_in_their_order(desk: Desk) -> None:
+    first, second, third = (order(desk, "lasts", name) for name in "abc")
+    wait_for(lambda: state(first) == "running")
+    assert desk.waiting() == [second, third]
+    desk.cancel(second)
+    assert state(second) == "cancelled"
+    assert desk.waiting() == [third]
+    desk.cancel(first)
+    wait_for(lambda: state(third) == "running")
+    assert state(first) == "cancelled"
+    assert first.state()["made"], "the best so far is kept"
+
+
+def test_a_name_is_trained_once_at_a_time(desk: Desk) -> None:
+    order(desk, "lasts")
+    with pytest.raises(TrainingError, match="'a' is under way"):
+        order(desk, "lasts")
+
+
+def test_too_many_are_refused(desk: Desk) -> None:
+    for number in range(MOST_WAITING + 1):
+        order(desk, "lasts", f"a{number}")
+        wait_for(lambda number=number: len(desk.waiting()) == number)  # type: ignore[misc]
+    with pytest.raises(TrainingError, match=f"{MOST_WAITING} trainings wait"):
+        order(desk, "lasts", "more")
+
+
+def test_what_went_wrong_before_it_began_is_told(desk: Desk, done: Event) -> None:
+    run = order(desk, "breaks")
+    wait_for(done.is_set)
+    assert run.state() | {"pid": 0} == {"state": "failed", "message": "There is no file nowhere.jsonl.", "pid": 0}
+
+
+def test_a_training_that_the_app_left_can_go_on(desk: Desk, tmp_path: Path, done: Event) -> None:
+    run = order(desk, "lasts")
+    wait_for(lambda: state(run) == "running")
+    desk.close()
+    wait_for(lambda: state(run) == "interrupted")
+    again = Desk(tmp_path, done=done.set)
+    done.clear()
+    again.resume(run)
+    wait_for(lambda: state(run) == "done")
+    with pytest.raises(TrainingError, match="has ended"):
+        again.resume(run)
+    again.close()

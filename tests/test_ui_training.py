@@ -1,0 +1,77 @@
+"""What the Adapters tab draws of rows and runs, without a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from crossfade.training.forms import Mapping
+from crossfade.training.record import Sample, TrainingProgress
+from crossfade.training.report import data_report
+from crossfade.training.run_folder import RunFolder
+from crossfade.training.table import read_table
+from crossfade.training.tokens import rough_count
+from crossfade.ui.loss_plot import loss_svg
+from crossfade.ui.runs import run_html
+from crossfade.ui.training import report_html
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def run_of(folder: Path, **about: str) -> RunFolder:
+    run = RunFolder(folder)
+    run.begin({"name": "mine", "method": "lora", "data": "rows.jsonl", **about}, (), ())
+    return run
+
+
+def progress(step: int, loss: float) -> TrainingProgress:
+    return TrainingProgress(step, 10, loss, None, 300.0, 6.0 * step, 6.0 * (10 - step))
+
+
+def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    assert "Waits" in run_html(run)
+    assert "Waits for 3 before it" in run_html(run, before=3)
+    for step in (1, 2, 3):
+        run.log(progress(step, 3.0 - step / 2))
+    run.log_held_out(0, 3.1)
+    run.log_held_out(3, 1.9)
+    run.log_samples([Sample(0, "Q", "gold", "before"), Sample(3, "Q", "gold", "now")])
+    with run.held():
+        run.tell("running")
+        html = run_html(run)
+    assert "Step 3 of 10, 300 tokens&#47;s" in html
+    assert "about 42 s left" in html
+    assert html.count("<circle") == 2
+    assert all(word in html for word in ("before", "now", "gold", "At step 3"))
+    assert "Interrupted" in run_html(run)
+
+
+def test_a_run_that_failed_says_why_and_a_whole_base_how_to_use_it(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    run.tell("failed", f"The loss is not a number {HOSTILE}")
+    assert "The loss is not a number" in run_html(run)
+    assert HOSTILE not in run_html(run)
+    whole = run_of(tmp_path / "whole", method="full")
+    whole.tell("done", made="somewhere")
+    assert "Start Crossfade with &#45;&#45;base somewhere" in run_html(whole)
+
+
+def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", name=HOSTILE, data=HOSTILE)
+    run.log_samples([Sample(1, HOSTILE, HOSTILE, HOSTILE)])
+    assert HOSTILE not in run_html(run)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"{HOSTILE} {n}", "response": HOSTILE}) + "\n" for n in range(3)))
+    table = read_table(file)
+    html = report_html(data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count))
+    assert HOSTILE not in html
+    assert "<table>" in html
+
+
+def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -> None:
+    svg = loss_svg([(1, 2.0), (2, 2.0), (3, 2.0)], [], steps=3)
+    heights = {point.split(",")[1] for point in svg.split('points="')[1].split('"')[0].split()}
+    assert len(heights) == 1
+    assert "from 2.00 at step 1 to 2.00 at 3" in svg
+    assert loss_svg([], [], steps=3) == ""
