@@ -16,6 +16,7 @@ ROOMS = [
     "types",
     "errors",
     "settings",
+    "chat_server",
     "models",
     "adapters",
     "corpora",
