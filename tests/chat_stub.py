@@ -29,13 +29,17 @@ class ChatStub:
                 outer.keys.append(self.headers.get("Authorization"))
                 status, said = outer.reply(body)
                 self.send_response(status)
-                for name, value in outer.headers.items():
+                elsewhere = {"Location": f"{outer.url}/elsewhere"} if status == 302 else {}
+                for name, value in (elsewhere | outer.headers).items():
                     self.send_header(name, value)
-                if status == 302:
-                    self.send_header("Location", f"{outer.url}/elsewhere")
                 self.end_headers()
                 choice = said if isinstance(said, dict) else {"message": {"content": said}}
                 self.wfile.write(json.dumps({"choices": [choice]}).encode())
+
+            def do_GET(self) -> None:
+                """What a redirect of a POST becomes where it is followed."""
+                outer.keys.append(self.headers.get("Authorization"))
+                self.send_error(404)
 
             def log_message(self, *_: Any) -> None: ...
 

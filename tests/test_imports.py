@@ -39,6 +39,7 @@ ROOMS = [
     "cli_advise",
     "cli_ask",
     "cli_data",
+    "cli_builders",
     "cli_draft",
     "cli_report",
     "cli_eval",

@@ -128,9 +128,10 @@ def _completion(reply: Any) -> Completion:
     said = choice["message"]["content"]
     if said is not None and not isinstance(said, str):
         raise TypeError("the content is no text")
-    return Completion(
-        (said or "").strip(), str(choice.get("finish_reason") or ""), str(choice["message"].get("refusal") or "")
-    )
+    texts = (said or "", choice.get("finish_reason") or "", choice["message"].get("refusal") or "")
+    for text in texts:
+        text.encode()  # half a character, which JSON can hold, could neither be shown nor kept
+    return Completion(texts[0].strip(), *texts[1:])
 
 
 def _asked_pause(error: urllib.error.HTTPError, pause: float) -> float:

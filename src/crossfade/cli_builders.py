@@ -1,0 +1,121 @@
+"""The builders of `crossfade data`: rows to train on, made by a teacher, from a corpus, or in another form."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossfade.cli_common import AsJson, stopped_by_signals
+from crossfade.errors import TrainingError
+from crossfade.settings import Settings
+from crossfade.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from crossfade.training.distil import Distilled, Distilling
+    from crossfade.training.table import Broken
+
+TOLD_EVERY = 2.0
+"""Seconds between two lines of progress where standard error is no terminal; on one, a line is written over."""
+
+
+def distil(
+    prompts: Annotated[
+        Path, typer.Option("--prompts", help=".txt with a prompt in each line, or rows of any form that is trained on.")
+    ],
+    teacher: Annotated[
+        str, typer.Option("--teacher", help="An OpenAI-compatible server, such as http://localhost:8000/v1.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="The model's name there.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The .jsonl that rows are added to; by default beside the prompts.")
+    ] = None,
+    prompt_column: Annotated[str, typer.Option("--prompt-column", help="The column of the prompt; guessed.")] = "",
+    instructions: Annotated[
+        str, typer.Option("--instructions", help="The teacher's system message; it is not written into the rows.")
+    ] = "",
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", min=1, help="Longer answers are listed and not written.")
+    ] = 512,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, max=2)] = 0.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for one answer.")] = 120.0,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Prompts on their way together.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a teacher for the response to each prompt, as rows to train on. Its key is CROSSFADE_TEACHER_KEY.
+
+    Ended or killed, the same command goes on: what has been answered is not asked again. Ends with 1 where prompts are
+    left.
+    """
+    from crossfade.chat_server import ChatServer
+    from crossfade.training.distil import distil as ask_teacher
+    from crossfade.training.prompt_file import read_prompts
+    from crossfade.training.teacher import Answers, Teacher
+
+    settings = Settings.from_environment()
+    server = ChatServer(teacher, model, settings.teacher_key, who="teacher")
+    asked, broken = read_prompts(prompts, column=prompt_column)
+    out = out or prompts.with_name(f"{prompts.stem}.answered.jsonl")
+    if not asked:
+        raise TrainingError(f"{prompts.name} has no prompt. Line {broken[0].line}: {broken[0].why}.")
+    if out.resolve() == prompts.resolve():
+        raise TrainingError(f"{out} holds the prompts; rows go into another file. Name one with --out.")
+    with stopped_by_signals("Ending after the answers that are on their way; once more ends at once.") as stop:
+        made = ask_teacher(
+            asked,
+            Teacher(
+                server=server,
+                instructions=instructions,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                timeout=timeout,
+            ),
+            out,
+            answers=Answers(settings.teachers),
+            at_once=at_once,
+            stop=stop,
+            progress=_Progress(),
+        )
+    if as_json:
+        print_json({"out": str(out), **asdict(made), "left": made.left, "broken": [asdict(row) for row in broken]})
+    else:
+        _tell_distilled(made, broken, out)
+    if made.left:
+        raise typer.Exit(1)
+
+
+def _tell_distilled(made: Distilled, broken: Sequence[Broken], out: Path) -> None:
+    kept = f", {made.kept:,} of them from answers that were kept" if made.kept else ""
+    say(f"{out}: {made.written:,} rows written{kept}; {made.there:,} were there.")
+    _list("No prompt", broken)
+    _list("Answered, and not written", made.rejected)
+    _list("Not answered", made.failed)
+    if made.left:
+        say(f"{made.left:,} of {made.total:,} prompts are left; the same command goes on with them.")
+
+
+def _list(what: str, rows: Sequence[Broken]) -> None:
+    for row in rows:
+        say(f"{what}: line {row.line}, {row.why.rstrip('.')}.")
+
+
+class _Progress:
+    """Tells how far a run is: one line on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, progress: Distilling) -> None:
+        now, whole = time.monotonic(), progress.done == progress.total
+        if now - self._last < (0.1 if sys.stderr.isatty() else TOLD_EVERY) and not whole:
+            return
+        self._last = now
+        told = f"{progress.done:,} of {progress.total:,} prompts"
+        told += "" if whole else f", about {progress.seconds_left / 60:.1f} min left"
+        sys.stderr.write(f"\r{told:<60}" if sys.stderr.isatty() and not whole else f"{told}\n")
+        sys.stderr.flush()
