@@ -255,6 +255,8 @@ def test_a_message_and_its_ticket_become_json_in_the_order_of_its_keys() -> None
     assert row.messages[-1].content == "Refund me."
     assert list(json.loads(row.response).items()) == list(ticket.items())
     assert "Zoë" in row.response
+    (row,) = made([{"message": "Refund me.", "ticket": "product: checking\namount: 7.5\n"}])
+    assert row.response == "product: checking\namount: 7.5", "one that is a text is learned as it stands"
 
 
 def test_rows_without_a_kind_or_a_finder_are_taken_as_they_are() -> None:

@@ -15,11 +15,13 @@ from crossfade.cli_common import AsJson, stopped_by_signals
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
+from crossfade.training.row_file import write_rows
 
 if TYPE_CHECKING:
     from crossfade.training.distil import Distilled, Distilling
     from crossfade.training.table import Broken
 
+Replace = Annotated[bool, typer.Option("--replace", help="Replace a file of that name.")]
 TOLD_EVERY = 2.0
 """Seconds between two lines of progress where standard error is no terminal; on one, a line is written over."""
 
@@ -87,6 +89,39 @@ def distil(
         _tell_distilled(made, broken, out)
     if made.left:
         raise typer.Exit(1)
+
+
+def format_(
+    file: Annotated[Path, typer.Argument(help="Rows whose responses are objects, in JSON or another form.")],
+    to: Annotated[str, typer.Option("--to", help="yaml, markdown or json.")],
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl that the rows go to.")],
+    response_column: Annotated[
+        str, typer.Option("--response-column", help="The column of the response; guessed.")
+    ] = "",
+    prompt_column: Annotated[str, typer.Option("--prompt-column", help="The column of the prompt; guessed.")] = "",
+    heading: Annotated[
+        str, typer.Option("--heading", help="Of a Markdown list; by default the name of the response's column.")
+    ] = "",
+    replace: Replace = False,
+) -> None:
+    """Write rows with the objects that are their responses in another form: YAML, Markdown or JSON.
+
+    What a row's form cannot tell is listed and not written.
+    """
+    from crossfade.evaluation.structure import parse
+    from crossfade.training.formats import rewritten
+    from crossfade.training.guess import guess
+    from crossfade.training.table import read_table
+
+    table = read_table(file)
+    mapping = guess(table, prompt=prompt_column, response=response_column)
+    made = rewritten(table, mapping, to, read=parse, heading=heading)
+    if not made.rows:
+        first = f" Line {made.broken[0].line}: {made.broken[0].why}." if made.broken else ""
+        raise TrainingError(f"{file.name} has no row that can be written in {to}.{first}")
+    write_rows(out, made.rows, replace=replace)
+    say(f"{out}: {len(made.rows):,} rows, {mapping.response or mapping.prompt} in {to}.")
+    _list("Not written", made.broken)
 
 
 def _tell_distilled(made: Distilled, broken: Sequence[Broken], out: Path) -> None:

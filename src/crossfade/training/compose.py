@@ -64,7 +64,7 @@ def compose(
     shuffled: float = 0.0,
     seed: int = 0,
 ) -> list[TrainingRow]:
-    """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`.
+    """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`, an object or its text.
 
     Rows that have `documents` and a `kind` are made into several, with passages found by `finder`, which may use only
     documents that some row names. Of these the share `earlier_turns` comes after one or two other questions, and of
@@ -114,7 +114,9 @@ def _earlier(row: dict[str, Any], rows: Sequence[dict[str, Any]], draw: random.R
 
 def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
     question = row.get("question") or row.get("message")
-    answer = json.dumps(row["ticket"], ensure_ascii=False) if "ticket" in row else row.get("answer")
+    answer = row.get("ticket", row.get("answer"))
+    if "ticket" in row and not isinstance(answer, str):
+        answer = json.dumps(answer, ensure_ascii=False)
     if row.get("kind") == "absent":
         answer = ABSENT
     documents = row.get("documents", [])
