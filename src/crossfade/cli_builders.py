@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossfade.cli_common import AsJson, stopped_by_signals
+from crossfade.cli_common import AsJson, Base, started, stopped_by_signals
+from crossfade.cli_data import base_tokenizer
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
-from crossfade.training.row_file import write_rows
 
 if TYPE_CHECKING:
     from crossfade.training.distil import Distilled, Distilling
@@ -91,6 +91,64 @@ def distil(
         raise typer.Exit(1)
 
 
+def compose(
+    corpus: Annotated[str, typer.Argument(help="The corpus whose documents are read.")],
+    questions: Annotated[
+        Path, typer.Option("--questions", help="JSON lines: question, answer, documents, kind; or message and ticket.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl that the rows go to.")],
+    task: Annotated[str, typer.Option("--task", help="Whose instructions the rows answer to.")] = "",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=8, help="Passages are left out to fit.")] = 1024,
+    earlier_turns: Annotated[
+        float, typer.Option("--earlier-turns", min=0, max=1, help="The share asked after other questions.")
+    ] = 0.0,
+    shuffled: Annotated[
+        float, typer.Option("--shuffled", min=0, max=1, help="The share with passages in another order.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    rough: Annotated[bool, typer.Option("--rough", help="Count tokens as characters / 4.")] = False,
+    replace: Replace = False,
+    base: Base = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make rows from a corpus's questions: with passages that tell, that are altered, or that do not tell; without any.
+
+    What `crossfade train --task` does with a file, to be looked at, changed, and trained with `crossfade train --data`.
+    """
+    from crossfade.corpora.registry import read_rows
+    from crossfade.training.compose import KINDS
+    from crossfade.training.compose import compose as compose_rows
+    from crossfade.training.row_file import check_free, message_row, write_rows
+    from crossfade.training.tokens import rough_prompt_count, tokenizer_prompt_count
+
+    check_free(out, replace=replace)
+    with started(base) as startup:
+        found = startup.corpus(corpus)
+        chosen, rows = found.task(task), read_rows(questions)
+        tokenizer = None if rough else base_tokenizer(startup.settings)
+        made = compose_rows(
+            rows,
+            chosen,
+            finder=startup.index(found) if any("kind" in row for row in rows) else None,
+            passages=found.passages,
+            count=tokenizer_prompt_count(tokenizer) if tokenizer else rough_prompt_count,
+            limit=max_tokens,
+            earlier_turns=earlier_turns,
+            shuffled=shuffled,
+            seed=seed,
+        )
+    if not made:
+        raise TrainingError(f"No row was made of the {len(rows)} in {questions}. Give questions with answers.")
+    write_rows(out, map(message_row, made), replace=replace)
+    counts = {kind: count for kind in KINDS if (count := sum(row.kind == kind for row in made))}
+    if as_json:
+        print_json({"out": str(out), "questions": len(rows), "rows": len(made), "kinds": counts})
+        return
+    say(f"{out}: {len(made):,} rows of {len(rows):,} questions, task {chosen.name}.")
+    for kind, count in counts.items():
+        say(f"{count:>6,}  {kind:<10}  {KINDS[kind]}")
+
+
 def format_(
     file: Annotated[Path, typer.Argument(help="Rows whose responses are objects, in JSON or another form.")],
     to: Annotated[str, typer.Option("--to", help="yaml, markdown or json.")],
@@ -111,6 +169,7 @@ def format_(
     from crossfade.evaluation.structure import parse
     from crossfade.training.formats import rewritten
     from crossfade.training.guess import guess
+    from crossfade.training.row_file import write_rows
     from crossfade.training.table import read_table
 
     table = read_table(file)

@@ -69,7 +69,7 @@ def report(
     )
     judging = [read_judging(path) for path in against or ()]
     settings = Settings.from_environment().asked_for(base, "")
-    tokenizer = None if rough else _tokenizer(settings)
+    tokenizer = None if rough else base_tokenizer(settings)
     found = data_report(
         table,
         mapping,
@@ -90,7 +90,7 @@ def report(
         raise typer.Exit(1)
 
 
-def _tokenizer(settings: Settings) -> Any:
+def base_tokenizer(settings: Settings) -> Any:
     """The base's own tokenizer, or None where the extra `train` is not installed."""
     from crossfade.models.torch_libraries import missing_libraries
 
