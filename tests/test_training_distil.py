@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -296,8 +297,9 @@ def test_the_key_is_not_sent_where_a_redirect_leads(run: Crossfade, words: tuple
         assert other.keys == []
 
 
-def test_a_killed_run_goes_on_and_asks_again_for_what_was_on_its_way_at_most(
-    run: Crossfade, words: tuple[str, ...], server: ChatStub, tmp_path: Path
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_ended_goes_on_and_asks_again_for_what_was_on_its_way_at_most(
+    ended_by: signal.Signals, run: Crossfade, words: tuple[str, ...], server: ChatStub, tmp_path: Path
 ) -> None:
     (tmp_path / "prompts.txt").write_text("".join(f"What is {n}?\n" for n in range(12)))
     out, going = tmp_path / "rows.jsonl", Event()
@@ -313,9 +315,9 @@ def test_a_killed_run_goes_on_and_asks_again_for_what_was_on_its_way_at_most(
     until = time.monotonic() + 60
     while time.monotonic() < until and (not out.exists() or out.read_bytes().count(b"\n") < 5):
         time.sleep(0.02)
-    process.kill()
-    process.wait()
+    process.send_signal(ended_by)
     going.set()
+    assert process.wait(30) == (1 if ended_by == signal.SIGINT else -signal.SIGKILL)
     there = out.read_bytes().count(b"\n")
     assert there >= 5
     found = json.loads(run(*words, "--out", str(out), "--json").out)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli_kit import Crossfade
@@ -63,12 +63,14 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(fields, st.sampled_from(FORMS), st.sampled_from(["", "Ticket", "The ticket, as filed"]))
 def test_plain_fields_are_read_back_in_every_form(value: dict[str, Any], form: str, heading: str) -> None:
     text = written(value, form, read=parse, heading=heading)
     assert json.dumps(parse(text, form)) == json.dumps(value)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), anything, max_size=5), st.sampled_from(FORMS))
 def test_whatever_is_written_is_read_back_and_the_rest_is_refused(value: dict[str, Any], form: str) -> None:
     with suppress(ValueError):
@@ -79,11 +81,13 @@ def test_whatever_is_written_is_read_back_and_the_rest_is_refused(value: dict[st
 nested = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(letters, inner, max_size=3))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(letters, nested, min_size=1, max_size=5), st.sampled_from(("json", "yaml")))
 def test_nested_objects_are_read_back_from_json_and_yaml(value: dict[str, Any], form: str) -> None:
     assert json.dumps(parse(written(value, form, read=parse), form)) == json.dumps(value)
 
 
+@settings(deadline=None)
 @given(fields)
 def test_yaml_is_one_line_a_field_and_any_reader_reads_it(value: dict[str, Any]) -> None:
     text = written(value, "yaml", read=parse)
