@@ -1,4 +1,4 @@
-"""`crossfade data`: the report, its exit code, and what is said of a file that cannot be used."""
+"""`crossfade data report`: the report, its exit code, and what is said of a file that cannot be used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = ("--prompt-column", "frage", "--response-column", "antwort", "--rough"
 
 
 def test_the_report_is_printed_as_a_table_with_what_is_broken(run: Crossfade, rows: Path) -> None:
-    found = run("data", str(rows), *COLUMNS)
+    found = run("data", "report", str(rows), *COLUMNS)
     assert found.code == 0
     assert "| prompt" in found.out
     assert "column frage" in found.out
@@ -42,19 +42,19 @@ def test_the_report_is_printed_as_a_table_with_what_is_broken(run: Crossfade, ro
 
 
 def test_json_is_for_programs(run: Crossfade, rows: Path) -> None:
-    told = json.loads(run("data", str(rows), *COLUMNS, "--instructions", "Be kind.", "--json").out)
+    told = json.loads(run("data", "report", str(rows), *COLUMNS, "--instructions", "Be kind.", "--json").out)
     assert (told["rows"], told["usable"], told["errors"]) == (65, 64, 0)
     assert told["mapping"]["instructions"] == "Be kind."
     assert told["broken"] == [{"line": 65, "why": "column 1: not JSON (Expecting value)"}]
 
 
 def test_errors_in_the_rows_end_with_1_and_the_report_is_printed_all_the_same(run: Crossfade, rows: Path) -> None:
-    found = run("data", str(rows), *COLUMNS, "--against", str(_judging(rows)))
+    found = run("data", "report", str(rows), *COLUMNS, "--against", str(_judging(rows)))
     assert found.code == 1
     assert "- error: " in found.out
     assert "eval.csv, line 2" in found.out
     why = ("--despite-overlap", "This set is only a smoke test.")
-    assert run("data", str(rows), *COLUMNS, "--against", str(_judging(rows)), *why).code == 0
+    assert run("data", "report", str(rows), *COLUMNS, "--against", str(_judging(rows)), *why).code == 0
 
 
 def _judging(rows: Path) -> Path:
@@ -65,7 +65,7 @@ def _judging(rows: Path) -> Path:
 
 def test_a_form_and_a_template_of_one_s_own_are_used(run: Crossfade, rows: Path) -> None:
     words = ("--form", "label", "--template", "Where? {text}")
-    told = json.loads(run("data", str(rows), *COLUMNS, *words, "--json").out)
+    told = json.loads(run("data", "report", str(rows), *COLUMNS, *words, "--json").out)
     assert (told["mapping"]["form"], told["mapping"]["template"]) == ("label", "Where? {text}")
     assert len(told["labels"]) == len(THINGS)
 
@@ -82,14 +82,14 @@ def test_a_form_and_a_template_of_one_s_own_are_used(run: Crossfade, rows: Path)
 )
 def test_what_cannot_be_done_is_one_line(words: tuple[str, ...], told: str, run: Crossfade, rows: Path) -> None:
     (rows.parent / "rows.docx").write_text("x")
-    assert told in run("data", str(rows.parent / words[0]), *words[1:]).error()
+    assert told in run("data", "report", str(rows.parent / words[0]), *words[1:]).error()
 
 
 def test_without_the_training_libraries_tokens_are_estimated_and_that_is_said(
     run: Crossfade, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", lambda: ["torch"])
-    found = run("data", str(rows), *COLUMNS[:-1])
+    found = run("data", "report", str(rows), *COLUMNS[:-1])
     assert found.code == 0
     assert "pip install 'crossfade[train]'" in found.err
     assert "characters / 4" in found.out
@@ -104,7 +104,7 @@ def test_with_the_training_libraries_tokens_are_the_base_s_own_and_meanings_are_
     monkeypatch.setattr("crossfade.training.tokens.open_tokenizer", lambda _: LetterTokenizer())
     rows.write_text(rows.read_text() + '\n{"frage": "Is <|end|> here?", "antwort": "Yes, so it is."}')
     words = (*COLUMNS[:-1], "--against", str(_judging(rows)), "--json")
-    told = json.loads(run("data", str(rows), *words).out)
+    told = json.loads(run("data", "report", str(rows), *words).out)
     assert not told["tokens"]["rough"]
     assert told["tokens"]["longest"] > 50
     assert {finding["kind"] for finding in told["findings"] if finding["severity"] == "error"} == {
@@ -115,7 +115,7 @@ def test_with_the_training_libraries_tokens_are_the_base_s_own_and_meanings_are_
 
 def test_help_answers_at_once_and_loads_no_heavy_library() -> None:
     code = (
-        "import sys; sys.argv = ['crossfade', 'data', '--help']\nfrom crossfade.cli import main\n"
+        "import sys; sys.argv = ['crossfade', 'data', 'report', '--help']\nfrom crossfade.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = [m for m in ('torch', 'transformers', 'pandas', 'gradio', 'pyarrow') if m in sys.modules]\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"

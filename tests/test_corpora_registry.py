@@ -25,6 +25,7 @@ def test_a_corpus_is_read_as_it_is_written(tmp_path: Path) -> None:
         20,
     )
     assert corpus.task("ticket").schema == {"type": "object"}
+    assert (corpus.task("ticket").form, corpus.task("ticket").enforceable) == ("json", {"type": "object"})
     assert corpus.task_of_adapter("json").name == "ticket"
     assert corpus.task_of_adapter("of no task").name == "answer"
     assert corpus.examples == {"answer": (Example("Is there a fee?", "Yes, $7"),)}
@@ -92,6 +93,10 @@ BROKEN_TOML = {
     "half an example": (TOML.replace("examples = 2", "examples = 0.5"), "examples = 0.5"),
     "questions elsewhere": (TOML.replace("examples = 2", 'questions = "../x.jsonl"'), "questions = '../x.jsonl'"),
     "questions in a number": (TOML.replace("examples = 2", "questions = 3"), "questions = 3"),
+    "another form": (
+        TOML.replace("examples = 2", 'form = "xml"'),
+        "form = 'xml', which must be json, yaml or markdown",
+    ),
     "schema missing": (TOML.replace("ticket.schema.json", "nowhere.json"), "nowhere.json"),
 }
 

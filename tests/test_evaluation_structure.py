@@ -10,10 +10,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossfade.corpora.registry import FORMS
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result
 from crossfade.evaluation.scoring import score
-from crossfade.evaluation.structure import FORMS, complaint, parse
+from crossfade.evaluation.structure import complaint, parse
 
 OBJECT = {"product": "debit card", "amount": 85, "date": "2026-05-04", "customer": None}
 TEXTS = {
@@ -55,6 +56,16 @@ def test_a_table_is_read_and_its_head_is_no_field() -> None:
         "b": "two words",
     }
     assert parse("- a: 1\n- a: 2", "markdown") is None, "a field that stands twice"
+
+
+@pytest.mark.parametrize(
+    "fields", ["- **a:** 1\n- b: true", "| field | value |\n| --- | --- |\n| a | 1 |\n| b | true |"]
+)
+def test_one_heading_may_stand_above_the_fields(fields: str) -> None:
+    assert parse(fields, "markdown") == parse(f"# Ticket\n\n{fields}", "markdown") == {"a": 1, "b": True}
+    assert parse(f"# Ticket\n## Fields\n{fields}", "markdown") is None
+    assert parse("# Ticket", "markdown") is None
+    assert parse(f"{fields}\n# Ticket", "markdown") is None
 
 
 def test_yaml_neither_grows_nor_runs() -> None:

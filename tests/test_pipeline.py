@@ -17,7 +17,7 @@ from crossfade.pipeline import Pipeline
 from crossfade.prompts import PASSAGES_HEAD
 from crossfade.trace import answer_as_dict
 from crossfade.types import Answer, Generation, Query, Sampling, Turn, mode_name, mode_switches
-from fake_engine import EXAMPLES, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
+from fake_engine import EXAMPLES, TOML, FakeEngine, FakeRetriever, fake_pipeline, passage, write_corpus
 
 ALL_MODES = [mode_name(fine_tune=f, rag=r, icl=i) for f in (False, True) for r in (False, True) for i in (False, True)]
 SHORT = Sampling(max_new_tokens=20)
@@ -231,6 +231,12 @@ def test_a_schema_is_enforced_only_where_asked_and_only_for_a_task_that_has_one(
     assert [a.schema for a in engine.asked] == [{"type": "object"}, None]
     with pytest.raises(QuestionError, match=r"'answer' has no JSON schema.*ticket"):
         asked("answer", True)
+
+
+def test_a_schema_is_not_enforced_on_an_answer_in_yaml(tmp_path: Path) -> None:
+    write_corpus(tmp_path, toml=TOML.replace('schema = "', 'form = "yaml"\nschema = "'))
+    with pytest.raises(QuestionError, match=r"'ticket' has no JSON schema.*none"):
+        fake_pipeline(tmp_path).ask(Query("fee?", corpus="bank", task="ticket", sampling=SHORT, enforce_schema=True))
 
 
 UNKNOWN: list[tuple[Callable[[Pipeline], object], type[CrossfadeError], list[str]]] = [

@@ -16,20 +16,27 @@ import pytest
 from crossfade.corpora.registry import Corpus, read_corpus, read_rows
 from crossfade.evaluation.metrics import contains_answer, normalise
 from crossfade.evaluation.questions import read_questions
+from crossfade.evaluation.results import Result
+from crossfade.evaluation.scoring import score
+from crossfade.evaluation.structure import parse
 from crossfade.evaluation.style import broken_rules
 from crossfade.settings import Settings
+from crossfade.training.formats import rewritten, written
+from crossfade.training.forms import Mapping as Columns
 from crossfade.training.overlap import overlaps
+from crossfade.training.table import read_table
 
 Rows = list[dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[1] / "corpora"
 FOLDER = ROOT / "tidewell"
-TRAINING = ("train/domain.jsonl", "train/style.jsonl", "train/json.jsonl", "examples.jsonl")
+TRAINING = ("train/domain.jsonl", "train/style.jsonl", "train/json.jsonl", "train/yaml.jsonl", "examples.jsonl")
 JUDGING = ("eval.jsonl", "eval_json.jsonl", "eval_style.jsonl", "eval_followup.jsonl")
 DEVELOPMENT = ("dev.jsonl", "dev_json.jsonl", "dev_style.jsonl", "dev_followup.jsonl")
 TAUGHT = {
     "answer": ("train/domain.jsonl", ("eval.jsonl", "dev.jsonl")),
     "voice": ("train/style.jsonl", ("eval_style.jsonl", "dev_style.jsonl")),
     "ticket": ("train/json.jsonl", ("eval_json.jsonl", "dev_json.jsonl")),
+    "ticket_yaml": ("train/yaml.jsonl", ("eval_json.jsonl", "dev_json.jsonl")),
 }
 """What teaches a task, and the sets that judge it or choose its settings."""
 ACROSS_TASKS = {"same_words": 0.6, "same_meaning": 0.9}
@@ -78,9 +85,13 @@ def test_every_task_has_an_adapter_and_instructions(corpus: Corpus) -> None:
         "answer": "domain",
         "voice": "style",
         "ticket": "json",
+        "ticket_yaml": "yaml",
     }
     assert all(t.instructions for t in corpus.tasks.values())
-    assert [t.name for t in corpus.tasks.values() if t.schema] == ["ticket"]
+    assert [(t.name, t.form) for t in corpus.tasks.values() if t.schema] == [
+        ("ticket", "json"),
+        ("ticket_yaml", "yaml"),
+    ]
 
 
 @pytest.mark.parametrize("name", [*TRAINING, *JUDGING, *DEVELOPMENT])
@@ -197,6 +208,37 @@ def test_the_instructions_for_tickets_name_every_value_of_the_schema(corpus: Cor
     for key, field in task.schema["properties"].items():
         assert f'"{key}"' in task.instructions
         assert [value for value in field.get("enum", ()) if f'"{value}"' not in task.instructions] == []
+
+
+def test_the_instructions_for_tickets_in_yaml_name_every_value_too(corpus: Corpus) -> None:
+    task = corpus.task("ticket_yaml")
+    assert task.schema == corpus.task("ticket").schema
+    assert task.schema
+    lines = dict(line.split(": ", 1) for line in task.instructions.splitlines()[1:])
+    assert list(lines) == task.schema["required"]
+    for key, field in task.schema["properties"].items():
+        assert [value for value in field.get("enum", ()) if value not in lines[key]] == []
+
+
+def test_the_tickets_in_yaml_are_those_in_json(rows: dict[str, Rows], corpus: Corpus) -> None:
+    """So that what is measured is the form alone."""
+    mapping = Columns(form="pair", prompt="message", response="ticket")
+    again = rewritten(read_table(FOLDER / "train" / "json.jsonl"), mapping, "yaml", read=parse)
+    assert (rows["train/yaml.jsonl"], again.broken) == (list(again.rows), ())
+    shown = {name: corpus.examples[name] for name in ("ticket", "ticket_yaml")}
+    assert [e.question for e in shown["ticket"]] == [e.question for e in shown["ticket_yaml"]]
+    given = [json.loads(e.answer) for e in shown["ticket"]]
+    assert [parse(e.answer, "yaml") for e in shown["ticket_yaml"]] == given
+
+
+def test_the_judging_set_scores_a_ticket_in_the_form_that_its_task_asks_for(corpus: Corpus) -> None:
+    for name, other in (("ticket", "yaml"), ("ticket_yaml", "markdown")):  # JSON is YAML too, by YAML's own grammar
+        task = corpus.task(name)
+        for question in read_questions(corpus.questions_of(task)).questions[:20]:
+            for form, right in ((task.form, True), (other, False)):
+                assert question.object
+                answer = Result(written(question.object, form, read=parse))
+                assert score(question, answer, schema=task.schema, form=task.form).right is right
 
 
 def test_the_instructions_for_the_voice_name_every_word_to_avoid(corpus: Corpus) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli_kit import Crossfade
 from crossfade.corpora.registry import Task, read_corpus
 from crossfade.errors import TrainingError
 from crossfade.prompts import PASSAGES_HEAD
-from crossfade.training.compose import ABSENT, BY_HEART, compose
+from crossfade.training.compose import ABSENT, BY_HEART, KINDS, compose
 from crossfade.training.data import TrainingRow
+from crossfade.training.forms import to_examples
+from crossfade.training.guess import guess
+from crossfade.training.table import read_table
+from crossfade.training.tokens import rough_prompt_count
 from crossfade.types import Passage, Query, Sampling
 from fake_engine import FakeEngine, FakeRetriever, count_words, fake_pipeline, passage
 
@@ -86,6 +92,19 @@ def test_every_kind_of_reading_is_made(seed: int) -> None:
     }
     assert all(kinds.values()), {name: len(found) for name, found in kinds.items()}
     assert len(kinds["read"]) == len(TAUGHT)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_row_tells_its_kind(seed: int) -> None:
+    for row in made(seed=seed):
+        if "monthly fee" not in asked(row):
+            assert row.kind == ("absent" if "Who signed" in asked(row) else "by heart")
+            continue
+        true = row.response == f"{FEES[product_of(row)]} a month"
+        gone = row.response == ABSENT
+        assert row.kind in (("taken away", "near miss") if gone else ("read", "by heart") if true else ("altered",))
+        assert (row.kind == "by heart") == (not shown(row))
+    assert {row.kind for row in made([{"question": "q?", "answer": "a"}])} == {"as it is"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -255,6 +274,8 @@ def test_a_message_and_its_ticket_become_json_in_the_order_of_its_keys() -> None
     assert row.messages[-1].content == "Refund me."
     assert list(json.loads(row.response).items()) == list(ticket.items())
     assert "Zoë" in row.response
+    (row,) = made([{"message": "Refund me.", "ticket": "product: checking\namount: 7.5\n"}])
+    assert row.response == "product: checking\namount: 7.5", "one that is a text is learned as it stands"
 
 
 def test_rows_without_a_kind_or_a_finder_are_taken_as_they_are() -> None:
@@ -339,3 +360,72 @@ def test_a_reading_whose_own_passage_no_longer_fits_is_not_taught() -> None:
     assert "$91" in shown(whole)
     fits = count_words(whole.messages) + TASK.max_new_tokens
     assert not [r for r in made([row], finder=finder, limit=fits - 1) if shown(r)]
+
+
+ASKED = [
+    {"question": "What is Fact 1?", "answer": "$1", "documents": ["doc1"], "kind": "fact"},
+    {"question": "What is Fact 2?", "answer": "$2", "documents": ["doc2"], "kind": "fact"},
+    {"question": "Who signed?", "answer": "", "documents": [], "kind": "absent"},
+]
+
+
+@pytest.fixture
+def questions(engine: FakeEngine, tmp_path: Path) -> Path:
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ASKED))
+    return path
+
+
+def test_the_command_writes_the_rows_of_a_training_and_counts_their_kinds(
+    run: Crossfade, questions: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    words = ("data", "compose", "tidewell", "--questions", str(questions), "--rough", "--seed", "3", "--out")
+    told = json.loads(run(*words, str(out), "--json").out)
+    table = read_table(out)
+    kinds = [record.values["kind"] for record in table.records]
+    assert (told["questions"], told["rows"], told["kinds"]) == (3, len(kinds), dict(Counter(kinds)))
+    assert {"read", "by heart", "absent"} <= set(kinds) <= set(KINDS)
+    mapping = guess(table)
+    assert mapping.form == "messages"
+    task = read_corpus(tmp_path / "corpora", "tidewell").task("")
+    same = compose(ASKED, task, finder=FakeRetriever(), passages=2, count=rough_prompt_count, limit=1024, seed=3)
+    assert [example.row for example in to_examples(table, mapping)[0]] == same
+    lines = run(*words, str(tmp_path / "again.jsonl")).out.splitlines()
+    assert f"{len(kinds)} rows of 3 questions, task answer." in lines[0]
+    assert len(lines) == 1 + len(set(kinds))
+    assert out.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+    assert "is there already" in run(*words, str(out)).error()
+
+
+def test_the_report_finds_the_composed_rows_fit_to_be_trained_on(
+    run: Crossfade, questions: Path, tmp_path: Path
+) -> None:
+    questions.write_text("".join(json.dumps(row) + "\n" for row in ASKED * 4))
+    out = str(tmp_path / "rows.jsonl")
+    assert run("data", "compose", "tidewell", "--questions", str(questions), "--rough", "--out", out).code == 0
+    told = json.loads(run("data", "report", out, "--rough", "--json").out)
+    assert (told["errors"], told["broken"], told["unused"]) == (0, [], ["kind"])
+
+
+def test_tickets_are_composed_without_an_index(
+    run: Crossfade, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.startup.Startup.index", None)
+    questions.write_text('{"message": "Card gone.", "ticket": {"product": "card"}}\n')
+    words = ("--task", "ticket", "--rough", "--out", str(tmp_path / "rows.jsonl"), "--json")
+    told = json.loads(run("data", "compose", "tidewell", "--questions", str(questions), *words).out)
+    assert told["kinds"] == {"as it is": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("nowhere", "--out", "a.jsonl"), "Unknown corpus 'nowhere'. Known: tidewell"),
+        (("tidewell", "--out", "a.jsonl", "--task", "tikcet"), "Unknown task 'tikcet'"),
+        (("tidewell", "--out", "a.csv"), "a .jsonl file"),
+        (("tidewell", "--out", "a.jsonl", "--questions", "none.jsonl"), "Cannot read none.jsonl"),
+    ],
+)
+def test_what_cannot_be_composed_is_one_line(run: Crossfade, questions: Path, words: tuple[str, ...], why: str) -> None:
+    assert why in run("data", "compose", "--questions", str(questions), "--rough", *words).error()

@@ -17,8 +17,9 @@ from crossfade import __version__
 from crossfade.cli_adapters import adapters
 from crossfade.cli_advise import advise, changes
 from crossfade.cli_ask import ask, compare
+from crossfade.cli_builders import compose, distil, format_
 from crossfade.cli_common import AsJson, Base, EngineName, started
-from crossfade.cli_data import data
+from crossfade.cli_data import data_app
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
 from crossfade.cli_export import export, push
@@ -148,7 +149,10 @@ def _options(
     """Fine-tune, retrieve, or prompt? Ask one question in every mode, and train adapters from your own data."""
 
 
-app.command()(data)
+data_app.command()(compose)
+data_app.command()(distil)
+data_app.command("format")(format_)
+app.add_typer(data_app, name="data")
 train_app.command("compare")(compare_methods)
 app.add_typer(train_app, name="train")
 app.command("eval")(evaluate)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,3 +35,22 @@ def started(base: str = "", engine: str = "") -> Iterator[Startup]:
     finally:
         if startup.pipeline is not None:
             startup.pipeline.engine.close()
+
+
+@contextmanager
+def stopped_by_signals(told: str) -> Iterator[Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, with a line for the person; the second ends at once."""
+    stop = Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        tell(told)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

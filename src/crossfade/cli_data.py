@@ -1,4 +1,4 @@
-"""`crossfade data`: look at a file of rows before training on it."""
+"""`crossfade data report`: look at a file of rows before training on it. Builders of rows join its group in cli.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from crossfade.terminal import Bar, print_json, say, tell
 if TYPE_CHECKING:
     from crossfade.training.overlap import Embed
 
+data_app = typer.Typer(help="Look at rows before training, and make rows.", no_args_is_help=True)
 
-def data(
+
+@data_app.command()
+def report(
     file: Annotated[Path, typer.Argument(help="Rows: .jsonl, .json, .csv, .tsv or .parquet.")],
     form: Annotated[
         str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed by default.")
@@ -66,8 +69,8 @@ def data(
     )
     judging = [read_judging(path) for path in against or ()]
     settings = Settings.from_environment().asked_for(base, "")
-    tokenizer = None if rough else _tokenizer(settings)
-    report = data_report(
+    tokenizer = None if rough else base_tokenizer(settings)
+    found = data_report(
         table,
         mapping,
         count=tokenizer_count(tokenizer) if tokenizer else rough_count,
@@ -79,15 +82,15 @@ def data(
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
     )
     if as_json:
-        print_json(report.as_json())
+        print_json(found.as_json())
     else:
-        for line in report.as_lines():
+        for line in found.as_lines():
             say(line)
-    if report.errors:
+    if found.errors:
         raise typer.Exit(1)
 
 
-def _tokenizer(settings: Settings) -> Any:
+def base_tokenizer(settings: Settings) -> Any:
     """The base's own tokenizer, or None where the extra `train` is not installed."""
     from crossfade.models.torch_libraries import missing_libraries
 

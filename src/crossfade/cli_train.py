@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossfade.cli_common import AsJson
+from crossfade.cli_common import AsJson, stopped_by_signals
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, print_json, say, tell
@@ -349,26 +346,8 @@ def _run(folder: RunFolder) -> Path:
     from crossfade.training.adapter import carry_out
 
     tell(f"Run {folder.path.name}; should it be interrupted, go on with: crossfade train resume {folder.path.name}")
-    with _stopped_by_signals() as stop:
+    with stopped_by_signals("Ending after this step with the best so far; once more ends at once.") as stop:
         return carry_out(folder, progress=_show, stop=stop)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Event]:
-    stop = Event()
-
-    def handle(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        tell("Ending after this step with the best so far; once more ends at once.")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _slug(base: str) -> str:

@@ -125,7 +125,7 @@ class Pipeline:
         yield answer
         answer = replace(answer, seconds_before=time.perf_counter() - began)
         assert answer.prompt is not None
-        schema = self.corpus(query.corpus).task(query.task).schema if query.enforce_schema else None
+        schema = self.corpus(query.corpus).task(query.task).enforceable if query.enforce_schema else None
         generations = self.engine.stream(
             answer.prompt, blend=query.blend, sampling=query.sampling, stop=stop or Event(), schema=schema
         )
@@ -164,6 +164,6 @@ class Pipeline:
                 f"{wanted:,} new tokens were asked for; prompt and answer share a context of {context:,} tokens. "
                 f"Ask for 1 to {context // 2:,}."
             )
-        if query.enforce_schema and task.schema is None:
-            able = ", ".join(t.name for t in corpus.tasks.values() if t.schema is not None)
+        if query.enforce_schema and task.enforceable is None:
+            able = ", ".join(t.name for t in corpus.tasks.values() if t.enforceable is not None)
             raise QuestionError(f"Task {task.name!r} has no JSON schema to enforce. Tasks with one: {able or 'none'}.")

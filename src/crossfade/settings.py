@@ -51,6 +51,7 @@ class Settings:
     port: int = 7860
     judge_url: str = ""
     judge_key: str = field(default="", repr=False)
+    teacher_key: str = field(default="", repr=False)
 
     @property
     def my_adapters(self) -> Path:
@@ -66,6 +67,11 @@ class Settings:
     def my_bases(self) -> Path:
         """Where bases go that a person trains whole."""
         return self.home / "my-bases"
+
+    @property
+    def teachers(self) -> Path:
+        """Where the answers of teachers are kept."""
+        return self.home / "teachers"
 
     @property
     def trainings(self) -> Path:
@@ -122,4 +128,5 @@ class Settings:
             port=number("PORT", 7860, 0, 65535),
             judge_url=(env.get("CROSSFADE_JUDGE_URL") or "").strip().rstrip("/"),
             judge_key=(env.get("CROSSFADE_JUDGE_KEY") or "").strip(),
+            teacher_key=(env.get("CROSSFADE_TEACHER_KEY") or "").strip(),
         ).with_base(env.get("CROSSFADE_BASE") or DEFAULT_BASE)

@@ -24,6 +24,8 @@ from crossfade.corpora.rules import Rules, read_rules
 from crossfade.errors import CorpusError
 from crossfade.types import Example
 
+FORMS = ("json", "yaml", "markdown")
+"""What an answer that is an object may be written in."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -31,9 +33,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 class Task:
     """What the model is asked to do with a question: the instructions that every mode is given alike.
 
-    `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that
-    the answer has to satisfy, `rules` are those of a voice that it has to keep, or None. `questions` is the file in the
-    corpus that the task is measured by, or empty.
+    `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that the
+    answer has to satisfy, `form` what an answer that is an object is written in, `rules` are those of a voice that it
+    has to keep, or None. `questions` is the file in the corpus that the task is measured by, or empty.
     """
 
     name: str
@@ -45,6 +47,12 @@ class Task:
     schema: dict[str, Any] | None = None
     rules: Rules | None = None
     questions: str = ""
+    form: str = "json"
+
+    @property
+    def enforceable(self) -> dict[str, Any] | None:
+        """The schema that an engine can hold an answer to, or None: what is enforced is JSON alone."""
+        return self.schema if self.form == "json" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +213,7 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
         schema=schema,
         rules=read_rules(data["rules"]) if "rules" in data else None,
         questions=_file_name(data.get("questions", "")),
+        form=_form(data.get("form", "json")),
     )
 
 
@@ -222,6 +231,12 @@ def check_schema(schema: Any, what: str) -> None:
         place = "/".join(map(str, getattr(error, "absolute_path", ())))
         why = getattr(error, "message", "it is nested too deep")
         raise CorpusError(f"{what} is no JSON Schema{f' at {place}' if place else ''}: {why[:300]}.") from error
+
+
+def _form(value: Any) -> str:
+    if value not in FORMS:
+        raise ValueError(f"form = {value!r}, which must be {', '.join(FORMS[:-1])} or {FORMS[-1]}")
+    return str(value)
 
 
 def _file_name(value: Any) -> str:

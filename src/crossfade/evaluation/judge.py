@@ -6,23 +6,19 @@ the answer, never the mode, and says yes or no. What it said is kept like an ans
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from http.client import HTTPException
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from crossfade.chat_server import ChatServer
 from crossfade.corpora.registry import read_rows
 from crossfade.errors import CorpusError, EngineError, QuestionError
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result, Store, key_of
+from crossfade.types import Message
 
 NAME = "judge (proxy)"
 """What its score is called everywhere."""
@@ -46,60 +42,19 @@ class Judge:
 
     def __post_init__(self) -> None:
         """Raises EngineError for an address that is none."""
-        try:
-            parts = urllib.parse.urlsplit(self.url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", self.url)
-            good = good and (parts.port is None or parts.port > 0)
-        except ValueError:
-            good = False
-        if not good:
-            raise EngineError(
-                f"The judge's address {self.url!r} is not allowed; it is such as http://localhost:8000/v1."
-            )
+        self._server()
 
     def verdict(self, question: EvalQuestion, result: Result) -> bool:
         """Whether the answer is right. Raises EngineError where the judge cannot be asked or says neither."""
-        body = {
-            "model": self.model,
-            "messages": [
-                {"role": "system", "content": INSTRUCTIONS},
-                {"role": "user", "content": _case(question, result)},
-            ],
-            "temperature": 0,
-            "max_tokens": 4,
-        }
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={
-                "Content-Type": "application/json",
-                **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
-            },
-        )
-        try:
-            with _opener().open(request, timeout=TIMEOUT) as reply:
-                said = json.load(reply)["choices"][0]["message"]["content"]
-        except urllib.error.HTTPError as error:
-            raise EngineError(f"The judge at {self.url} answered with status {error.code}.") from error
-        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
-            # Not its text: that may quote what was sent, the key included.
-            raise EngineError(f"The judge at {self.url} gave no verdict ({type(error).__name__}).") from error
-        word = re.match(r"\W*(yes|no)\b", str(said), re.I)
+        messages = (Message("system", INSTRUCTIONS), Message("user", _case(question, result)))
+        said = self._server().complete(messages, max_tokens=4, timeout=TIMEOUT).text
+        word = re.match(r"\W*(yes|no)\b", said, re.I)
         if not word:
-            raise EngineError(f"The judge said {str(said)[:60]!r}; it must say yes or no. Choose another model.")
+            raise EngineError(f"The judge said {said[:60]!r}; it must say yes or no. Choose another model.")
         return word[1].lower() == "yes"
 
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an error: followed, it would carry the key to another server."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect)
+    def _server(self) -> ChatServer:
+        return ChatServer(self.url, self.model, self.key, who="judge")
 
 
 def judge_all(

@@ -114,6 +114,7 @@ def measure(
         about=about,
         schema=task.schema,
         rules=task.rules,
+        form=task.form,
         prices=prices,
         training_seconds=training_seconds,
         verdicts=verdicts,

@@ -8,7 +8,8 @@ A row of `questions.jsonl`; the question alone is required:
     {"question": "My card is gone. Jo", "object": {"product": "card"}, "schema": {"type": "object"}}
 
 An empty list of answers says that no document answers: the right answer is to say so. `form` is what an object is
-written in: json (the default), yaml or markdown. In CSV a list has `|` between its items, an object is JSON.
+written in, json, yaml or markdown; by default it is the task's. In CSV a list has `|` between its items, an object is
+JSON.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossfade.corpora.registry import check_schema, read_rows
+from crossfade.corpora.registry import FORMS, check_schema, read_rows
 from crossfade.errors import CorpusError, QuestionError
-from crossfade.evaluation.structure import FORMS
 
 MOST = 100_000
 """Rows of one set."""
@@ -36,7 +36,10 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 @dataclass(frozen=True)
 class EvalQuestion:
-    """One question and what is known of its answer. `answerable` is None where nobody says; `line` counts from 1."""
+    """One question and what is known of its answer. `answerable` is None where nobody says; `line` counts from 1.
+
+    `form` is "" where it is the task's.
+    """
 
     id: str
     text: str
@@ -48,7 +51,7 @@ class EvalQuestion:
     object: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
     tags: tuple[str, ...] = ()
-    form: str = "json"
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,8 @@ def _question(row: Mapping[str, Any], line: int) -> EvalQuestion:
             check_schema(told["schema"], "its schema")
         except CorpusError as error:
             raise ValueError(str(error)) from None
-    form = told.get("form", "json")
-    if form not in FORMS:
+    form = told.get("form", "")
+    if form and form not in FORMS:
         raise ValueError(f"form is {form!r}; it must be {', '.join(FORMS)}.")
     label = told.get("label", "")
     if not isinstance(label, str):

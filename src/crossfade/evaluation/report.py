@@ -72,12 +72,13 @@ def build_report(
     about: Mapping[str, Any],
     schema: Mapping[str, Any] | None = None,
     rules: Rules | None = None,
+    form: str = "json",
     prices: Prices | None = None,
     training_seconds: Mapping[str, float] | None = None,
     verdicts: Mapping[str, Sequence[bool | None]] | None = None,
     auto: bool = False,
 ) -> Report:
-    """Score a run. `schema` and `rules` are the task's, `training_seconds` are by adapter, `verdicts` a judge's.
+    """Score a run. `schema`, `rules` and `form` are the task's, `verdicts` a judge's, `training_seconds` by adapter.
 
     With `auto` the choosing of a mode for each question is a column too, where there are questions enough to judge it.
     """
@@ -86,7 +87,7 @@ def build_report(
     def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
         if result is None:
             return None
-        scored = score(question, result, labels=labels, schema=schema, rules=rules, rag=rag)
+        scored = score(question, result, labels=labels, schema=schema, rules=rules, form=form, rag=rag)
         if verdict is not None:
             scored = replace(scored, values={**scored.values, JUDGE: float(verdict)})
         return Cell(result, scored)

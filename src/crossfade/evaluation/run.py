@@ -200,7 +200,7 @@ def settings_of(pipeline: Pipeline, corpus: Corpus, query: Query) -> dict[str, o
         "instructions": task.instructions,
         "shown": [corpus.passages, task.examples],
         "sampling": [sampling.max_new_tokens, sampling.temperature, sampling.top_p, sampling.seed],
-        "schema": task.schema if query.enforce_schema else None,
+        "schema": task.enforceable if query.enforce_schema else None,
     }
 
 

@@ -6,8 +6,8 @@ object, a schema, gold documents. `right` is the yes or no that modes are compar
     accepted answers    one is contained in an answer of at most 30 words
     no answer           the answer says that the documents do not tell
     label               it is the label given, or the only one named
-    object              the answer is JSON (or the row's form), valid, and equal in every field
-    schema alone        the answer is JSON (or the row's form) and valid
+    object              the answer is of the row's or the task's form, valid, and equal in every field
+    schema alone        the answer is of that form and valid
     rules               every rule of the voice is kept
 """
 
@@ -74,9 +74,10 @@ def score(
     labels: Sequence[str] = (),
     schema: Mapping[str, Any] | None = None,
     rules: Rules | None = None,
+    form: str = "json",
     rag: bool = False,
 ) -> Score:
-    """Score a result. `labels` are all labels of the set, `schema` and `rules` are the task's."""
+    """Score a result. `labels` are all labels of the set; `schema`, `rules` and `form` are the task's."""
     wanted_schema = question.schema or schema
     if result.error:
         known = wanted_schema or rules or question.label or question.object or question.answerable is not None
@@ -87,7 +88,7 @@ def score(
     right: bool | None = None
     cause = ""
     if question.object is not None or wanted_schema:
-        right, cause = _form(question, text, wanted_schema, values)
+        right, cause = _form(question, text, question.form or form, wanted_schema, values)
     elif rules:
         broken = broken_rules(text, rules)
         right, cause = not broken, "format" if broken else ""
@@ -112,10 +113,10 @@ def score(
 
 
 def _form(
-    question: EvalQuestion, text: str, schema: Mapping[str, Any] | None, values: dict[str, float]
+    question: EvalQuestion, text: str, form: str, schema: Mapping[str, Any] | None, values: dict[str, float]
 ) -> tuple[bool, str]:
-    given = structure.parse(text, question.form)
-    valid = not (structure.complaint(text, question.form, dict(schema)) if schema else given is None)
+    given = structure.parse(text, form)
+    valid = not (structure.complaint(text, form, dict(schema)) if schema else given is None)
     values |= {"parses": float(given is not None), "valid": float(valid)}
     if question.object is None:
         return valid, "" if valid else "format"

@@ -1,7 +1,8 @@
 """Read an answer as an object: JSON, YAML, or a Markdown list or table of fields. Pure functions of texts.
 
 Each form as its own parser or its published grammar has it: JSON by `json` (RFC 8259), YAML by PyYAML's safe loader
-(YAML 1.1), Markdown as a list of `- name: value` or a table of two columns, names and values plain or in bold.
+(YAML 1.1), Markdown as a list of `- name: value` or a table of two columns, names and values plain or in bold, either
+of them with or without a heading.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import yaml
 
 from crossfade.evaluation.metrics import json_complaint, parse_object, schema_complaint
 
-FORMS = ("json", "yaml", "markdown")
 MOST = 20_000
 """Characters of a YAML text that are read: aliases let a short one grow without end, and are refused besides."""
 _FENCE = re.compile(r"^```\w*[ \t]*\n|\n?```\s*$")
 _ITEM = re.compile(r"\s*[-*+] +(?:\*\*)?([^:*|]+?)(?:\*\*)? *: *(?:\*\*)? *(.*?) *$")
 _ROW = re.compile(r"\s*\|\s*(?:\*\*)?([^|*]+?)(?:\*\*)?\s*\|\s*([^|]*?)\s*\|\s*$")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t].*\S")
 _RULE = re.compile(r"\s*\|?[\s:|-]+\|?\s*$")
 _DIGITS = 300
 """A longer number is a text: no float holds it."""
@@ -69,8 +70,10 @@ def _yaml(text: str) -> dict[str, Any] | None:
 
 
 def _markdown(text: str) -> dict[str, Any] | None:
-    """Fields of a list or a table; a table's head and rule are no fields, and nothing else may stand beside them."""
+    """Fields of a list or a table; nothing else may stand beside them but a heading and a table's head and rule."""
     lines = [line for line in text.splitlines() if line.strip()]
+    if lines and _HEADING.match(lines[0]):
+        lines = lines[1:]
     if len(lines) > 2 and _ROW.match(lines[0]) and _RULE.fullmatch(lines[1]):
         lines, pattern = lines[2:], _ROW
     else:
@@ -83,9 +86,11 @@ def _markdown(text: str) -> dict[str, Any] | None:
 
 
 def _scalar(text: str) -> Any:
-    """A field's value: null, a number, or a text."""
+    """A field's value: null, true or false, a number, or a text."""
     if text.lower() in ("null", "none", "-", ""):
         return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     if len(text) < _DIGITS and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return text

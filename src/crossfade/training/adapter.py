@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -25,9 +25,9 @@ from crossfade.errors import AdapterError, TrainingError
 from crossfade.models.torch_libraries import quiet_libraries, require_training_libraries
 from crossfade.training.compose import Finder
 from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
-from crossfade.training.rows import Count, Source
+from crossfade.training.rows import Source
 from crossfade.training.run_folder import RunFolder, new_run
-from crossfade.types import Message
+from crossfade.training.tokens import open_tokenizer, tokenizer_prompt_count
 
 SAMPLES = 3
 """So many held-out rows are answered at each measurement, for people to read."""
@@ -73,7 +73,12 @@ def begin(
             f"{base_sha256[:12]}. Train on that base, or without a start."
         )
     settings = order.settings
-    rows = order.source.rows(finder=finder, count=_counter(base_folder), limit=settings.max_tokens, seed=settings.seed)
+    rows = order.source.rows(
+        finder=finder,
+        count=tokenizer_prompt_count(open_tokenizer(base_folder)),
+        limit=settings.max_tokens,
+        seed=settings.seed,
+    )
     run.begin(
         {
             "name": order.name,
@@ -242,16 +247,3 @@ def _environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         **{name: version(name) for name in libraries},
     }
-
-
-def _counter(base_folder: Path) -> Count:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
-
-    def count(messages: Sequence[Message]) -> int:
-        chat = [{"role": message.role, "content": message.content} for message in messages]
-        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    return count

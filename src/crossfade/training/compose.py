@@ -26,6 +26,16 @@ from crossfade.training.data import TrainingRow
 from crossfade.types import Message, Passage, Turn
 
 ABSENT = "The documents do not say."
+KINDS = {
+    "as it is": "question and answer without a kind of their own, or where no passages are found",
+    "read": "a question with passages that tell its answer",
+    "altered": "the same, a number in passages and answer replaced by another",
+    "absent": "a question that no document answers, with passages",
+    "taken away": "a question without the document that tells its answer",
+    "near miss": "a question with passages of its document, but without those that tell",
+    "by heart": "a question without passages",
+}
+"""How a row can come about, each with what it is."""
 SWAPPED, TAKEN_AWAY, NEAR_MISS = 0.8, 0.2, 0.35
 """The shares of the questions that are read with a number altered (in their second wording if they have one), without
 their document, and without the passages of it that tell."""
@@ -64,7 +74,7 @@ def compose(
     shuffled: float = 0.0,
     seed: int = 0,
 ) -> list[TrainingRow]:
-    """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`.
+    """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`, an object or its text.
 
     Rows that have `documents` and a `kind` are made into several, with passages found by `finder`, which may use only
     documents that some row names. Of these the share `earlier_turns` comes after one or two other questions, and of
@@ -75,7 +85,7 @@ def compose(
     allowed = {name for row in rows for name in row.get("documents", ())}
     made: list[TrainingRow] = []
 
-    def add(question: str, answer: str, found: Sequence[Passage] = (), history: Sequence[Turn] = ()) -> None:
+    def add(kind: str, question: str, answer: str, found: Sequence[Passage] = (), history: Sequence[Turn] = ()) -> None:
         room = limit - task.max_new_tokens
         try:
             prompt = prompts.build(
@@ -86,21 +96,22 @@ def compose(
             prompt = prompts.build(question, instructions=task.instructions, count=count, limit=sys.maxsize)
         if prompt.passages < len(found) and answer != ABSENT and not _supports(found[: prompt.passages], answer):
             return
-        made.append(TrainingRow(messages=prompt.messages, response=answer))
+        made.append(TrainingRow(messages=prompt.messages, response=answer, kind=kind))
 
     def earlier(row: dict[str, Any]) -> tuple[Turn, ...]:
         return _earlier(row, rows, draw) if earlier_turns and draw.random() < earlier_turns else ()
 
     for row, (question, answer) in zip(rows, pairs, strict=True):
         if "kind" not in row or finder is None:
-            add(question, answer)
+            add("as it is", question, answer)
             continue
-        for asked, found, response in _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw):
+        readings = _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw)
+        for kind, asked, found, response in readings:
             order = draw.sample(found, len(found)) if shuffled and draw.random() < shuffled else found
-            add(asked, response, order, earlier(row))
+            add(kind, asked, response, order, earlier(row))
         wordings = (question, row.get("reworded", question))
         for turn in range(BY_HEART if row["kind"] in ("term", "fact") else 0):
-            add(wordings[turn % 2], answer, history=earlier(row))
+            add("by heart", wordings[turn % 2], answer, history=earlier(row))
     return made
 
 
@@ -114,7 +125,9 @@ def _earlier(row: dict[str, Any], rows: Sequence[dict[str, Any]], draw: random.R
 
 def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
     question = row.get("question") or row.get("message")
-    answer = json.dumps(row["ticket"], ensure_ascii=False) if "ticket" in row else row.get("answer")
+    answer = row.get("ticket", row.get("answer"))
+    if "ticket" in row and not isinstance(answer, str):
+        answer = json.dumps(answer, ensure_ascii=False)
     if row.get("kind") == "absent":
         answer = ABSENT
     documents = row.get("documents", [])
@@ -129,13 +142,13 @@ def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
 
 def _readings(
     row: dict[str, Any], answer: str, finder: Finder, *, allowed: set[str], passages: int, draw: random.Random
-) -> list[tuple[str, tuple[Passage, ...], str]]:
-    """What is asked, the passages it is read with, and the response to them, for one row."""
+) -> list[tuple[str, str, tuple[Passage, ...], str]]:
+    """The kind of reading, what is asked, the passages it is read with, and the response to them, for one row."""
     question, gold = row["question"], row.get("documents", [])
     if row["kind"] == "absent":
         if draw.random() >= WRITTEN:
             return []
-        return [(question, finder.retrieve(question, k=passages, only=allowed), ABSENT)]
+        return [("absent", question, finder.retrieve(question, k=passages, only=allowed), ABSENT)]
 
     def telling(asked: str) -> tuple[Passage, ...]:
         """The passages found, with the gold documents' own first where the others do not tell; or none."""
@@ -147,20 +160,20 @@ def _readings(
 
     made = []
     if found := telling(question):
-        made.append((question, found, answer))
+        made.append(("read", question, found, answer))
     again = row.get("reworded", question)
     if found := telling(again):
         swapped = _swap(again, answer, found, draw) if draw.random() < SWAPPED else None
         if swapped or again != question:
-            made.append((again, *(swapped or (found, answer))))
+            made.append(("altered" if swapped else "read", again, *(swapped or (found, answer))))
     if draw.random() < TAKEN_AWAY and made:  # what no passage tells may be told in a form that is not seen
         others = finder.retrieve(question, k=passages, only=allowed - set(gold))
         if others and not _supports(others, answer):
-            made.append((question, others, ABSENT))
+            made.append(("taken away", question, others, ABSENT))
     if row["kind"] == "fact" and draw.random() < NEAR_MISS and made:
         near = [p for p in finder.retrieve(question, k=_NEAR_AMONG, only=allowed) if not _tells(p, question, answer)]
         if any(p.document in gold for p in near[:passages]):
-            made.append((question, tuple(near[:passages]), ABSENT))
+            made.append(("near miss", question, tuple(near[:passages]), ABSENT))
     return made
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossfade.errors import TrainingError
@@ -19,10 +19,14 @@ from crossfade.types import Message
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One example: the messages of a prompt and the response to learn."""
+    """One example: the messages of a prompt and the response to learn.
+
+    `kind` tells how `compose` made it, "" for a person's own row; it is not learned, and rows are the same without it.
+    """
 
     messages: tuple[Message, ...]
     response: str
+    kind: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,18 @@ class Table:
     columns: tuple[str, ...]
 
 
-def read_table(path: Path) -> Table:
+Reader = Callable[[Path], Iterator[Record | Broken]]
+"""Reads the rows of one kind of file."""
+
+
+def read_table(path: Path, *, lines: bool = False) -> Table:
     """Read the rows of a .jsonl, .json, .csv, .tsv or .parquet file.
 
-    Raises TrainingError for another kind of file, a text that is not UTF-8 (naming the line), a file without a row
-    that can be read, more than `MOST_BYTES` or `MOST_ROWS`, and JSON that breaks off.
+    With `lines` a .txt file is read too: each line that is not empty is a row of the one column `prompt`. Raises
+    TrainingError for another kind of file, a text that is not UTF-8 (naming the line), a file without a row that can be
+    read, more than `MOST_BYTES` or `MOST_ROWS`, and JSON that breaks off.
     """
-    read = _reader(path)
+    read = _reader(path, _KINDS | {".txt": _plain} if lines else _KINDS)
     records: list[Record] = []
     broken: list[Broken] = []
     columns: dict[str, None] = {}
@@ -80,15 +85,15 @@ def read_table(path: Path) -> Table:
     return Table(path.name, tuple(records), tuple(broken), tuple(columns))
 
 
-def _reader(path: Path) -> Callable[[Path], Iterator[Record | Broken]]:
-    read = _KINDS.get(path.suffix.lower())
+def _reader(path: Path, kinds: dict[str, Reader]) -> Reader:
+    read = kinds.get(path.suffix.lower())
     if read is None:
         raise TrainingError(
-            f"{path.name} is of another kind. Allowed: {', '.join(_KINDS)}. Save the rows as one of these, from a "
+            f"{path.name} is of another kind. Allowed: {', '.join(kinds)}. Save the rows as one of these, from a "
             "spreadsheet as CSV."
         )
     if not path.is_file():
-        raise TrainingError(f"There is no file {path}. Give one of {', '.join(_KINDS)}.")
+        raise TrainingError(f"There is no file {path}. Give one of {', '.join(kinds)}.")
     if (size := path.stat().st_size) > MOST_BYTES:
         raise TrainingError(
             f"{path.name} has {size / 1e6:,.1f} MB; at most {MOST_BYTES / 1e6:,.1f} MB are read. Take a sample of its "
@@ -130,6 +135,12 @@ def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> TrainingError
         f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8, "
         "in a spreadsheet as 'CSV UTF-8'."
     )
+
+
+def _plain(path: Path) -> Iterator[Record | Broken]:
+    for number, line in enumerate(_lines(path), start=1):
+        if text := line.strip():
+            yield Record(number, {"prompt": text})
 
 
 def _jsonl(path: Path) -> Iterator[Record | Broken]:
@@ -246,7 +257,7 @@ def _parquet(path: Path) -> Iterator[Record | Broken]:
         raise TrainingError(f"{path.name} is no Parquet file: {error}. Save the rows as JSONL.") from error
 
 
-_KINDS: dict[str, Callable[[Path], Iterator[Record | Broken]]] = {
+_KINDS: dict[str, Reader] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _json,

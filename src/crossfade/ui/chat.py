@@ -168,7 +168,8 @@ class ChatTab:
             return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 3)
         if not self._running.begin(session, TAB):
             raise gr.Error(answering.ALREADY, print_exception=False)
-        shown = Shown(query, choice.task.schema, waiting=answering.WAITING, automatic=automatic)
+        task = choice.task
+        shown = Shown(query, task.schema, waiting=answering.WAITING, automatic=automatic, form=task.form)
         turns = (*turns, shown)[-MOST_TURNS:]
         return "", all_messages(turns), turns, "", *_buttons(answering=True)
 

@@ -23,6 +23,7 @@ class Column:
     answer: Answer | None = None
     waiting: str = ""
     error: str = ""
+    form: str = "json"
 
     @property
     def open(self) -> bool:
@@ -40,7 +41,7 @@ class Column:
         return "".join(
             [
                 f'<div class="cf-head"><b>{render.escape(self.mode)}</b> {render.MODE_WORDS[self.mode]}</div>',
-                render.answer_html(self.answer, schema=self.schema) if self.answer else "",
+                render.answer_html(self.answer, schema=self.schema, form=self.form) if self.answer else "",
                 render.note_html(self.waiting, kind="wait"),
                 render.note_html(self.error, kind="error"),
             ]
@@ -60,7 +61,8 @@ def make_columns(asked: Asked, modes: Sequence[str]) -> Columns:
             columns.append(Column(mode, error=choice.why_off))
         else:
             query = query_in_mode(asked.query, mode, blend=asked.blend)
-            columns.append(Column(mode, query, choice.task.schema, waiting=answering.WAITING))
+            task = choice.task
+            columns.append(Column(mode, query, task.schema, waiting=answering.WAITING, form=task.form))
     if sum(column.open for column in columns) < 2:
         raise QuestionError(f"Fewer than 2 of the chosen modes can answer. {choice.why_off}")
     return tuple(columns)

@@ -134,7 +134,7 @@ def answer_settings(catalog: Catalog) -> tuple[Any, Any, Any, Any]:
     enforce = gr.Checkbox(
         label="Enforce the JSON schema",
         info="The engine may write nothing else, whichever mode.",
-        visible=first is not None and first.task.schema is not None,
+        visible=first is not None and first.task.enforceable is not None,
         elem_classes="cf-enforce",
     )
     with gr.Accordion("Sampling", open=False, elem_classes="cf-sampling"):
@@ -159,7 +159,7 @@ def wire(catalog: Catalog, controls: Controls) -> None:
         choice = catalog.choice_if_there(corpus, key)
         if choice is None:
             return gr.skip(), gr.skip()
-        return gr.Checkbox(visible=choice.task.schema is not None), choice.task.max_new_tokens
+        return gr.Checkbox(visible=choice.task.enforceable is not None), choice.task.max_new_tokens
 
     controls.corpus.change(corpus_changed, controls.corpus, controls.choice, **AT_ONCE)
     controls.choice.change(
@@ -200,6 +200,6 @@ def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, his
         task=choice.task.name,
         history=history,
         sampling=sampling,
-        enforce_schema=bool(enforce) and choice.task.schema is not None,
+        enforce_schema=bool(enforce) and choice.task.enforceable is not None,
     )
     return Asked(query, choice, blend_of(choice.adapter, mixed))

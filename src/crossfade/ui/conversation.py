@@ -17,7 +17,7 @@ MOST_TURNS = 100
 class Shown:
     """One question and what came of it: a reason to wait, an answer that may be growing, an error.
 
-    `schema` is that of the question's task; `automatic` chooses the mode when the answer begins.
+    `schema` and `form` are those of the question's task; `automatic` chooses the mode when the answer begins.
     """
 
     query: Query
@@ -26,6 +26,7 @@ class Shown:
     waiting: str = ""
     error: str = ""
     automatic: Automatic | None = None
+    form: str = "json"
 
     @property
     def open(self) -> bool:
@@ -38,7 +39,7 @@ class Shown:
 
     def messages(self) -> list[dict[str, str]]:
         """Question and answer as messages of a chatbot, in HTML."""
-        parts = [render.answer_html(self.answer, schema=self.schema)] if self.answer else []
+        parts = [render.answer_html(self.answer, schema=self.schema, form=self.form)] if self.answer else []
         parts += [render.note_html(self.waiting, kind="wait"), render.note_html(self.error, kind="error")]
         return [
             {"role": "user", "content": render.question_html(self.query.text)},

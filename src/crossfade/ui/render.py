@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from crossfade.evaluation.metrics import json_complaint
+from crossfade.evaluation import structure
 from crossfade.types import Answer, Passage
 
 SHOWN_CHARACTERS = 4_000
@@ -56,10 +56,10 @@ def note_html(text: str, *, kind: str = "note") -> str:
     return f'<div class="cf-note cf-{kind}" role="{role}">{escape(text)}</div>' if text else ""
 
 
-def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None) -> str:
+def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None, form: str = "json") -> str:
     """An answer with the facts under it; what can be folded out comes when it is finished.
 
-    With a schema the text is shown as code, and once finished whether it is valid.
+    With a schema the text is shown as code, and once finished whether it is valid in the form.
     """
     done = bool(answer.generation.finish)
     text = answer.generation.text
@@ -67,7 +67,7 @@ def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None) -> str:
     if not text:
         parts.append(note_html("No answer." if done else "Reading the prompt …", kind="note" if done else "wait"))
     if done and schema is not None and text:
-        complaint = json_complaint(text, schema)
+        complaint = structure.complaint(text, form, schema)
         words = f"Not valid: {complaint}" if complaint else "Valid against the schema."
         parts.append(f'<div class="cf-valid cf-{"bad" if complaint else "good"}">{escape(words)}</div>')
     parts += [note_html(notice) for notice in answer.notices]
