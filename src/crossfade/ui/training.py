@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.errors import CrossfadeError, TrainingError
+from crossfade.models.torch_libraries import missing_libraries
 from crossfade.training.desk import Desk
 from crossfade.training.guess import guess
 from crossfade.training.methods import SERVED
@@ -105,6 +106,9 @@ class TrainingOrder:
                     gr.Number(None, label="Rows at most", precision=0, minimum=1, elem_id="train-max-rows"),
                 ]
             gr.Markdown("What is left empty is the method's own.")
+        if missing := missing_libraries():
+            what = ", ".join(missing)
+            gr.HTML(render.note_html(f"Training needs {what}, which are not installed: pip install 'crossfade[train]'"))
         self.send = gr.Button("Train", variant="primary", elem_id="train-send")
         self.notice = gr.HTML("", elem_id="train-notice")
 
