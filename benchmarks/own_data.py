@@ -35,13 +35,14 @@ from crossfade.training.tokens import open_tokenizer
 from crossfade.types import Message
 
 SHOTS = 5
+MOST_NEW_TOKENS = {"label": 8, "json": 96, "text": 24}
 INSTRUCTIONS = {
     "slots": "Give the slots of this restaurant request as a JSON object. Copy each value from the request.",
     "xquad": "Answer from the passage in as few of its words as possible.",
 }
 OPTIONS = {
     "finance": ["--epochs", "3", "--rank", "16"],
-    "slots": ["--epochs", "3", "--rank", "16"],
+    "slots": ["--epochs", "2", "--rank", "16"],
     "xquad": ["--epochs", "1", "--rank", "16", "--learning-rate", "6e-4", "--batch", "8"],
 }
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("task", choices=list(OPTIONS))
     parser.add_argument("path", type=Path)
     parser.add_argument("--only-tuned", action="store_true", help="do not measure base and ICL")
+    parser.add_argument("--made", action="store_true", help="the adapter in --work was trained before: measure it")
     parser.add_argument("--work", type=Path, help="where the rows and the adapter are kept")
     args, more = parser.parse_known_args()
     work = args.work or Path(tempfile.mkdtemp(prefix="crossfade-own-"))
@@ -104,13 +106,11 @@ def main() -> None:
     words = ["--data", str(files["train"]), "--name", args.task, "--out", str(work), "--replace", "--json"]
     words += [*instructions, *OPTIONS[args.task], *more]
     began = time.perf_counter()
-    made = subprocess.run(
-        [sys.executable, "-c", "from crossfade.cli import main; main()", "train", *words],
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+    if not args.made:
+        command = [sys.executable, "-c", "from crossfade.cli import main; main()", "train", *words]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     minutes = (time.perf_counter() - began) / 60
-    card: dict[str, Any] = json.loads(made.stdout)
+    card: dict[str, Any] = json.loads((work / args.task / "card.json").read_text(encoding="utf-8"))
     settings = Settings.from_environment()
     base_folder = hf_folder(fetch(settings.base, settings.home), settings.home)
     tokenizer = open_tokenizer(base_folder)
@@ -121,17 +121,18 @@ def main() -> None:
     rows = [e.row for e in to_examples(read_table(files["judge"]), mapping)[0]]
     wanted = [row.response for row in rows]
     kind, plain = kind_of(wanted), [row.messages for row in rows]
+    most = MOST_NEW_TOKENS[kind]
     scores: dict[str, dict[str, float]] = {}
     if not args.only_tuned:
         base = load_made(None, base_folder)
         if kind == "label":
             labels = sorted(set(wanted))
             scores["base, likelihood"] = score_rows(likeliest(base, tokenizer, plain, labels), wanted, kind=kind)
-        scores["base, free text"] = score_rows(answer_all(base, tokenizer, plain), wanted, kind=kind)
+        scores["base, free text"] = score_rows(answer_all(base, tokenizer, plain, max_new_tokens=most), wanted, kind=kind)
         shown = [with_examples(row, nearest(row, learned)) for row in rows]
-        scores[f"ICL, {SHOTS} nearest"] = score_rows(answer_all(base, tokenizer, shown), wanted, kind=kind)
-    tuned = load_made(Path(card["folder"]), base_folder)
-    answers = answer_all(tuned, tokenizer, plain)
+        scores[f"ICL, {SHOTS} nearest"] = score_rows(answer_all(base, tokenizer, shown, max_new_tokens=most), wanted, kind=kind)
+    tuned = load_made(work / args.task, base_folder)
+    answers = answer_all(tuned, tokenizer, plain, max_new_tokens=most)
     scores["tuned"] = score_rows(answers, wanted, kind=kind)
     (work / "answers.jsonl").write_text(
         "".join(json.dumps({"wanted": w, "answer": a}) + "\n" for w, a in zip(wanted, answers, strict=True))

@@ -96,3 +96,8 @@ def test_what_the_library_writes_is_read_back(value: dict[str, Any]) -> None:
 def test_no_text_raises(text: str) -> None:
     for form in FORMS:
         parse(text, form)
+
+
+def test_json_is_no_yaml_here_although_the_grammar_has_it() -> None:
+    assert parse('{"a": 1}', "yaml") is None
+    assert parse("a: {b: 1}", "yaml") == {"a": {"b": 1}}

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import gradio as gr
+import pytest
+
+from crossfade.settings import Settings
 from crossfade.training.forms import Mapping
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.training.report import data_report
 from crossfade.training.run_folder import RunFolder
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
+from crossfade.ui import training
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.runs import run_html
-from crossfade.ui.training import report_html
+from crossfade.ui.training import TrainingOrder, report_html
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -75,3 +82,95 @@ def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -
     assert len(heights) == 1
     assert "from 2.00 at step 1 to 2.00 at 3" in svg
     assert loss_svg([], [], steps=3) == ""
+
+
+class FakeDesk:
+    """Keeps what it is ordered."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.ordered: list[list[str]] = []
+
+    def order(self, arguments: list[str], *, name: str, method: str, data: str) -> RunFolder:
+        self.ordered.append(arguments)
+        run = RunFolder(self._folder / f"{name}-1")
+        run.ticket(name, method, data, arguments=arguments)
+        return run
+
+    def waiting(self) -> list[RunFolder]:
+        return []
+
+    def runs(self) -> list[RunFolder]:
+        return []
+
+
+@pytest.fixture
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
+    monkeypatch.setattr(training, "missing_libraries", lambda: ["torch"])
+    desk = FakeDesk(tmp_path / "trainings")
+    settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
+    startup = SimpleNamespace(settings=settings, adapters=(SimpleNamespace(name="taken"),))
+    with gr.Blocks():
+        made: Any = TrainingOrder(startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
+    return made, desk
+
+
+ROWS = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"Answer {n}."}) + "\n" for n in range(30))
+NO_COLUMNS = ("", "", "", "")
+
+
+def ordered(part: TrainingOrder, rows: str, name: str, *numbers: Any, columns: Any = NO_COLUMNS) -> tuple[str, str]:
+    """The sentence that is told, and the report."""
+    given = [*numbers, *[None] * (4 - len(numbers))]
+    _, report, notice = part._order(training.PASTED, rows, *columns, name, "", "lora", "quick", *given)
+    return str(notice), str(report)
+
+
+def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:
+    order, desk = part
+    notice, report = ordered(order, ROWS, " mine ", 2, 0.0005, None, 20, columns=("pair", "", " response ", ""))
+    assert "begins now" in notice
+    assert "30" in report
+    (words,) = desk.ordered
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    assert Path(options.pop("--data")).read_text() == ROWS
+    assert options == {
+        **{"--name": "mine", "--purpose": "", "--method": "lora", "--preset": "quick", "--form": "pair"},
+        **{"--response-column": "response", "--epochs": "2", "--learning-rate": "0.0005", "--max-rows": "20"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "told"),
+    [
+        ("", "mine", "There are no rows"),
+        (ROWS, "", "Give the adapter a name"),
+        (ROWS, "Not Allowed", "Give the adapter a name"),
+        (ROWS, "taken", "There is"),
+        ('{"a": 1}\n', "mine", "cannot be guessed"),
+        (ROWS.splitlines()[0], "mine", "the report says why"),
+        ("x" * 2_000_001, "mine", "Add a file instead"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_and_not_ordered(
+    part: tuple[TrainingOrder, FakeDesk], rows: str, name: str, told: str
+) -> None:
+    notice, _ = ordered(part[0], rows, name)
+    assert told in notice
+    assert part[1].ordered == []
+
+
+def test_a_file_that_is_sent_is_kept_out_of_the_served_folder_under_a_plain_name(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    sent = tmp_path / "cache" / "..rows & more.jsonl"
+    sent.parent.mkdir()
+    for _ in range(2):
+        sent.write_text(ROWS)
+        part[0]._upload(str(sent))
+    assert not sent.exists()
+    assert set(part[0]._files()) == {"rows-more.jsonl", "rows-more-2.jsonl"}
+    program = tmp_path / "cache" / "rows.exe"
+    program.write_text("MZ")
+    assert "was not kept" in str(part[0]._upload(str(program))[-1])
+    assert len(part[0]._files()) == 2

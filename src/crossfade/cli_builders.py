@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossfade.cli_common import AsJson, Base, started, stopped_by_signals
-from crossfade.cli_data import base_tokenizer
+from crossfade.cli_data import base_folder
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
@@ -119,13 +119,14 @@ def compose(
     from crossfade.training.compose import KINDS
     from crossfade.training.compose import compose as compose_rows
     from crossfade.training.row_file import check_free, message_row, write_rows
-    from crossfade.training.tokens import rough_prompt_count, tokenizer_prompt_count
+    from crossfade.training.tokens import open_tokenizer, rough_prompt_count, tokenizer_prompt_count
 
     check_free(out, replace=replace)
     with started(base) as startup:
         found = startup.corpus(corpus)
         chosen, rows = found.task(task), read_rows(questions)
-        tokenizer = None if rough else base_tokenizer(startup.settings)
+        folder = None if rough else base_folder(startup.settings)
+        tokenizer = open_tokenizer(folder) if folder else None
         made = compose_rows(
             rows,
             chosen,

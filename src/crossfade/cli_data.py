@@ -44,6 +44,10 @@ def report(
     rough: Annotated[
         bool, typer.Option("--rough", help="Count tokens as characters / 4 and compare words alone; needs no model.")
     ] = False,
+    method: Annotated[
+        str, typer.Option("--method", help="For the estimate: lora, qlora, adalora, p-tuning, freeze or full.")
+    ] = "lora",
+    preset: Annotated[str, typer.Option("--preset", help="For the estimate: quick, balanced or thorough.")] = "",
     base: Base = "",
     as_json: AsJson = False,
 ) -> None:
@@ -53,9 +57,12 @@ def report(
     """
     from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
+    from crossfade.training.plan import plan_of
+    from crossfade.training.record import settings_of
     from crossfade.training.report import data_report, sentence
+    from crossfade.training.run_folder import list_runs
     from crossfade.training.table import read_table
-    from crossfade.training.tokens import rough_count, tokenizer_count
+    from crossfade.training.tokens import open_tokenizer, rough_count, tokenizer_count
 
     allowed = sentence(despite_overlap)  # what cannot be asked is refused before a model is fetched
     table = read_table(file)
@@ -69,7 +76,9 @@ def report(
     )
     judging = [read_judging(path) for path in against or ()]
     settings = Settings.from_environment().asked_for(base, "")
-    tokenizer = None if rough else base_tokenizer(settings)
+    folder = None if rough else base_folder(settings)
+    tokenizer = open_tokenizer(folder) if folder else None
+    wanted = settings_of(method, preset, {})
     found = data_report(
         table,
         mapping,
@@ -80,6 +89,7 @@ def report(
         embed=_embed(settings) if judging and not rough else None,
         despite_overlap=allowed,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
+        plan=plan_of(wanted, folder, list_runs(settings.trainings)) if folder else None,
     )
     if as_json:
         print_json(found.as_json())
@@ -90,8 +100,8 @@ def report(
         raise typer.Exit(1)
 
 
-def base_tokenizer(settings: Settings) -> Any:
-    """The base's own tokenizer, or None where the extra `train` is not installed."""
+def base_folder(settings: Settings) -> Path | None:
+    """The base in Hugging Face form, with its tokenizer, or None where the extra `train` is not installed."""
     from crossfade.models.torch_libraries import missing_libraries
 
     if missing_libraries():
@@ -99,9 +109,8 @@ def base_tokenizer(settings: Settings) -> Any:
         return None
     from crossfade.models.fetch import fetch
     from crossfade.models.hf_folder import hf_folder
-    from crossfade.training.tokens import open_tokenizer
 
-    return open_tokenizer(hf_folder(fetch(settings.base, settings.home, progress=Bar()), settings.home))
+    return hf_folder(fetch(settings.base, settings.home, progress=Bar()), settings.home)
 
 
 def _embed(settings: Settings) -> Embed:

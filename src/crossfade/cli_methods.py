@@ -26,7 +26,6 @@ from crossfade.cli_train import (
     Template,
     begun,
     own_data,
-    run_settings_of,
 )
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
@@ -62,7 +61,7 @@ def compare_methods(
     from crossfade.evaluation.methods import plot, table
     from crossfade.models.torch_libraries import require_training_libraries
     from crossfade.startup import Startup
-    from crossfade.training.record import SETTINGS
+    from crossfade.training.record import SETTINGS, settings_of
 
     require_training_libraries()
     names = list(SETTINGS) if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
@@ -82,7 +81,7 @@ def compare_methods(
             source=source,
             out=where,
             command="crossfade " + shlex.join(sys.argv[1:]),
-            settings=run_settings_of(method, preset, changes),
+            settings=settings_of(method, preset, changes),
             replace=True,
         )
         for number, method in enumerate(names, start=1)

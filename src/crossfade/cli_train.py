@@ -20,7 +20,6 @@ from crossfade.terminal import Bar, print_json, say, tell
 if TYPE_CHECKING:
     from crossfade.startup import Startup
     from crossfade.training.adapter import Order
-    from crossfade.training.record import RunSettings
     from crossfade.training.rows import OwnData, Source
     from crossfade.training.run_folder import RunFolder
 
@@ -102,6 +101,7 @@ def train(
 
     require_training_libraries()
     from crossfade.training.adapter import Order
+    from crossfade.training.record import settings_of
 
     settings = Settings.from_environment()
     settings = settings.with_base(base) if base else settings
@@ -117,7 +117,7 @@ def train(
         "patience": patience,
         "seed": seed,
     }
-    run_settings = run_settings_of(method, preset, changes)
+    run_settings = settings_of(method, preset, changes)
     source: Source
     if corpus or task:
         from crossfade.training.rows import TaskData
@@ -238,28 +238,6 @@ def build(
     for order in orders:
         check_order(order)  # all of them, before the first is trained
     _print([_carry_out(order, startup) for order in orders], as_json=as_json, many=True)
-
-
-def run_settings_of(method: str, preset: str, changes: dict[str, Any]) -> RunSettings:
-    """A method's settings with a preset and what was given beside it. Raises TrainingError for what does not fit."""
-    from dataclasses import fields
-
-    from crossfade.training.record import PRESETS, SETTINGS
-
-    if method not in SETTINGS:
-        raise TrainingError(f"Unknown method {method!r}. Known: {', '.join(SETTINGS)}.")
-    if preset and preset not in PRESETS:
-        raise TrainingError(f"Unknown preset {preset!r}. Known: {', '.join(PRESETS)}.")
-    kind, given = SETTINGS[method], {name: value for name, value in changes.items() if value is not None}
-    known = {field.name for field in fields(kind)}
-    if wrong := [name for name in given if name not in known]:
-        raise TrainingError(f"{method} has no --{wrong[0].replace('_', '-')}. Leave it out, or choose another method.")
-    if "rank" in given:
-        given["alpha"] = 2 * given["rank"]
-        if "first_rank" in known:
-            given["first_rank"] = given["rank"] + max(1, given["rank"] // 2)
-            given["alpha"] = 2 * given["first_rank"]
-    return kind(**{**PRESETS.get(preset, {}), **given})
 
 
 def own_data(

@@ -59,7 +59,7 @@ def complaint(text: str, form: str, schema: dict[str, Any]) -> str:
 
 
 def _yaml(text: str) -> dict[str, Any] | None:
-    if len(text) > MOST:
+    if len(text) > MOST or text.startswith("{"):  # JSON is YAML by its grammar, and not what was asked for
         return None
     try:
         value = yaml.load(text, Loader=_NoAliases)

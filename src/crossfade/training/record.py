@@ -157,6 +157,28 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What the presets change in the settings of a method."""
 
 
+def settings_of(method: str, preset: str, changes: Mapping[str, Any]) -> RunSettings:
+    """A method's settings with a preset, "" for none, and what was given beside it; None in `changes` is not given.
+
+    With a rank alpha is twice of it, and AdaLoRA begins with half as much again. Raises TrainingError for an unknown
+    name and for what the method has not.
+    """
+    if method not in SETTINGS:
+        raise TrainingError(f"Unknown method {method!r}. Known: {', '.join(SETTINGS)}.")
+    if preset and preset not in PRESETS:
+        raise TrainingError(f"Unknown preset {preset!r}. Known: {', '.join(PRESETS)}.")
+    kind, given = SETTINGS[method], {name: value for name, value in changes.items() if value is not None}
+    known = {f.name for f in fields(kind)}
+    if wrong := [name for name in given if name not in known]:
+        raise TrainingError(f"{method} has no --{wrong[0].replace('_', '-')}. Leave it out, or choose another method.")
+    if "rank" in given:
+        given["alpha"] = 2 * given["rank"]
+        if "first_rank" in known:
+            given["first_rank"] = given["rank"] + max(1, given["rank"] // 2)
+            given["alpha"] = 2 * given["first_rank"]
+    return kind(**{**PRESETS.get(preset, {}), **given})
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
     """Where a run stands after a step. Losses are nats a learned token; `held_out` is None between its measurements.

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.errors import CrossfadeError, TrainingError
+from crossfade.models.fetch import fetch
+from crossfade.models.hf_folder import hf_folder
 from crossfade.models.torch_libraries import missing_libraries
 from crossfade.training.desk import Desk
+from crossfade.training.estimate import Plan
 from crossfade.training.guess import guess
 from crossfade.training.methods import SERVED
-from crossfade.training.record import PRESETS, SETTINGS
+from crossfade.training.plan import plan_of
+from crossfade.training.record import PRESETS, SETTINGS, settings_of
 from crossfade.training.report import DataReport, data_report
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
@@ -117,7 +121,7 @@ class TrainingOrder:
         self.method.change(_served, self.method, self.served, **AT_ONCE)
         self.upload.upload(self._upload, self.upload, [self.source, self.upload, self.notice], **AT_ONCE)
         rows = [self.source, self.pasted, *self.columns]
-        self.check.click(self._check, rows, self.report)
+        self.check.click(self._check, [*rows, self.method, self.preset], self.report)
         self.send.click(
             self._order,
             [*rows, self.name, self.purpose, self.method, self.preset, *self.numbers],
@@ -150,9 +154,11 @@ class TrainingOrder:
             told = f"{path.name} was not kept: {answering.sentence(error)}"
             return [gr.skip(), gr.UploadButton(value=None), render.note_html(told, kind="error")]
 
-    def _check(self, source: str, pasted: str, *columns: str) -> str:
+    def _check(self, source: str, pasted: str, *values: str) -> str:
+        *columns, method, preset = values
         try:
-            return report_html(_report(self._path(source, pasted), columns))
+            plan = self._plan(method, preset)
+            return report_html(_report(self._path(source, pasted), columns, plan=plan))
         except CrossfadeError as error:
             return render.note_html(str(error), kind="error")
 
@@ -177,6 +183,14 @@ class TrainingOrder:
             return [run.path.name, report_html(report), render.note_html(told)]
         except CrossfadeError as error:
             return [gr.skip(), gr.skip(), render.note_html(str(error), kind="error")]
+
+    def _plan(self, method: str, preset: str) -> Plan | None:
+        """What a training will need, or None where the base cannot be had here."""
+        if missing_libraries():
+            return None
+        settings = self._startup.settings
+        folder = hf_folder(fetch(settings.base, settings.home), settings.home)
+        return plan_of(settings_of(method, preset, {}), folder, self._desk.runs())
 
     def _check_name(self, name: str, method: str) -> None:
         from crossfade.adapters.peft_files import NAME
@@ -207,12 +221,12 @@ class TrainingOrder:
         return path
 
 
-def _report(path: Path, columns: Sequence[str]) -> DataReport:
+def _report(path: Path, columns: Sequence[str], *, plan: Plan | None = None) -> DataReport:
     """The report on a file's rows; tokens are estimated, so that no library is loaded for it."""
     form, prompt, response, instructions = ((value or "").strip() for value in columns)
     table = read_table(path)
     mapping = guess(table, form=form, prompt=prompt, response=response, instructions=instructions)
-    return data_report(table, mapping, count=rough_count, rough=True)
+    return data_report(table, mapping, count=rough_count, rough=True, plan=plan)
 
 
 def report_html(report: DataReport) -> str:
