@@ -128,9 +128,13 @@ def main() -> None:
         if kind == "label":
             labels = sorted(set(wanted))
             scores["base, likelihood"] = score_rows(likeliest(base, tokenizer, plain, labels), wanted, kind=kind)
-        scores["base, free text"] = score_rows(answer_all(base, tokenizer, plain, max_new_tokens=most), wanted, kind=kind)
+        scores["base, free text"] = score_rows(
+            answer_all(base, tokenizer, plain, max_new_tokens=most), wanted, kind=kind
+        )
         shown = [with_examples(row, nearest(row, learned)) for row in rows]
-        scores[f"ICL, {SHOTS} nearest"] = score_rows(answer_all(base, tokenizer, shown, max_new_tokens=most), wanted, kind=kind)
+        scores[f"ICL, {SHOTS} nearest"] = score_rows(
+            answer_all(base, tokenizer, shown, max_new_tokens=most), wanted, kind=kind
+        )
     tuned = load_made(work / args.task, base_folder)
     answers = answer_all(tuned, tokenizer, plain, max_new_tokens=most)
     scores["tuned"] = score_rows(answers, wanted, kind=kind)

@@ -36,7 +36,7 @@ SETTINGS = LoraSettings(batch=BATCH, rank=8)
 
 
 def rows_of(task: str, steps: int) -> tuple[Path, Any, Sequence[EncodedRow]]:
-    """The base's folder, its tokenizer, and rows for so many steps; those of `answer` have their document as passage."""
+    """The base's folder, its tokenizer, and rows for so many steps, evenly from the task's file, without passages."""
     settings = Settings.from_environment()
     folder = hf_folder(fetch(settings.base, settings.home), settings.home)
     tokenizer, corpus = open_tokenizer(folder), read_corpus(settings.corpora, "tidewell")
@@ -127,8 +127,10 @@ def plain(task: str, steps: int) -> dict[str, float]:
 
 
 def limit(task: str, steps: int) -> dict[str, float]:
-    """Products and sums per second of a large matrix product, in the precision that training uses, and what a token
-    of training costs: 2 for each weight forward, 2 back to the inputs, and as LoRA's own weights cost little, no more."""
+    """Products and sums per second of a large matrix product, in the precision that training uses, and of a token.
+
+    A token costs 2 for each weight forward and 2 back to the inputs; LoRA's own weights cost little, and are left out.
+    """
     import torch
 
     folder, _, rows = rows_of(task, steps)
@@ -176,8 +178,10 @@ def main() -> None:
         f"| tokens/s, ours / plain Trainer and PEFT ({mine['tokens_per_second']:.0f} / "
         f"{theirs['tokens_per_second']:.0f}) | {speed:.2f} | at least 1.5 |"
     )
-    print(f"| most resident MB, ours / plain ({mine['mb']:,.0f} / {theirs['mb']:,.0f}) | {mine['mb'] / theirs['mb']:.2f} "
-          "| at most 0.5 |")
+    print(
+        f"| most resident MB, ours / plain ({mine['mb']:,.0f} / {theirs['mb']:,.0f}) | {mine['mb'] / theirs['mb']:.2f} "
+        "| at most 0.5 |"
+    )
     print(f"| share of the machine's matrix-product speed ({most['flops'] / 1e9:,.0f} GFLOP/s) | {share:.2f} | |")
 
 

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from test_training_methods import SMALL
-from training_kit import load, make_base
 
 from crossfade.training.estimate import estimate
 from crossfade.training.methods import method_of
 from crossfade.training.plan import UNSEEN_SPEED, plan_of, size_of
 from crossfade.training.record import TrainingProgress
 from crossfade.training.run_folder import RunFolder
+from test_training_methods import SMALL
+from training_kit import load, make_base
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
 

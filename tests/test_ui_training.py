@@ -71,7 +71,9 @@ def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> N
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"{HOSTILE} {n}", "response": HOSTILE}) + "\n" for n in range(3)))
     table = read_table(file)
-    html = report_html(data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count))
+    html = report_html(
+        data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
+    )
     assert HOSTILE not in html
     assert "<table>" in html
 
@@ -135,8 +137,15 @@ def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, Fa
     options = dict(zip(words[::2], words[1::2], strict=True))
     assert Path(options.pop("--data")).read_text() == ROWS
     assert options == {
-        **{"--name": "mine", "--purpose": "", "--method": "lora", "--preset": "quick", "--form": "pair"},
-        **{"--response-column": "response", "--epochs": "2", "--learning-rate": "0.0005", "--max-rows": "20"},
+        "--name": "mine",
+        "--purpose": "",
+        "--method": "lora",
+        "--preset": "quick",
+        "--form": "pair",
+        "--response-column": "response",
+        "--epochs": "2",
+        "--learning-rate": "0.0005",
+        "--max-rows": "20",
     }
 
 

@@ -8,6 +8,7 @@ on from its last checkpoint. Knows no torch and no page.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from threading import Condition, Thread
 
 from crossfade.errors import TrainingError
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
+
+logger = logging.getLogger(__name__)
 
 MOST_WAITING = 8
 NICENESS = 10
@@ -80,6 +83,11 @@ class Desk:
         elif run == self._now and self._process:
             self._process.terminate()  # it has not begun to train: nothing is lost
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a training is under way, what follows its end included."""
+        return self._now is not None
+
     def waiting(self) -> list[RunFolder]:
         """The runs that wait, the next one first."""
         with self._change:
@@ -113,10 +121,12 @@ class Desk:
                 self._now = run = self._waiting.pop(0)
             try:
                 self._carry_out(run)
+                self._done()
+            except Exception:
+                logger.exception("the training %s was not carried out", run.path.name)
             finally:
                 with self._change:
                     self._now = self._process = None
-                self._done()
 
     def _carry_out(self, run: RunFolder) -> None:
         words = ["resume", run.path.name] if run.has_begun else [*run.arguments(), "--run", run.path.name]

@@ -72,6 +72,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
             tab.refresh(status.change)
         for tab in (chat, comparison, evaluation):
             tab.refresh(adapters.list.changed)
+        adapters.list.refresh(adapters.runs.ended.change)
 
         def leave(request: gr.Request) -> None:
             running.leave(str(request.session_hash))

@@ -30,10 +30,14 @@ NOTHING = "No training yet. Choose rows and a name on the left, and press Train.
 
 
 class Runs:
-    """Draws the part into the `gr.Blocks` that is open. `ordered` is a State with the name of the last run ordered."""
+    """Draws the part into the `gr.Blocks` that is open. `ordered` is a State with the name of the last run ordered.
+
+    `ended` changes where a run has ended, and with it perhaps what adapters there are.
+    """
 
     def __init__(self, startup: Startup, desk: Desk, *, ordered: Any) -> None:
         self._startup, self._desk = startup, desk
+        self.ended = gr.HTML(self._ended(), elem_classes="cf-hidden")
         names = self._names()
         self.chosen = gr.Dropdown(
             names, value=names[0][1] if names else None, label="Training", elem_id="run-chosen", filterable=False
@@ -47,18 +51,17 @@ class Runs:
         self.notice = gr.HTML("", elem_id="run-notice")
         self.timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=self._goes())
         self._buttons = [self.cancel, self.resume, self.chat, self.compare]
-        seen = [self.shown, *self._buttons]
-        self.chosen.change(self._look, self.chosen, [*seen, self.timer], **AT_ONCE)
-        self.timer.tick(self._look, self.chosen, [*seen, self.timer], **AT_ONCE)
-        ordered.change(self._choose, ordered, [self.chosen, *seen, self.timer], **AT_ONCE)
-        after = [self.notice, *seen, self.timer]
+        self._seen = [self.shown, *self._buttons, self.timer, self.ended]
+        self.chosen.change(self._look, self.chosen, self._seen, **AT_ONCE)
+        self.timer.tick(self._look, self.chosen, self._seen, **AT_ONCE)
+        ordered.change(self._choose, ordered, [self.chosen, *self._seen], **AT_ONCE)
+        after = [self.notice, *self._seen]
         self.cancel.click(self._cancel, self.chosen, after, **AT_ONCE)
         self.resume.click(self._resume, self.chosen, after, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Find the runs again when the trigger fires, those of other pages among them."""
-        found = [self.chosen, self.shown, *self._buttons, self.timer]
-        trigger(lambda: self._choose(None), None, found, **AT_ONCE)
+        trigger(lambda: self._choose(None), None, [self.chosen, *self._seen], **AT_ONCE)
 
     def made(self, name: str | None) -> str:
         """The name of the adapter that a run made. Raises TrainingError where it made none that is served."""
@@ -76,7 +79,12 @@ class Runs:
         return [(f"{run.path.name} ({run.about().get('method', '?')})", run.path.name) for run in runs]
 
     def _goes(self) -> bool:
-        return any(run.state()["state"] in GOES for run in self._desk.runs()[:SHOWN_RUNS])
+        return self._desk.is_busy or any(run.state()["state"] in GOES for run in self._desk.runs()[:SHOWN_RUNS])
+
+    def _ended(self) -> str:
+        """The runs that have ended, and the adapters that are there by now: those are read after the end is told."""
+        ended = sum(run.state()["state"] not in GOES for run in self._desk.runs()[:SHOWN_RUNS])
+        return f"{ended} {len(self._startup.adapters)}"
 
     def _run(self, name: str | None) -> RunFolder:
         run = next((run for run in self._desk.runs() if run.path.name == name), None)
@@ -94,7 +102,7 @@ class Runs:
         try:
             state = self._run(name).state()
         except TrainingError:
-            return [self._html(name), *([gr.Button(visible=False)] * 4), gr.Timer(active=False)]
+            return [self._html(name), *([gr.Button(visible=False)] * 4), gr.Timer(active=False), self._ended()]
         goes = state["state"] in GOES
         made = Path(str(state.get("made") or ""))
         there = bool(made.name) and any(card.name == made.name for card in self._startup.adapters)
@@ -105,6 +113,7 @@ class Runs:
             gr.Button(visible=there),
             gr.Button(visible=there),
             gr.Timer(active=self._goes()),
+            self._ended(),
         ]
 
     def _cancel(self, name: str | None) -> list[Any]:
