@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ from crossfade.settings import Settings
 from crossfade.training.forms import Mapping
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.training.report import data_report
-from crossfade.training.run_folder import RunFolder
+from crossfade.training.run_folder import RunFolder, new_run
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
 from crossfade.ui import training
@@ -95,7 +97,7 @@ class FakeDesk:
 
     def order(self, arguments: list[str], *, name: str, method: str, data: str) -> RunFolder:
         self.ordered.append(arguments)
-        run = RunFolder(self._folder / f"{name}-1")
+        run = new_run(self._folder, name)
         run.ticket(name, method, data, arguments=arguments)
         return run
 
@@ -112,9 +114,14 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     startup = SimpleNamespace(settings=settings, adapters=(SimpleNamespace(name="taken"),))
-    with gr.Blocks():
-        made: Any = TrainingOrder(startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
-    return made, desk
+
+    async def inside() -> Any:
+        with gr.Blocks():
+            return TrainingOrder(startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
+
+    # Where a loop runs: elsewhere Gradio makes event loops that it never closes.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(inside())).result(), desk
 
 
 ROWS = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"Answer {n}."}) + "\n" for n in range(30))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 State = dict[str, "Tensor"]
 
+LAST_BLOCKS = 4
+"""So many are what Freeze trains where none are named."""
 SERVED = {
     "lora": "on every engine",
     "qlora": "on every engine, on the base in 4 bits or whole",
@@ -200,7 +202,7 @@ class Freeze(Lora):
             raise TrainingError(
                 f"The base has no block {wrong[0]}: it has {len(blocks)}, 0 to {len(blocks) - 1}, or -1 from the last."
             )
-        chosen = {n % len(blocks) for n in settings.layers}
+        chosen = {n % len(blocks) for n in settings.layers} or set(range(len(blocks))[-LAST_BLOCKS:])
         model.requires_grad_(False)
         for name, layer in _linear(model):
             if any(name.startswith(f"model.layers.{n}.") for n in chosen):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.training.estimate import Machine, Plan, Size
+from crossfade.training.methods import LAST_BLOCKS
 from crossfade.training.record import (
     AdaLoraSettings,
     FreezeSettings,
@@ -69,7 +70,7 @@ def size_of(settings: RunSettings, config: Mapping[str, Any]) -> Size | None:
         added = settings.virtual_tokens * hidden + width * (2 * hidden + width + 2) + hidden
     trainable = added
     if isinstance(settings, FreezeSettings):
-        trainable = block * len(settings.layers)
+        trainable = block * (len(settings.layers) or min(LAST_BLOCKS, layers))
     elif isinstance(settings, FullSettings):
         trainable = parameters
     quantised = isinstance(settings, QloraSettings)

@@ -115,13 +115,8 @@ class FreezeSettings(RunSettings):
 
     method: ClassVar[str] = "freeze"
     learning_rate: float = 2e-4
-    layers: tuple[int, ...] = (-4, -3, -2, -1)
-    """Which decoder blocks are trained; negative numbers count from the last."""
-
-    def __post_init__(self) -> None:
-        RunSettings.__post_init__(self)
-        if not self.layers:
-            raise TrainingError("No layer was chosen to train. Name at least one block, such as -1 for the last.")
+    layers: tuple[int, ...] = ()
+    """Which decoder blocks are trained; negative numbers count from the last, none are the last four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

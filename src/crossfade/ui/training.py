@@ -27,12 +27,13 @@ from crossfade.training.report import DataReport, data_report
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
 from crossfade.ui import answering, render
-from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.uploads import taken_out
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
+TAB = "train"
 PASTED = "Pasted here"
 ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"]
 MOST_CHARACTERS = 2_000_000
@@ -121,11 +122,13 @@ class TrainingOrder:
         self.method.change(_served, self.method, self.served, **AT_ONCE)
         self.upload.upload(self._upload, self.upload, [self.source, self.upload, self.notice], **AT_ONCE)
         rows = [self.source, self.pasted, *self.columns]
-        self.check.click(self._check, [*rows, self.method, self.preset], self.report)
+        queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
+        self.check.click(self._check, [*rows, self.method, self.preset], self.report, **queued)
         self.send.click(
             self._order,
             [*rows, self.name, self.purpose, self.method, self.preset, *self.numbers],
             [self._ordered, self.report, self.notice],
+            **queued,
         )
 
     def refresh(self, trigger: Any) -> None:
