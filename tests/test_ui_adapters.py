@@ -16,6 +16,7 @@ import handmade_adapters as made
 from crossfade.adapters.archive import pack
 from crossfade.adapters.peft_files import WEIGHTS_FILE, read_adapter
 from crossfade.settings import Settings
+from ui_kit import built, in_a_loop
 
 sys.path.append(str(Path(__file__).parent / "browser"))
 
@@ -48,11 +49,11 @@ def tab(startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     startup.refresh_adapters()
 
-    async def inside() -> Any:  # elsewhere Gradio makes event loops that it never closes
+    def make() -> Any:
         with gr.Blocks():
             return AdapterList(startup)
 
-    return asyncio.run(inside())
+    return built(make)
 
 
 def acted(tab: Any, act: Any, *values: Any) -> str:
@@ -286,11 +287,11 @@ UPLOAD = "/gradio_api/upload"
 def test_the_door_takes_uploads_up_to_its_limit_and_no_other_form(
     door: Door, path: str, length: str | None, status: int
 ) -> None:
-    assert asyncio.run(door.ask(path, length=length)) == status
+    assert in_a_loop(door.ask(path, length=length)) == status
 
 
 def test_what_is_no_form_passes_the_door(door: Door) -> None:
-    assert asyncio.run(door.ask("/gradio_api/queue/join", kind="application/json", length="999999999")) == 200
+    assert in_a_loop(door.ask("/gradio_api/queue/join", kind="application/json", length="999999999")) == 200
 
 
 def test_few_uploads_at_a_time_and_no_more_than_the_disk_bears_in_an_hour(
@@ -306,13 +307,13 @@ def test_few_uploads_at_a_time_and_no_more_than_the_disk_bears_in_an_hour(
         door.held.set()
         return [refused, *await asyncio.gather(*under_way), await door.ask(UPLOAD)]
 
-    assert asyncio.run(crowd()) == [503, 200, 200, 200, 200, 200]
+    assert in_a_loop(crowd()) == [503, 200, 200, 200, 200, 200]
 
     async def much() -> list[int]:
         return [await door.ask(UPLOAD, length="200000000") for _ in range(11)]
 
-    told = asyncio.run(much())
+    told = in_a_loop(much())
     assert (told.count(200), told[-1]) == (9, 429), "what the crowd sent counts too"
     now = uploads.time.monotonic()
     monkeypatch.setattr(uploads.time, "monotonic", lambda: now + uploads.KEPT_SECONDS + 1)
-    assert asyncio.run(door.ask(UPLOAD)) == 200
+    assert in_a_loop(door.ask(UPLOAD)) == 200

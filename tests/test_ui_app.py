@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 import re
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from crossfade.errors import AdapterError, CorpusError, QuestionError, SettingsError
+from ui_kit import built
 
 sys.path.append(str(Path(__file__).parent / "browser"))
 
@@ -22,14 +21,7 @@ pytest.importorskip("gradio")
 
 
 def build(app: Any, startup: Any) -> Any:
-    """The page, built where a loop runs: elsewhere Gradio makes event loops that it never closes."""
-
-    async def inside() -> Any:
-        return app.build_ui(startup)
-
-    # In a thread of its own: the browser tests leave a loop running in this one.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(inside())).result()
+    return built(lambda: app.build_ui(startup))
 
 
 @pytest.fixture(scope="module")

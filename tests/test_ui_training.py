@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +21,7 @@ from crossfade.ui import training
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.runs import run_html
 from crossfade.ui.training import TrainingOrder, report_html
+from ui_kit import built
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -115,13 +114,11 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     startup = SimpleNamespace(settings=settings, adapters=(SimpleNamespace(name="taken"),))
 
-    async def inside() -> Any:
+    def make() -> Any:
         with gr.Blocks():
             return TrainingOrder(startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
 
-    # Where a loop runs: elsewhere Gradio makes event loops that it never closes.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(inside())).result(), desk
+    return built(make), desk
 
 
 ROWS = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"Answer {n}."}) + "\n" for n in range(30))
