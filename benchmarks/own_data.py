@@ -43,7 +43,7 @@ INSTRUCTIONS = {
 OPTIONS = {
     "finance": ["--epochs", "3", "--rank", "16"],
     "slots": ["--epochs", "2", "--rank", "16"],
-    "xquad": ["--epochs", "1", "--rank", "16", "--learning-rate", "6e-4", "--batch", "8"],
+    "xquad": ["--epochs", "2", "--rank", "16", "--learning-rate", "6e-4", "--batch", "8"],
 }
 
 
