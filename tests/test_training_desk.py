@@ -26,6 +26,8 @@ how = "ends" if words[0] == "resume" else words[0]
 run = RunFolder(Path(ROOT) / (words[1] if words[0] == "resume" else words[words.index("--run") + 1]))
 if how == "breaks":
     sys.exit("crossfade: There is no file nowhere.jsonl.")
+if how == "loads":
+    Event().wait(60)
 stop = Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 if not run.has_begun:
@@ -107,6 +109,15 @@ def test_what_went_wrong_before_it_began_is_told(desk: Desk, done: Event) -> Non
     run = order(desk, "breaks")
     wait_for(done.is_set)
     assert run.state() | {"pid": 0} == {"state": "failed", "message": "There is no file nowhere.jsonl.", "pid": 0}
+
+
+def test_what_is_cancelled_while_it_loads_never_began(desk: Desk, done: Event) -> None:
+    run = order(desk, "loads")
+    wait_for(lambda: desk.is_busy and desk._process is not None)
+    desk.cancel(run)
+    wait_for(done.is_set)
+    assert run.state()["state"] == "cancelled"
+    assert "before it began" in run.state()["message"]
 
 
 def test_a_training_that_the_app_left_can_go_on(desk: Desk, tmp_path: Path, done: Event) -> None:

@@ -140,7 +140,7 @@ def train(
         purpose=purpose or f"Trained on {data.name}",
         source=source,
         out=out or (settings.my_bases if method == "full" else settings.my_adapters),
-        command="crossfade " + shlex.join(sys.argv[1:]),
+        command="crossfade " + shlex.join(_again(sys.argv[1:])),
         settings=run_settings,
         start=startup.registry.get(start) if start else None,
         replace=replace,
@@ -266,6 +266,12 @@ def own_data(
     mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
     judging = tuple(read_judging(path) for path in against)
     return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
+
+
+def _again(words: Sequence[str]) -> list[str]:
+    """The words of a command that does the same again: the run's folder was for this once."""
+    at = words.index("--run") if "--run" in words else len(words)
+    return [*words[:at], *words[at + 2 :]]
 
 
 def _check_file(data: Path) -> None:

@@ -40,6 +40,7 @@ class Desk:
         self._change = Condition()
         self._worker: Thread | None = None
         self._closed = False
+        self._cancelled: RunFolder | None = None
         atexit.register(self.close)
 
     def order(self, arguments: Sequence[str], *, name: str, method: str, data: str) -> RunFolder:
@@ -81,7 +82,8 @@ class Desk:
             with suppress(ProcessLookupError):
                 os.kill(int(state["pid"]), signal.SIGTERM)
         elif run == self._now and self._process:
-            self._process.terminate()  # it has not begun to train: nothing is lost
+            self._cancelled = run  # it has not begun to train: nothing is lost
+            self._process.terminate()
 
     @property
     def is_busy(self) -> bool:
@@ -139,7 +141,9 @@ class Desk:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
             code = self._process.wait()
-        if code and not self._closed and run.state()["state"] in ("waiting", "running"):
+        if code and self._cancelled == run:
+            run.tell("cancelled", "Cancelled before it began.")
+        elif code and not self._closed and run.state()["state"] in ("waiting", "running"):
             run.tell("failed", _last_words(run, code))
 
 

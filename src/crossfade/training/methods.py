@@ -6,6 +6,7 @@ QLoRA, AdaLoRA and P-Tuning are PEFT's, Freeze and full are the base's own param
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crossfade.adapters.peft_config import MAX_RANK
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import has_fast_bfloat16, quiet_libraries
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, quiet_libraries
 from crossfade.training.record import (
     AdaLoraSettings,
     FreezeSettings,
@@ -100,14 +101,14 @@ class Qlora(Lora):
 
     def load(self, base_folder: Path) -> Any:
         import torch
+        from transformers import BitsAndBytesConfig
 
-        try:
-            from transformers import BitsAndBytesConfig
-        except ImportError as error:
-            raise TrainingError("QLoRA needs bitsandbytes: pip install 'crossfade[transformers]'") from error
-        products = torch.bfloat16 if has_fast_bfloat16("cpu") else torch.float32
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise TrainingError("QLoRA needs bitsandbytes: pip install 'crossfade[transformers]'")
+        device = device_name()
+        products = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
         four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=products)
-        return load_whole(base_folder, quantization_config=four_bits)
+        return load_whole(base_folder, quantization_config=four_bits, device_map={"": device})
 
     def prepare(self, model: Any, *, steps: int) -> Any:
         model.requires_grad_(False)

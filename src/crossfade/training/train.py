@@ -75,7 +75,9 @@ def train(
     device, steps = device_name(), steps_of(len(learned.rows), settings)
     set_seed(settings.seed)
     method = method_of(settings)
-    model = method.prepare(method.load(base_folder), steps=steps).to(device)
+    model = method.prepare(method.load(base_folder), steps=steps)
+    if model.device.type != device:  # what is quantised was loaded where it stays
+        model = model.to(device)
     if start is not None:
         _begin_from(start, model, settings)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
