@@ -41,7 +41,7 @@ CARD_FIELDS = {
     *("rows", "rows_too_long", "held_out_rows", "settings", "trainable_parameters", "precision", "device"),
     *("minutes", "tokens_per_second", "train_loss", "held_out_loss", "command", "scores"),
 }
-NEWER = {"peak_memory_mb", "kept_step"}
+NEWER = {"peak_memory_mb", "kept_step", "run"}
 """Fields that the cards of adapters do not have that were trained before there were such."""
 SHIPPED = Settings.from_environment({}).adapters
 SETTINGS = LoraSettings(rank=4, alpha=8, epochs=2, batch=16, learning_rate=1e-2, max_tokens=256)

@@ -64,7 +64,10 @@ def compare_methods(
     from crossfade.training.record import SETTINGS, settings_of
 
     require_training_libraries()
-    names = list(SETTINGS) if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
+    given = dict.fromkeys(name.strip() for name in methods.split(",") if name.strip())
+    names = list(SETTINGS) if methods == "all" else list(given)
+    if not names:
+        raise TrainingError(f"No method is named. Give some of {', '.join(SETTINGS)}, or all.")
     if unknown := [name for name in names if name not in SETTINGS]:
         raise TrainingError(f"Unknown method {unknown[0]!r}. Known: {', '.join(SETTINGS)}, or all.")
     from crossfade.training.adapter import Order

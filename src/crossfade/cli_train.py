@@ -165,6 +165,7 @@ def resume(
         raise TrainingError(
             f"The run {run} is {state['state']}; what it made is in {state.get('made')}. Start a new one."
         )
+    _base_again(folder.order())
     _print([_run(folder)], as_json=as_json)
 
 
@@ -323,6 +324,18 @@ def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
     return folder
+
+
+def _base_again(order: dict[str, Any]) -> None:
+    """See that the base a run began on is there, as it was. Raises TrainingError, ModelError."""
+    from crossfade.models.fetch import fetch
+    from crossfade.models.gguf_file import base_identity
+    from crossfade.models.hf_folder import hf_folder
+
+    home = Settings.from_environment().home
+    source = fetch(str(order["base"]), home, progress=Bar())
+    if base_identity(source, home) != order["base_sha256"] or hf_folder(source, home) != Path(order["base_folder"]):
+        raise TrainingError(f"The base {order['base']} is not the one any more that this run began on. Start it anew.")
 
 
 def _run(folder: RunFolder) -> Path:

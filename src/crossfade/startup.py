@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,7 +76,7 @@ class Startup:
         self._disabled: dict[str, str] = self.registry.why_disabled
         self._indexes: dict[str, Index] = {}
         self._stores: dict[tuple[str, str], ExampleStore] = {}
-        self._lock = threading.Lock()
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
 
     @property
     def status(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class Startup:
         ]
         cards = [replace(card, refused=self._refused.get(card.name, "")) for card in cards]
         known = {card.name for card in cards}
-        return (*cards, *(AdapterCard(n, "", "", "", why) for n, why in self._refused.items() if n not in known))
+        return (*cards, *(AdapterCard(n, "", "", "", why) for n, why in dict(self._refused).items() if n not in known))
 
     def start(self) -> None:
         """Load in the background and return at once."""
@@ -141,7 +141,7 @@ class Startup:
         starting = partial(self._note, "Model")
         engine = open_engine(self.settings, progress=progress, report=starting)
         try:
-            self._load_adapters(engine)
+            self._load_adapters(engine, self.registry)
         except BaseException:
             engine.close()
             raise
@@ -194,26 +194,20 @@ class Startup:
         """
         if self.pipeline is None:
             return
-        with self._lock:
+        with self._refreshing:
             before, engine = self.registry, self.pipeline.engine
             found = adapters_of(self.settings)
-            changed = [
-                name for name, a in before.adapters.items() if found.adapters.get(name) != a and name in engine.adapters
-            ]
-            for name in changed:
+            for name in [name for name in engine.adapters if name not in found.adapters]:
                 engine.unload(name)
-            kept = {
-                name: why
-                for name, why in self._refused.items()
-                if name in found.adapters and found.adapters[name] == before.adapters.get(name)
-            }
+            same = {name for name, a in found.adapters.items() if a == before.adapters.get(name)}
+            kept = {name: why for name, why in self._refused.items() if name in same}
             self._refused.clear()  # the pipeline has the same ones
             self._refused.update({**kept, **found.refused})
             self._disabled.clear()
             self._disabled.update(found.why_disabled)
-            self.registry = found
+            self._load_adapters(engine, found, loaded=same & set(engine.adapters))
+            self.registry = found  # last: what is listed is served
             self.corpora = tuple(_with_own_tasks(corpus, found) for corpus in self.corpora)
-            self._load_adapters(engine)
 
     def _index_all(self) -> None:
         """Index every corpus; one whose documents are broken is told, and asked again when a question needs them."""
@@ -234,10 +228,9 @@ class Startup:
                 self._stores[key] = ExampleStore(corpus.examples.get(task.name, ()), embedder)
             return self._stores[key]
 
-    def _load_adapters(self, engine: Engine) -> None:
-        """Load all at once; where one is refused or breaks the engine, keep its reason, and load the others."""
-        loaded = engine.adapters
-        wanted = [a for n, a in self.registry.adapters.items() if n not in self._refused and n not in loaded]
+    def _load_adapters(self, engine: Engine, registry: Registry, *, loaded: Collection[str] = ()) -> None:
+        """Load all but those loaded at once; where one is refused or breaks the engine, keep why, load the others."""
+        wanted = [a for name, a in registry.adapters.items() if name not in self._refused and name not in loaded]
         try:
             if wanted:
                 engine.load(*wanted)
@@ -249,6 +242,8 @@ class Startup:
                     refused = "" if isinstance(error, AdapterError) else f"Adapter {adapter.name!r} is refused: "
                     self._refused[adapter.name] = f"{refused}{error}"
                     logger.warning("%s", self._refused[adapter.name])
+                    if adapter.name in engine.adapters:
+                        engine.unload(adapter.name)  # what had its name before is no longer what is there
 
     def _run_safely(self) -> None:
         try:

@@ -12,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from crossfade.models.torch_libraries import quiet_libraries, require_training_l
 from crossfade.training.compose import Finder
 from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
 from crossfade.training.rows import Source
-from crossfade.training.run_folder import RunFolder, new_run
+from crossfade.training.run_folder import RunFolder, new_run, read_json
 from crossfade.training.tokens import open_tokenizer, tokenizer_prompt_count
 
 SAMPLES = 3
@@ -73,11 +73,13 @@ def begin(
             f"{base_sha256[:12]}. Train on that base, or without a start."
         )
     settings = order.settings
+    tokenizer = open_tokenizer(base_folder)
     rows = order.source.rows(
         finder=finder,
-        count=tokenizer_prompt_count(open_tokenizer(base_folder)),
+        count=tokenizer_prompt_count(tokenizer),
         limit=settings.max_tokens,
         seed=settings.seed,
+        control_tokens=tokenizer.all_special_tokens,
     )
     run.begin(
         {
@@ -118,7 +120,8 @@ def carry_out(run: RunFolder, *, progress: Progress | None = None, stop: Event |
         try:
             folder = _carry_out(run, order, progress=progress, stop=stop)
         except Exception as error:
-            run.tell("failed", str(error))
+            with suppress(OSError):
+                run.tell("failed", str(error))
             raise
         run.tell("cancelled" if stop and stop.is_set() else "done", made=str(folder))
     run.drop_checkpoints()
@@ -148,6 +151,8 @@ def _carry_out(run: RunFolder, order: dict[str, Any], *, progress: Progress | No
     learned, held_out = run.rows()
     out, name = Path(order["out"]), str(order["name"])
     folder, start = out / name, _start(order)
+    if ((read_json(folder / CARD_FILE) or {}).get("run") or "") == _key(run, order):
+        return folder  # it was made, and the run was killed before it could say so
     with _writing(out), workplace(folder) as scratch:
         _check_free(folder, replace=bool(order["replace"]))  # again: what a killed run had moved aside is back by now
         record = train(
@@ -164,12 +169,18 @@ def _carry_out(run: RunFolder, order: dict[str, Any], *, progress: Progress | No
             progress=progress,
             stop=stop,
         )
-        text = json.dumps(card(order, record, start=start), indent=1, ensure_ascii=False)
+        made = card(order, record, start=start) | {"run": _key(run, order)}
+        text = json.dumps(made, indent=1, ensure_ascii=False)
         (scratch / name / CARD_FILE).write_text(text + "\n", encoding="utf-8")
         if record.method != "full":
             read_adapter(scratch / name)
         put(scratch / name, folder)
     return folder
+
+
+def _key(run: RunFolder, order: dict[str, Any]) -> str:
+    """What a run's adapter is known by: the folder's name, and when it was started."""
+    return f"{run.path.name} {order.get('started', '')}"
 
 
 def _start(order: dict[str, Any]) -> AdapterFiles | None:

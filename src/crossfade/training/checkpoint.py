@@ -21,7 +21,10 @@ def trained(model: Any) -> dict[str, Tensor]:
 
 
 def write_state(path: Path, model: Any, method: Method, *, step: int) -> None:
-    """Write the trained parameters in their own precision, whole or not at all. Raises OSError, SafetensorError."""
+    """Write the trained parameters in their own precision, whole or not at all; the file before is kept.
+
+    Raises OSError, SafetensorError.
+    """
     from safetensors.torch import save_file
 
     tensors = {_PARAMETER + name: p for name, p in trained(model).items()}
@@ -29,7 +32,14 @@ def write_state(path: Path, model: Any, method: Method, *, step: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, part, metadata={"step": str(step)})
+    if path.exists():
+        os.replace(path, before(path))
     os.replace(part, path)
+
+
+def before(path: Path) -> Path:
+    """Where the file is that was at `path` before the one that is there."""
+    return path.with_name(f"{path.name}.before")
 
 
 def read_state(path: Path, model: Any, method: Method) -> None:

@@ -48,10 +48,12 @@ class EncodedRows:
     too_long: tuple[tuple[int, int], ...]
 
 
-def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, *, max_tokens: int) -> EncodedRows:
+def encode_rows(
+    rows: Sequence[TrainingRow], tokenizer: Any, *, max_tokens: int, may_be_none: bool = False
+) -> EncodedRows:
     """Tokenize rows.
 
-    Raises TrainingError for no rows, an empty response, a control token in a row, or when no row fits.
+    Raises TrainingError for no rows, an empty response, a control token in a row, or when no row fits, which `may_be_none` allows.
     """
     if not rows:
         raise TrainingError("There are no rows to train on. Give at least one question with its response.")
@@ -60,7 +62,7 @@ def encode_rows(rows: Sequence[TrainingRow], tokenizer: Any, *, max_tokens: int)
     encoded = [_encode(row, tokenizer, number) for number, row in enumerate(rows, start=1)]
     too_long = tuple((number, len(row)) for number, row in enumerate(encoded, start=1) if len(row) > max_tokens)
     fitting = tuple(row for row in encoded if len(row) <= max_tokens)
-    if not fitting:
+    if not fitting and not may_be_none:
         raise TrainingError(
             f"Each of the {len(rows)} rows is longer than max_tokens = {max_tokens} (the shortest has "
             f"{min(map(len, encoded))}). Shorten them or raise max_tokens."

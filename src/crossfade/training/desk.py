@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 8
 NICENESS = 10
+SECONDS_BETWEEN_LOOKS = 1.0
 _LOG = "log.txt"
 _MAIN = "from crossfade.cli import main; main()"
 
@@ -72,18 +74,26 @@ class Desk:
 
     def cancel(self, run: RunFolder) -> None:
         """End a run: one that waits never starts, one that trains keeps its best so far."""
+        state = run.state()
         with self._change:
-            if run in self._waiting:
-                self._waiting.remove(run)
+            if run in self._waiting or (state["state"] == "waiting" and run != self._now):
+                self._waiting = [other for other in self._waiting if other != run]
                 run.tell("cancelled", "Cancelled before it began.")
                 return
-        state = run.state()
+            if run == self._now and self._process is None:
+                self._cancelled = run
+                return
         if state["state"] == "running" and state.get("pid"):
             with suppress(ProcessLookupError):
                 os.kill(int(state["pid"]), signal.SIGTERM)
         elif run == self._now and self._process:
             self._cancelled = run  # it has not begun to train: nothing is lost
             self._process.terminate()
+
+    def knows(self, run: RunFolder) -> bool:
+        """Whether a run waits or trains here. One that waits and is not known was left by an app that has ended."""
+        with self._change:
+            return run in self._waiting or run == self._now
 
     @property
     def is_busy(self) -> bool:
@@ -124,8 +134,10 @@ class Desk:
             try:
                 self._carry_out(run)
                 self._done()
-            except Exception:
+            except Exception as error:
                 logger.exception("the training %s was not carried out", run.path.name)
+                with suppress(OSError):
+                    run.tell("failed", f"It did not start: {error}")
             finally:
                 with self._change:
                     self._now = self._process = None
@@ -133,8 +145,17 @@ class Desk:
     def _carry_out(self, run: RunFolder) -> None:
         words = ["resume", run.path.name] if run.has_begun else [*run.arguments(), "--run", run.path.name]
         command = [sys.executable, "-c", _MAIN, "train", *words]
+        while any(r.state()["state"] == "running" for r in self.runs()):  # one at a time, of other processes too
+            if self._closed or self._cancelled == run:
+                break
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         with (run.path / _LOG).open("wb") as log:
             with self._change:
+                if self._cancelled == run:
+                    run.tell("cancelled", "Cancelled before it began.")
+                    return
+                if self._closed:
+                    return
                 self._process = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
@@ -143,7 +164,7 @@ class Desk:
             code = self._process.wait()
         if code and self._cancelled == run:
             run.tell("cancelled", "Cancelled before it began.")
-        elif code and not self._closed and run.state()["state"] in ("waiting", "running"):
+        elif code and not self._closed and run.state()["state"] in ("waiting", "running", "interrupted"):
             run.tell("failed", _last_words(run, code))
 
 

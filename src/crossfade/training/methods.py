@@ -171,7 +171,7 @@ class AdaLora(Lora):
             if of == "pattern":
                 pattern[name] = [bool(kept) for kept in value]
             else:
-                getattr(allocator, of)[name] = value
+                getattr(allocator, of)[name] = value.to(model.device)
         _ada_config(model).rank_pattern = pattern or None
 
 
@@ -197,7 +197,9 @@ class Freeze(Lora):
     def prepare(self, model: Any, *, steps: int) -> Any:
         settings = self._settings
         assert isinstance(settings, FreezeSettings)
-        blocks = model.model.layers
+        blocks = getattr(getattr(model, "model", None), "layers", None)
+        if blocks is None:
+            raise TrainingError("Freeze does not know the blocks of this base. Choose LoRA or full.")
         wrong = [n for n in settings.layers if not -len(blocks) <= n < len(blocks)]
         if wrong:
             raise TrainingError(

@@ -57,8 +57,13 @@ class Source(Protocol):
     def told(self) -> str:
         """The rows in a few words: the file, and what of it is used."""
 
-    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
-        """The rows, none of more than `limit` tokens where passages can be left out to fit."""
+    def rows(
+        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+    ) -> Rows:
+        """The rows, none of more than `limit` tokens where passages can be left out to fit.
+
+        A row that holds one of `control_tokens` would end or forge a turn.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class TaskData:
     def told(self) -> str:
         return f"{self.path.name}, rows of the task {self.task.name} of {self.corpus.name}"
 
-    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+    def rows(
+        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+    ) -> Rows:
         found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
         learned, watched = (
             compose(
@@ -124,7 +131,9 @@ class OwnData:
         used = ", ".join(f"{role} from {column}" for role, column in self.mapping.columns().items())
         return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"
 
-    def rows(self, *, finder: Finder | None, count: Count, limit: int, seed: int) -> Rows:
+    def rows(
+        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+    ) -> Rows:
         report = data_report(
             self.table,
             self.mapping,
@@ -132,6 +141,7 @@ class OwnData:
             limit=limit,
             against=self.against,
             despite_overlap=self.despite_overlap,
+            control_tokens=control_tokens,
         )
         if report.errors:
             raise TrainingError(" ".join(finding.text for finding in report.errors))

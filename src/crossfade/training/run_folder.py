@@ -57,13 +57,16 @@ class RunFolder:
         """Write what is ordered, into an empty or a new folder. Raises TrainingError where a run is there."""
         if (self.path / "run.json").exists():
             raise TrainingError(f"{self.path} holds a run already. Go on with it, or give another folder.")
-        self.path.mkdir(parents=True, exist_ok=True)
         lines = [
             _row_line(row, held_out=watched) for part, watched in ((learned, False), (held_out, True)) for row in part
         ]
-        (self.path / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
-        write_json(self.path / "run.json", dict(order))  # last: without it there is no run
-        self.tell("waiting")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
+            write_json(self.path / "run.json", dict(order))  # last: without it there is no run
+            self.tell("waiting")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def order(self) -> dict[str, Any]:
         """What `begin` was given. Raises TrainingError where there is no run."""
@@ -151,7 +154,8 @@ class RunFolder:
     def drop_checkpoints(self) -> None:
         """Free the disk of what only a run that goes on needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        self.best.unlink(missing_ok=True)
+        for file in self.path.glob(f"{self.best.name}*"):
+            file.unlink(missing_ok=True)
 
     def state(self) -> dict[str, Any]:
         """`state`, `message`, `pid`, and what else was told at the end, such as the adapter's folder.
@@ -173,7 +177,7 @@ class RunFolder:
         """The run belongs to this process until it leaves or dies. Raises TrainingError where it is another's."""
         lock = FileLock(self.path / "run.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=2)  # a page that looks holds it for a moment
         except Timeout:
             raise TrainingError(f"Another process is at the run in {self.path}. Wait for it, or cancel it.") from None
         try:
@@ -216,8 +220,15 @@ def list_runs(root: Path) -> list[RunFolder]:
 
 
 def new_run(root: Path, name: str) -> RunFolder:
-    """An empty folder that no run had: the name with a number, which follows the last one."""
-    root.mkdir(parents=True, exist_ok=True)
+    """An empty folder that no run had: the name with a number, which follows the last one. Raises TrainingError."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return _new_run(root, name)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+
+
+def _new_run(root: Path, name: str) -> RunFolder:
     taken = [
         int(found[1]) for path in root.iterdir() if (found := re.fullmatch(rf"{re.escape(name)}-(\d+)", path.name))
     ]
@@ -229,6 +240,11 @@ def new_run(root: Path, name: str) -> RunFolder:
         except FileExistsError:
             continue  # another process was faster
         return RunFolder(root / f"{name}-{number}")
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    why = error.strerror or error
+    return TrainingError(f"A training cannot be kept in {path}: {why}. Free some space there, or set CROSSFADE_HOME.")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

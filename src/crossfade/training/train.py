@@ -9,7 +9,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -63,7 +63,7 @@ def train(
 
     from crossfade.training.methods import method_of
     from crossfade.training.save import check_free
-    from crossfade.training.trainer import run, steps_of
+    from crossfade.training.trainer import limits_told, run, steps_of
 
     check_free(out)
     quiet_libraries()
@@ -71,17 +71,17 @@ def train(
     learned = encode_rows(rows, tokenizer, max_tokens=settings.max_tokens)
     none = EncodedRows(rows=(), too_long=())
     measured = held_out[: settings.measured]
-    watched = encode_rows(measured, tokenizer, max_tokens=settings.max_tokens) if measured else none
+    watched = encode_rows(measured, tokenizer, max_tokens=settings.max_tokens, may_be_none=True) if measured else none
     device, steps = device_name(), steps_of(len(learned.rows), settings)
     set_seed(settings.seed)
     method = method_of(settings)
-    model = method.prepare(method.load(base_folder), steps=steps)
-    if model.device.type != device:  # what is quantised was loaded where it stays
-        model = model.to(device)
-    if start is not None:
-        _begin_from(start, model, settings)
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    with _folder(folder) as logged:
+    with _folder(folder) as logged, limits_told(logged, settings):
+        model = method.prepare(method.load(base_folder), steps=steps)
+        if model.device.type != device:  # what is quantised was loaded where it stays
+            model = model.to(device)
+        if start is not None:
+            _begin_from(start, model, settings)
         curves = run(
             model,
             learned.rows,
@@ -98,11 +98,14 @@ def train(
         )
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         method.save(model, out, base=base, base_folder=base_folder)
-    more = {}
+    peak, more = _peak_memory(), {}
     if isinstance(settings, QloraSettings) and watched.rows:
-        more["held_out_loss_on_the_whole_base"] = _on_the_whole_base(
-            model, watched.rows, settings, base_folder=base_folder, padding=padding, device=device
-        )
+        with suppress(
+            MemoryError, RuntimeError
+        ):  # where only the base in 4 bits fits, nothing is said of the whole one
+            more["held_out_loss_on_the_whole_base"] = _on_the_whole_base(
+                model, watched.rows, settings, base_folder=base_folder, padding=padding, device=device
+            )
     tokens = sum(map(len, learned.rows)) * settings.epochs
     taken = curves.train[-1][0] if curves.train else steps
     return TrainingRecord(
@@ -126,7 +129,7 @@ def train(
         held_out_loss=curves.held_out,
         precision="bfloat16 products" if has_fast_bfloat16(device) else "float32",
         device=device,
-        peak_memory=_peak_memory(),
+        peak_memory=peak,
         more=more,
     )
 
@@ -201,6 +204,13 @@ def _on_the_whole_base(
 
 
 def _peak_memory() -> int:
-    """The most memory that this process has held, in bytes; Linux counts in kilobytes, macOS in bytes."""
+    """The most memory that this process has held, in bytes, on a GPU that of it.
+
+    Linux counts in kilobytes, macOS in bytes.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -66,9 +67,8 @@ def run(
 
     It goes on from the last whole checkpoint in `folder`, if there is one. `sample` answers held-out rows at each
     measurement. `stop` ends the run after the step under way, with the best so far. Raises TrainingError: the loss is
-    no number, the disk is full, memory does not suffice.
+    no number.
     """
-    from safetensors import SafetensorError
     from transformers import PrinterCallback, Trainer, TrainerCallback
 
     steps = steps_of(len(rows), settings)
@@ -154,13 +154,8 @@ def run(
     )
     trainer.remove_callback(PrinterCallback)
     start = folder.last_checkpoint()
-    try:
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
-        kept_step = watch.keep_the_best()
-    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        if why := _what_to_change(error, folder, settings):
-            raise TrainingError(why) from error
-        raise
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    kept_step = watch.keep_the_best()
     train, watched = watch.curves
     return Curves(train=train, held_out=watched, kept_step=kept_step, seconds=watch.seconds)
 
@@ -183,7 +178,7 @@ def mean_loss(
 def _arguments(settings: RunSettings, rows: int, checkpoints: Path, device: str) -> Any:
     from transformers import TrainingArguments
 
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=settings.batch,
         num_train_epochs=settings.epochs,
@@ -205,6 +200,22 @@ def _arguments(settings: RunSettings, rows: int, checkpoints: Path, device: str)
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+    _ = arguments.n_gpu  # sets what is set next
+    arguments._n_gpu = 1  # with more, torch would split batches that are no tensors
+    return arguments
+
+
+@contextmanager
+def limits_told(folder: RunFolder, settings: RunSettings) -> Iterator[None]:
+    """A full disk and too little memory become a TrainingError that says what to change."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
+        if why := _what_to_change(error, folder, settings):
+            raise TrainingError(why) from error
+        raise
 
 
 def _what_to_change(error: Exception, folder: RunFolder, settings: RunSettings) -> str:

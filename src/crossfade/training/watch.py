@@ -6,12 +6,13 @@ Knows no data and no Trainer; it is told of each step.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from crossfade.errors import TrainingError
-from crossfade.training.checkpoint import read_state, step_of, write_state
+from crossfade.training.checkpoint import before, read_state, step_of, write_state
 from crossfade.training.methods import Method
 from crossfade.training.record import Progress, RunSettings, Sample, TrainingProgress
 from crossfade.training.run_folder import RunFolder
@@ -54,8 +55,11 @@ class Watch:
         self._train = [(p.step, p.loss) for p in seen]
         self._held_out = self._folder.held_out()
         self._before = seen[-1].seconds if seen else 0.0
-        if (step_of(self._folder.best) or 0) > step:
-            self._folder.best.unlink()  # it is of steps that are taken again
+        best = self._folder.best
+        if (step_of(best) or 0) > step:  # it is of steps that are taken again
+            best.unlink()
+            if 0 < (step_of(before(best)) or 0) <= step:
+                os.replace(before(best), best)
 
     def step(self, step: int, loss: float, gradient_norm: float, *, last: bool = False) -> None:
         """A step was taken, the last one of the run or not. Raises TrainingError where its loss is no number."""
@@ -110,7 +114,7 @@ class Watch:
 
     def _look(self, step: int) -> float | None:
         """The held-out loss, kept with the parameters if it is the best; at step 0 nothing was learned to be kept."""
-        before = time.perf_counter()
+        began = time.perf_counter()
         loss = self._measure() if self._measure else None
         if loss is not None:
             better = all(loss < other for at, other in self._held_out if at)
@@ -120,5 +124,5 @@ class Watch:
                 write_state(self._folder.best, self._model, self._method, step=step)
         if self._sample:
             self._folder.log_samples(self._sample(step))
-        self._measuring += time.perf_counter() - before
+        self._measuring += time.perf_counter() - began
         return loss

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +86,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
 
 def serve(startup: Startup, settings: Settings) -> None:
     """Serve the page until the process is interrupted. Raises SettingsError where the port cannot be had."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is registered for the end is done then, too
     port = free_port(settings.host, settings.port)
     log.info("Crossfade is at http://%s:%d (Ctrl+C ends it).", settings.host, port)
     build_ui(startup).launch(

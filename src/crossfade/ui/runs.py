@@ -79,7 +79,11 @@ class Runs:
         return [(f"{run.path.name} ({run.about().get('method', '?')})", run.path.name) for run in runs]
 
     def _goes(self) -> bool:
-        return self._desk.is_busy or any(run.state()["state"] in GOES for run in self._desk.runs()[:SHOWN_RUNS])
+        return self._desk.is_busy or any(self._is_going(run) for run in self._desk.runs()[:SHOWN_RUNS])
+
+    def _is_going(self, run: RunFolder) -> bool:
+        state = run.state()["state"]
+        return state == "running" or (state == "waiting" and self._desk.knows(run))
 
     def _ended(self) -> str:
         """The runs that have ended, and the adapters that are there by now: those are read after the end is told."""
@@ -100,16 +104,19 @@ class Runs:
     def _look(self, name: str | None) -> list[Any]:
         """What there is to see of a run, its buttons, and whether to look again."""
         try:
-            state = self._run(name).state()
+            run = self._run(name)
+            state = run.state()
         except TrainingError:
             return [self._html(name), *([gr.Button(visible=False)] * 4), gr.Timer(active=False), self._ended()]
-        goes = state["state"] in GOES
+        goes = self._is_going(run)
+        left = state["state"] == "waiting" and not goes
         made = Path(str(state.get("made") or ""))
-        there = bool(made.name) and any(card.name == made.name for card in self._startup.adapters)
+        pipeline = self._startup.pipeline
+        there = bool(made.name) and pipeline is not None and made.name in pipeline.engine.adapters
         return [
             self._html(name),
             gr.Button(visible=goes),
-            gr.Button(visible=state["state"] in ("interrupted", "failed")),
+            gr.Button(visible=left or state["state"] in ("interrupted", "failed")),
             gr.Button(visible=there),
             gr.Button(visible=there),
             gr.Timer(active=self._goes()),

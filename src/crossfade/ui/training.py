@@ -5,6 +5,7 @@ A training is `crossfade train` in a process of its own; what is shown of it is 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.errors import CrossfadeError, TrainingError
+from crossfade.adapters.registry import adapters_of
+from crossfade.errors import CrossfadeError, ModelError, TrainingError
 from crossfade.models.fetch import fetch
 from crossfade.models.hf_folder import hf_folder
 from crossfade.models.torch_libraries import missing_libraries
@@ -162,8 +164,8 @@ class TrainingOrder:
         try:
             plan = self._plan(method, preset)
             return report_html(_report(self._path(source, pasted), columns, plan=plan))
-        except CrossfadeError as error:
-            return render.note_html(str(error), kind="error")
+        except (CrossfadeError, OSError) as error:
+            return render.note_html(answering.sentence(error), kind="error")
 
     def _order(self, source: str, pasted: str, *values: Any) -> list[Any]:
         columns, (name, purpose, method, preset, *numbers) = values[: len(self.columns)], values[len(self.columns) :]
@@ -174,25 +176,30 @@ class TrainingOrder:
                 why = "These rows cannot be learned as they are; the report says why."
                 return [gr.skip(), report_html(report), render.note_html(why, kind="error")]
             words = ["--data", str(path), "--name", str(name or "").strip(), "--purpose", str(purpose or "").strip()]
-            words += ["--method", method, "--preset", preset]
+            words += ["--method", method, "--preset", preset, "--base", self._startup.settings.base]
             options = ("--form", "--prompt-column", "--response-column", "--instructions")
             words += [w for o, v in zip(options, columns, strict=True) if v and v.strip() for w in (o, v.strip())]
             options = ("--epochs", "--learning-rate", "--rank", "--max-rows")
-            words += [w for o, v in zip(options, numbers, strict=True) if v for w in (o, f"{v:g}")]
+            words += [w for o, v in zip(options, numbers, strict=True) if v for w in (o, _number(v))]
+            epochs, learning_rate, rank, _ = (v or None for v in numbers)
+            settings_of(method, preset, {"epochs": epochs, "learning_rate": learning_rate, "rank": rank})
             self._check_name(str(name or "").strip(), method)
             run = self._desk.order(words, name=str(name).strip(), method=method, data=path.name)
             waiting = len(self._desk.waiting())
             told = f"Ordered; {waiting} before or with it." if waiting > 1 else "Ordered; it begins now."
             return [run.path.name, report_html(report), render.note_html(told)]
-        except CrossfadeError as error:
-            return [gr.skip(), gr.skip(), render.note_html(str(error), kind="error")]
+        except (CrossfadeError, OSError) as error:
+            return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
 
     def _plan(self, method: str, preset: str) -> Plan | None:
         """What a training will need, or None where the base cannot be had here."""
         if missing_libraries():
             return None
         settings = self._startup.settings
-        folder = hf_folder(fetch(settings.base, settings.home), settings.home)
+        try:
+            folder = hf_folder(fetch(settings.base, settings.home), settings.home)
+        except ModelError:
+            return None
         return plan_of(settings_of(method, preset, {}), folder, self._desk.runs())
 
     def _check_name(self, name: str, method: str) -> None:
@@ -201,7 +208,7 @@ class TrainingOrder:
         settings = self._startup.settings
         if not NAME.fullmatch(name):
             raise TrainingError("Give the adapter a name: up to 64 of a-z, 0-9, - and _, such as my-style.")
-        known = {card.name for card in self._startup.adapters}
+        known = adapters_of(settings).names
         if name in known or (settings.my_bases / name).exists():
             raise TrainingError(f"There is {name!r} already. Choose another name, or delete that one first.")
 
@@ -219,7 +226,9 @@ class TrainingOrder:
                 f"{len(text):,} characters were pasted; at most {MOST_CHARACTERS:,}. Add a file instead."
             )
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"pasted.{'jsonl' if text[0] in '{[' else 'csv'}"
+        # By what it says: an order that waits is carried out on these rows, whatever is pasted meanwhile.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        path = self._folder / f"pasted-{digest}.{'jsonl' if text[0] in '{[' else 'csv'}"
         path.write_text(text + "\n", encoding="utf-8")
         return path
 
@@ -253,6 +262,10 @@ def report_html(report: DataReport) -> str:
 
 def _row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{render.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _served(method: str) -> str:
