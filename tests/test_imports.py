@@ -45,7 +45,9 @@ ROOMS = [
     "cli_eval",
     "cli_export",
     "cli_manage",
+    "cli_runs",
     "cli_train",
+    "cli_build",
     "cli_methods",
     "cli",
 ]

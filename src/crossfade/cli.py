@@ -17,6 +17,7 @@ from crossfade import __version__
 from crossfade.cli_adapters import adapters
 from crossfade.cli_advise import advise, changes
 from crossfade.cli_ask import ask, compare
+from crossfade.cli_build import build
 from crossfade.cli_builders import compose, distil, format_
 from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.cli_data import data_app
@@ -25,7 +26,7 @@ from crossfade.cli_eval import evaluate
 from crossfade.cli_export import export, push
 from crossfade.cli_manage import add, delete, disable, enable, pack, rename
 from crossfade.cli_methods import compare_methods
-from crossfade.cli_train import build, train_app
+from crossfade.cli_train import train_app
 from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say

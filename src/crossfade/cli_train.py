@@ -1,5 +1,4 @@
-"""`crossfade train`, from rows to an adapter, its runs, and `crossfade adapters build`, the shipped ones for another
-base."""
+"""`crossfade train`: from rows to an adapter, or to a base of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +7,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossfade.cli_common import AsJson, stopped_by_signals
+from crossfade.cli_common import AsJson
+from crossfade.cli_runs import list_runs, print_made, resume, run_now
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
-from crossfade.terminal import Bar, print_json, say, tell
+from crossfade.terminal import Bar, tell
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from crossfade.training.run_folder import RunFolder
 
 train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
+train_app.command()(resume)
+train_app.command("list")(list_runs)
 
 Data = Annotated[
     Path | None,
@@ -145,100 +147,7 @@ def train(
         start=startup.registry.get(start) if start else None,
         replace=replace,
     )
-    _print([_carry_out(order, startup, run=run)], as_json=as_json)
-
-
-@train_app.command()
-def resume(
-    run: Annotated[str, typer.Argument(help="The run, as `crossfade train list` names it.")], as_json: AsJson = False
-) -> None:
-    """Go on with a run that was interrupted or that failed."""
-    from crossfade.models.torch_libraries import require_training_libraries
-
-    require_training_libraries()
-    from crossfade.training.run_folder import RunFolder
-
-    path = Settings.from_environment().trainings / run
-    folder = RunFolder(path if path.is_dir() else Path(run))
-    state = folder.state()
-    if folder.order() and state["state"] in ("done", "cancelled"):
-        raise TrainingError(
-            f"The run {run} is {state['state']}; what it made is in {state.get('made')}. Start a new one."
-        )
-    _base_again(folder.order())
-    _print([_run(folder)], as_json=as_json)
-
-
-@train_app.command("list")
-def list_(as_json: AsJson = False) -> None:
-    """List the training runs, the newest first."""
-    from crossfade.training.run_folder import list_runs
-
-    rows = []
-    for run in list_runs(Settings.from_environment().trainings):
-        about, state, progress = run.about(), run.state(), run.progress()
-        rows.append(
-            {
-                "run": run.path.name,
-                "state": state["state"],
-                "step": progress[-1].step if progress else 0,
-                "steps": progress[-1].steps if progress else 0,
-                "method": about.get("method"),
-                "data": about.get("data"),
-                "made": state.get("made", ""),
-                "message": state.get("message", ""),
-            }
-        )
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        say(
-            f"{row['run']:<24} {row['state']:<12} step {row['step']} of {row['steps'] or '?'}  {row['method']} on "
-            f"{row['data']}  {row['made'] or row['message']}"
-        )
-
-
-def build(
-    base: Annotated[str, typer.Option("--base", help="A catalogue name, a .gguf, a folder, or hub:owner/repo.")],
-    only: Annotated[
-        list[str] | None, typer.Argument(help="Which of the shipped adapters; all where none is named.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the adapters' folders go.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace adapters of those names.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the folders and the cards as JSON.")] = False,
-) -> None:
-    """Train the shipped adapters again for another base, each from the same data and with the same settings."""
-    from crossfade.models.torch_libraries import require_training_libraries
-    from crossfade.startup import Startup
-
-    require_training_libraries()
-    from crossfade.adapters.registry import scan
-    from crossfade.training.adapter import Order, check_order
-    from crossfade.training.record import settings_from
-    from crossfade.training.rows import TaskData
-
-    settings = Settings.from_environment().with_base(base)
-    startup, shipped = Startup(settings), scan(settings.adapters)
-    orders = []
-    for adapter in [shipped.get(name) for name in only or shipped.adapters]:
-        card = adapter.card
-        corpus = startup.corpus(str(card.get("corpus") or ""))
-        data = corpus.folder / "train" / Path(str(card.get("data") or "")).name
-        orders.append(
-            Order(
-                name=f"{adapter.name}-{_slug(base)}",
-                purpose=adapter.purpose,
-                source=TaskData(data, corpus, corpus.task(str(card.get("task") or ""))),
-                out=out or settings.my_adapters,
-                command=f"crossfade adapters build --base {shlex.quote(base)} {adapter.name}",
-                settings=settings_from(str(card.get("method")), card.get("settings", {})),
-                replace=replace,
-            )
-        )
-    for order in orders:
-        check_order(order)  # all of them, before the first is trained
-    _print([_carry_out(order, startup) for order in orders], as_json=as_json, many=True)
+    print_made([trained(order, startup, run=run)], as_json=as_json)
 
 
 def own_data(
@@ -288,9 +197,9 @@ def _layers(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in text.split(","))
 
 
-def _carry_out(order: Order, startup: Startup, *, run: str = "") -> Path:
+def trained(order: Order, startup: Startup, *, run: str = "") -> Path:
     """Fetch what a training needs, make the rows, and train; the folder of what was learned."""
-    return _run(begun(order, startup, run=run))
+    return run_now(begun(order, startup, run=run))
 
 
 def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
@@ -324,60 +233,3 @@ def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
     return folder
-
-
-def _base_again(order: dict[str, Any]) -> None:
-    """See that the base a run began on is there, as it was. Raises TrainingError, ModelError."""
-    from crossfade.models.fetch import fetch
-    from crossfade.models.gguf_file import base_identity
-    from crossfade.models.hf_folder import hf_folder
-
-    home = Settings.from_environment().home
-    source = fetch(str(order["base"]), home, progress=Bar())
-    if base_identity(source, home) != order["base_sha256"] or hf_folder(source, home) != Path(order["base_folder"]):
-        raise TrainingError(f"The base {order['base']} is not the one any more that this run began on. Start it anew.")
-
-
-def _run(folder: RunFolder) -> Path:
-    """Train what a run orders. The first Ctrl-C or SIGTERM ends it with the best so far, the second at once."""
-    from crossfade.training.adapter import carry_out
-
-    tell(f"Run {folder.path.name}; should it be interrupted, go on with: crossfade train resume {folder.path.name}")
-    with stopped_by_signals("Ending after this step with the best so far; once more ends at once.") as stop:
-        return carry_out(folder, progress=_show, stop=stop)
-
-
-def _slug(base: str) -> str:
-    """A base's name as a part of an adapter's: `qwen2.5-0.5b` becomes `qwen2-5-0-5b`."""
-    last = base.rstrip("/").rpartition("/")[2].lower().removesuffix(".gguf")
-    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40] or "base"
-
-
-def _print(folders: list[Path], *, as_json: bool, many: bool = False) -> None:
-    if as_json:
-        facts = [_facts(folder) for folder in folders]
-        print_json(facts if many else facts[0])
-    for folder in folders if not as_json else ():
-        typer.echo(folder)
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """What a program wants to know of what was made: where and which it is, and its card without the long curve."""
-    from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE, read_adapter
-    from crossfade.training.run_folder import read_json
-
-    card = {key: value for key, value in (read_json(folder / CARD_FILE) or {}).items() if key != "train_loss"}
-    sha256 = read_adapter(folder).sha256 if (folder / WEIGHTS_FILE).exists() else ""
-    return {"folder": str(folder), "name": folder.name, "sha256": sha256, **card}
-
-
-def _show(progress: object) -> None:
-    from crossfade.training.record import TrainingProgress
-
-    assert isinstance(progress, TrainingProgress)
-    held_out = "" if progress.held_out is None else f"  held out {progress.held_out:.3f}"
-    if progress.held_out is not None or progress.step % 10 == 0:
-        tell(
-            f"step {progress.step} of {progress.steps}  loss {progress.loss:.3f}{held_out}  "
-            f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.1f} min left"
-        )

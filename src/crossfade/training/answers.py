@@ -8,7 +8,7 @@ from typing import Any
 
 from crossfade.adapters.peft_config import CONFIG_FILE
 from crossfade.models.torch_libraries import autocast, device_name
-from crossfade.training.methods import load_whole
+from crossfade.training.base_model import load_whole
 from crossfade.types import Message
 
 Prompt = Sequence[Message]

@@ -53,7 +53,8 @@ def encode_rows(
 ) -> EncodedRows:
     """Tokenize rows.
 
-    Raises TrainingError for no rows, an empty response, a control token in a row, or when no row fits, which `may_be_none` allows.
+    Raises TrainingError for no rows, an empty response, a control token in a row, or when no row fits, which
+    `may_be_none` allows.
     """
     if not rows:
         raise TrainingError("There are no rows to train on. Give at least one question with its response.")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crossfade.adapters.peft_config import MAX_RANK
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, quiet_libraries
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16
+from crossfade.training.base_model import linear, linear_layers, load_whole
 from crossfade.training.record import (
     AdaLoraSettings,
     FreezeSettings,
@@ -207,7 +207,7 @@ class Freeze(Lora):
             )
         chosen = {n % len(blocks) for n in settings.layers} or set(range(len(blocks))[-LAST_BLOCKS:])
         model.requires_grad_(False)
-        for name, layer in _linear(model):
+        for name, layer in linear(model):
             if any(name.startswith(f"model.layers.{n}.") for n in chosen):
                 if min(layer.weight.shape) > MAX_RANK:
                     raise TrainingError(
@@ -218,7 +218,7 @@ class Freeze(Lora):
         return model
 
     def save(self, model: Any, out: Path, *, base: str, base_folder: Path) -> None:
-        trained = {n: layer.weight for n, layer in _linear(model) if layer.weight.requires_grad}
+        trained = {n: layer.weight for n, layer in linear(model) if layer.weight.requires_grad}
         before = dict(load_whole(base_folder).named_parameters())
         save_difference({n: (before[f"{n}.weight"], after) for n, after in trained.items()}, out, base=base)
 
@@ -258,40 +258,6 @@ def wrap_with_lora(model: Any, settings: LoraSettings) -> Any:
         target_modules=_targets(model, settings),
     )
     return _wrap(model, config, f"LoRA with target {settings.target!r}")
-
-
-def load_whole(base_folder: Path, **options: Any) -> Any:
-    """The base in float32: autocast keeps the products fast, and the update is added to exact weights."""
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    quiet_libraries()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            base_folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, **options
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise TrainingError(
-            f"The base in {base_folder} cannot be loaded: {error}. Remove that folder; it is made again."
-        ) from error
-    model.config.use_cache = False
-    return model
-
-
-def linear_layers(model: Any) -> list[str]:
-    """The last part of the name of each linear layer but the head, sorted: `down_proj`, `gate_proj`, ..., `v_proj`.
-
-    PEFT's own "all-linear" writes each layer's full path into the config of a small model.
-    """
-    return sorted({name.rpartition(".")[2] for name, _ in _linear(model)})
-
-
-def _linear(model: Any) -> Sequence[tuple[str, Any]]:
-    from torch.nn import Linear
-
-    head = model.get_output_embeddings()
-    return [(n, m) for n, m in model.named_modules() if isinstance(m, Linear) and m is not head]
 
 
 def _targets(model: Any, settings: LoraSettings) -> list[str]:

@@ -188,7 +188,8 @@ def _on_the_whole_base(
     """The held-out loss of what was trained on a base in 4 bits, on the same base in its own precision."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    from crossfade.training.methods import load_whole, wrap_with_lora
+    from crossfade.training.base_model import load_whole
+    from crossfade.training.methods import wrap_with_lora
     from crossfade.training.trainer import mean_loss
 
     whole = wrap_with_lora(load_whole(base_folder), settings).to(device)
