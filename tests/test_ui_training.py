@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from crossfade.settings import Settings
+from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.forms import Mapping
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.training.report import data_report
@@ -112,7 +112,8 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder
     monkeypatch.setattr(training, "missing_libraries", lambda: ["torch"])
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
-    startup = SimpleNamespace(settings=settings, adapters=(SimpleNamespace(name="taken"),))
+    (settings.my_bases / "taken").mkdir(parents=True)
+    startup = SimpleNamespace(settings=settings, adapters=())
 
     def make() -> Any:
         with gr.Blocks():
