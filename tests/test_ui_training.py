@@ -145,6 +145,7 @@ def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, Fa
         "--name": "mine",
         "--purpose": "",
         "--method": "lora",
+        "--base": DEFAULT_BASE,
         "--preset": "quick",
         "--form": "pair",
         "--response-column": "response",
