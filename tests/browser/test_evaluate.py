@@ -184,10 +184,10 @@ def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Ca
     page = open_page(serve("--delay", "0.001"))
     evaluate(page, "\n".join(map(json.dumps, ROWS)))
     frame = page.page.frame_locator("iframe.cf-report")
+    wait_end(page)  # until then the report may be drawn again, and a click be lost with its frame
     with page.page.expect_download() as saved:
         frame.locator("[data-save=json]").click()
     kept = Path(saved.value.path()).read_text(encoding="utf-8")
-    wait_end(page)
     other = open_page(page.url)
     other.page.get_by_role("tab", name="Evaluate").click()
     other.page.locator("#evaluate-earlier").get_by_text("Load a report").first.click()
