@@ -38,6 +38,7 @@ ROOMS = [
     "cli_adapters",
     "cli_advise",
     "cli_ask",
+    "cli_rows",
     "cli_data",
     "cli_builders",
     "cli_draft",

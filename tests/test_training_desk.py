@@ -111,6 +111,21 @@ def test_what_went_wrong_before_it_began_is_told(desk: Desk, done: Event) -> Non
     assert run.state() | {"pid": 0} == {"state": "failed", "message": "There is no file nowhere.jsonl.", "pid": 0}
 
 
+def test_a_fault_after_the_end_leaves_what_was_trained_as_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = Event()
+
+    def breaks() -> None:
+        called.set()
+        raise OSError("the engine did not start")
+
+    monkeypatch.setattr(desk, "_done", breaks)
+    run = order(desk, "ends")
+    wait_for(called.is_set)
+    wait_for(lambda: not desk.is_busy)
+    assert state(run) == "done"
+    assert run.state()["made"]
+
+
 def test_what_is_cancelled_while_it_loads_never_began(desk: Desk, done: Event) -> None:
     run = order(desk, "loads")
     wait_for(lambda: desk.is_busy and desk._process is not None)
@@ -128,7 +143,7 @@ def test_a_training_that_the_app_left_can_go_on(desk: Desk, tmp_path: Path, done
     again = Desk(tmp_path, done=done.set)
     done.clear()
     again.resume(run)
-    wait_for(lambda: state(run) == "done")
+    wait_for(lambda: state(run) == "done" and not again.is_busy)
     with pytest.raises(TrainingError, match="has ended"):
         again.resume(run)
     again.close()

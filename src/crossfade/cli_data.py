@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossfade.cli_common import AsJson, Base
+from crossfade.cli_rows import (
+    Against,
+    DespiteOverlap,
+    Form,
+    Instructions,
+    Preset,
+    PromptColumn,
+    ResponseColumn,
+    Template,
+)
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, print_json, say, tell
 
@@ -21,25 +31,13 @@ data_app = typer.Typer(help="Look at rows before training, and make rows.", no_a
 @data_app.command()
 def report(
     file: Annotated[Path, typer.Argument(help="Rows: .jsonl, .json, .csv, .tsv or .parquet.")],
-    form: Annotated[
-        str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed by default.")
-    ] = "",
-    prompt_column: Annotated[
-        str, typer.Option("--prompt-column", help="The column of the prompt, or of the messages.")
-    ] = "",
-    response_column: Annotated[
-        str, typer.Option("--response-column", help="The column of the response or label.")
-    ] = "",
-    template: Annotated[
-        str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")
-    ] = "",
-    instructions: Annotated[str, typer.Option("--instructions", help="The system message of all rows.")] = "",
-    against: Annotated[
-        list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
-    ] = None,
-    despite_overlap: Annotated[
-        str, typer.Option("--despite-overlap", help="A sentence, kept in the report, why such rows may be learned.")
-    ] = "",
+    form: Form = "",
+    prompt_column: PromptColumn = "",
+    response_column: ResponseColumn = "",
+    template: Template = "",
+    instructions: Instructions = "",
+    against: Against = None,
+    despite_overlap: DespiteOverlap = "",
     max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are listed.")] = 1024,
     rough: Annotated[
         bool, typer.Option("--rough", help="Count tokens as characters / 4 and compare words alone; needs no model.")
@@ -47,7 +45,7 @@ def report(
     method: Annotated[
         str, typer.Option("--method", help="For the estimate: lora, qlora, adalora, p-tuning, freeze or full.")
     ] = "lora",
-    preset: Annotated[str, typer.Option("--preset", help="For the estimate: quick, balanced or thorough.")] = "",
+    preset: Preset = "",
     base: Base = "",
     as_json: AsJson = False,
 ) -> None:

@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossfade.cli_common import AsJson
-from crossfade.cli_train import (
+from crossfade.cli_common import AsJson, Base
+from crossfade.cli_rows import (
     Data,
-    Epochs,
     Form,
     Instructions,
     MaxRows,
     Preset,
     PromptColumn,
     ResponseColumn,
-    Seed,
     Template,
-    begun,
     own_data,
 )
+from crossfade.cli_train import Epochs, Seed, begun
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say, tell
@@ -50,7 +48,7 @@ def compare_methods(
     epochs: Epochs = None,
     max_rows: MaxRows = 0,
     seed: Seed = None,
-    base: Annotated[str, typer.Option("--base", help="The base model to train on.")] = "",
+    base: Base = "",
     out: Annotated[Path | None, typer.Option("--out", help="Where what is made, the table and the plot go.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossfade.cli_common import AsJson
+from crossfade.cli_common import AsJson, Base
+from crossfade.cli_rows import (
+    Against,
+    Data,
+    DespiteOverlap,
+    Form,
+    Instructions,
+    MaxRows,
+    Preset,
+    PromptColumn,
+    ResponseColumn,
+    Template,
+    check_file,
+    own_data,
+)
 from crossfade.cli_runs import list_runs, print_made, resume, run_now
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
@@ -20,33 +34,13 @@ from crossfade.terminal import Bar, tell
 if TYPE_CHECKING:
     from crossfade.startup import Startup
     from crossfade.training.adapter import Order
-    from crossfade.training.rows import OwnData, Source
+    from crossfade.training.rows import Source
     from crossfade.training.run_folder import RunFolder
 
 train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
 train_app.command()(resume)
 train_app.command("list")(list_runs)
 
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="JSONL, JSON, CSV or Parquet: prompt and response, chats, Alpaca, or text and label."),
-]
-MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Draw so many of the rows; 0 takes all.")]
-BaseToTrain = Annotated[str, typer.Option("--base", help="The base model to train on.")]
-Preset = Annotated[str, typer.Option("--preset", help="quick, balanced or thorough: epochs, and when to stop.")]
-Form = Annotated[str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed.")]
-PromptColumn = Annotated[
-    str, typer.Option("--prompt-column", help="The column of the prompt, text or messages; guessed.")
-]
-ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
-Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
-Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
-Against = Annotated[
-    list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
-]
-DespiteOverlap = Annotated[
-    str, typer.Option("--despite-overlap", help="A sentence, kept with the run, why such rows may be learned.")
-]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
 Seed = Annotated[int | None, typer.Option("--seed", min=0)]
 
@@ -87,7 +81,7 @@ def train(
         float, typer.Option("--shuffled", min=0, max=1, help="Of a task: the share with passages in another order.")
     ] = 0.0,
     seed: Seed = None,
-    base: BaseToTrain = "",
+    base: Base = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an adapter of that name.")] = False,
     run: Annotated[str, typer.Option("--run", hidden=True, help="The folder that the app has made for the run.")] = "",
@@ -124,7 +118,7 @@ def train(
     if corpus or task:
         from crossfade.training.rows import TaskData
 
-        _check_file(data)
+        check_file(data)
         found = startup.corpus(corpus or "tidewell")
         chosen = found.task(task)
         purpose = purpose or chosen.title
@@ -150,43 +144,10 @@ def train(
     print_made([trained(order, startup, run=run)], as_json=as_json)
 
 
-def own_data(
-    data: Path,
-    columns: tuple[str, str, str, str, str],
-    *,
-    max_rows: int = 0,
-    against: Sequence[Path] = (),
-    despite_overlap: str = "",
-) -> OwnData:
-    """A person's own file, read, with what its columns are taken for told.
-
-    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
-    TrainingError.
-    """
-    from crossfade.training.against import read_judging
-    from crossfade.training.guess import guess
-    from crossfade.training.report import sentence
-    from crossfade.training.rows import OwnData
-    from crossfade.training.table import read_table
-
-    _check_file(data)
-    allowed = sentence(despite_overlap)
-    form, prompt, response, template, instructions = columns
-    table = read_table(data)
-    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
-    judging = tuple(read_judging(path) for path in against)
-    return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
-
-
 def _again(words: Sequence[str]) -> list[str]:
     """The words of a command that does the same again: the run's folder was for this once."""
     at = words.index("--run") if "--run" in words else len(words)
     return [*words[:at], *words[at + 2 :]]
-
-
-def _check_file(data: Path) -> None:
-    if not data.is_file():
-        raise TrainingError(f"There is no file {data}. Give a file of rows with --data.")
 
 
 def _layers(text: str) -> tuple[int, ...] | None:

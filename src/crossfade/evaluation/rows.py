@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crossfade.evaluation.metrics import exact_match, label_of, macro_f1, parse_object, token_f1
-
-MOST_LABELS = 20
-"""Responses of more distinct values are no labels."""
+from crossfade.training.guess import MOST_LABELS
 
 
 def kind_of(wanted: Sequence[str]) -> str:

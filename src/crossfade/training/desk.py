@@ -133,11 +133,14 @@ class Desk:
                 self._now = run = self._waiting.pop(0)
             try:
                 self._carry_out(run)
-                self._done()
             except Exception as error:
                 logger.exception("the training %s was not carried out", run.path.name)
                 with suppress(OSError):
                     run.tell("failed", f"It did not start: {error}")
+            try:
+                self._done()
+            except Exception:  # what was trained stays trained; it is served at the next look, or start
+                logger.exception("what followed the training %s went wrong", run.path.name)
             finally:
                 with self._change:
                     self._now = self._process = None

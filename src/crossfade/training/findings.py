@@ -10,13 +10,12 @@ from typing import Literal
 
 from crossfade.training.against import JudgingSet, Overlapping
 from crossfade.training.forms import Example
+from crossfade.training.guess import MOST_LABELS
 from crossfade.training.near import normalised
 from crossfade.training.personal import personal_kinds
 from crossfade.training.split import Split
 from crossfade.training.table import Broken
 
-MOST_LABELS = 20
-"""Responses of more distinct values are no labels, if nobody says that they are."""
 RARE = 10
 """A label with fewer rows is hardly learned."""
 Groups = tuple[tuple[int, ...], ...]

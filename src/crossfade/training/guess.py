@@ -23,7 +23,7 @@ INPUTS = ("input", "context")
 SYSTEMS = ("system", "system_prompt")
 TURNS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat")
 MOST_LABELS = 20
-"""More than so many labels are not written out in a template."""
+"""More distinct responses are no labels if nobody says so, and are not written out in the instructions."""
 
 
 def guess(

@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from crossfade.errors import TrainingError
 
+CHECKPOINT_SECONDS = 60.0
+"""A checkpoint is written at the first step after so many seconds; a kill costs at most that, and a step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from crossfade.training.forms import Mapping, to_examples
 from crossfade.training.report import data_report
 from crossfade.training.split import split
 from crossfade.training.table import Table
+from crossfade.training.tokens import CountPrompt
 from crossfade.types import Message
 
 HELD_OUT_EVERY = 20
@@ -26,7 +27,7 @@ HELD_OUT_EVERY = 20
 MOST_HELD_OUT = 48
 """Of a task's watched rows so many are kept."""
 INSTRUCTIONS = "Answer the request."
-"""The system message where the rows have none: without any, some chat templates put in one of their own."""
+"""The system message of rows that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,6 @@ class Rows:
     report: dict[str, Any] | None = None
 
 
-Count = Callable[[Sequence[Message]], int]
-
-
 class Source(Protocol):
     """Where rows come from."""
 
@@ -58,7 +56,7 @@ class Source(Protocol):
         """The rows in a few words: the file, and what of it is used."""
 
     def rows(
-        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
     ) -> Rows:
         """The rows, none of more than `limit` tokens where passages can be left out to fit.
 
@@ -85,7 +83,7 @@ class TaskData:
         return f"{self.path.name}, rows of the task {self.task.name} of {self.corpus.name}"
 
     def rows(
-        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
     ) -> Rows:
         found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
         learned, watched = (
@@ -132,11 +130,13 @@ class OwnData:
         return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"
 
     def rows(
-        self, *, finder: Finder | None, count: Count, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
     ) -> Rows:
+        # Without a system message some chat templates put in one of their own; the chat always has one.
+        mapping = replace(self.mapping, instructions=self.mapping.instructions or INSTRUCTIONS)
         report = data_report(
             self.table,
-            self.mapping,
+            mapping,
             count=lambda row: count((*row.messages, Message("assistant", row.response))),
             limit=limit,
             against=self.against,
@@ -145,8 +145,7 @@ class OwnData:
         )
         if report.errors:
             raise TrainingError(" ".join(finding.text for finding in report.errors))
-        examples, _ = to_examples(self.table, self.mapping)
-        parts = split([replace(e, row=_with_instructions(e.row)) for e in examples])
+        parts = split(to_examples(self.table, mapping)[0])
         learned, watched = ([e.row for e in part] for part in (parts.learned, parts.held_out))
         common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
         return Rows(
@@ -157,12 +156,6 @@ class OwnData:
             instructions=common,
             report=report.as_json(),
         )
-
-
-def _with_instructions(row: TrainingRow) -> TrainingRow:
-    if row.messages and row.messages[0].role == "system":
-        return row
-    return replace(row, messages=(Message("system", INSTRUCTIONS), *row.messages))
 
 
 def _drawn(rows: Sequence[TrainingRow], most: int, seed: int) -> tuple[TrainingRow, ...]:

@@ -24,11 +24,18 @@ from crossfade.models.torch_libraries import (
 )
 from crossfade.training.batches import learned_tokens
 from crossfade.training.data import EncodedRow, EncodedRows, TrainingRow, encode_rows, rows_sha256
-from crossfade.training.record import LoraSettings, Progress, QloraSettings, RunSettings, Sample, TrainingRecord
+from crossfade.training.record import (
+    CHECKPOINT_SECONDS,
+    LoraSettings,
+    Progress,
+    QloraSettings,
+    RunSettings,
+    Sample,
+    TrainingRecord,
+)
 from crossfade.training.run_folder import RunFolder
+from crossfade.training.tokens import open_tokenizer
 
-CHECKPOINT_SECONDS = 60.0
-"""A checkpoint is written at the first step after so many seconds; a kill costs at most that, and a step."""
 SAMPLE_TOKENS = 48
 """A sample answer ends after so many tokens."""
 
@@ -59,7 +66,7 @@ def train(
     memory are short.
     """
     require_training_libraries()
-    from transformers import AutoTokenizer, set_seed
+    from transformers import set_seed
 
     from crossfade.training.methods import method_of
     from crossfade.training.save import check_free
@@ -67,7 +74,7 @@ def train(
 
     check_free(out)
     quiet_libraries()
-    tokenizer = AutoTokenizer.from_pretrained(base_folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = open_tokenizer(base_folder)
     learned = encode_rows(rows, tokenizer, max_tokens=settings.max_tokens)
     none = EncodedRows(rows=(), too_long=())
     measured = held_out[: settings.measured]
@@ -100,9 +107,8 @@ def train(
         method.save(model, out, base=base, base_folder=base_folder)
     peak, more = _peak_memory(), {}
     if isinstance(settings, QloraSettings) and watched.rows:
-        with suppress(
-            MemoryError, RuntimeError
-        ):  # where only the base in 4 bits fits, nothing is said of the whole one
+        # Where only the base in 4 bits fits, nothing is said of the whole one.
+        with suppress(MemoryError, RuntimeError):
             more["held_out_loss_on_the_whole_base"] = _on_the_whole_base(
                 model, watched.rows, settings, base_folder=base_folder, padding=padding, device=device
             )

@@ -23,7 +23,7 @@ from crossfade.training.batches import cut, learned_tokens, to_tensors
 from crossfade.training.checkpoint import read_state, write_state
 from crossfade.training.data import EncodedRow
 from crossfade.training.methods import Method
-from crossfade.training.record import Progress, RunSettings, Sample
+from crossfade.training.record import CHECKPOINT_SECONDS, Progress, RunSettings, Sample
 from crossfade.training.run_folder import RunFolder
 from crossfade.training.watch import Watch
 
@@ -61,7 +61,7 @@ def run(
     progress: Progress | None = None,
     sample: Callable[[int], Sequence[Sample]] | None = None,
     stop: Event | None = None,
-    checkpoint_seconds: float = 60.0,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Curves:
     """Train the parameters of `model` that want a gradient, in place; the best by the held-out rows are kept.
 
@@ -69,7 +69,7 @@ def run(
     measurement. `stop` ends the run after the step under way, with the best so far. Raises TrainingError: the loss is
     no number.
     """
-    from transformers import PrinterCallback, Trainer, TrainerCallback
+    from transformers import PrinterCallback
 
     steps = steps_of(len(rows), settings)
     tokens = sum(map(len, rows)) * settings.epochs
@@ -96,6 +96,25 @@ def run(
         progress=progress,
     )
 
+    trainer = _micro_batch_trainer(method, settings, padding=padding, device=device)(
+        model=model,
+        args=_arguments(settings, len(rows), folder.checkpoints, device),
+        train_dataset=_Rows(rows),
+        data_collator=lambda batch: {"rows": batch},
+        callbacks=[_callback(watch, model, method, folder, stop=stop, checkpoint_seconds=checkpoint_seconds)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    start = folder.last_checkpoint()
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    kept_step = watch.keep_the_best()
+    train, watched = watch.curves
+    return Curves(train=train, held_out=watched, kept_step=kept_step, seconds=watch.seconds)
+
+
+def _micro_batch_trainer(method: Method, settings: RunSettings, *, padding: int, device: str) -> Any:
+    """A Trainer whose steps are cut into micro-batches, and whose checkpoints hold the trained parameters alone."""
+    from transformers import Trainer
+
     class MicroBatchTrainer(Trainer):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
             model.train()
@@ -116,10 +135,19 @@ def run(
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             assert output_dir is not None
-            write_state(Path(output_dir) / _KEPT_FILE, model, method, step=self.state.global_step)
+            write_state(Path(output_dir) / _KEPT_FILE, self.model, method, step=self.state.global_step)
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
             read_state(Path(resume_from_checkpoint) / _KEPT_FILE, self.model, method)
+
+    return MicroBatchTrainer
+
+
+def _callback(
+    watch: Watch, model: Any, method: Method, folder: RunFolder, *, stop: Event | None, checkpoint_seconds: float
+) -> Any:
+    """What the Trainer tells of each step: to the watch, to the method, and back whether to end or to save."""
+    from transformers import TrainerCallback
 
     class Watching(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -145,19 +173,7 @@ def run(
             folder.mark_whole(state.global_step)
             self.written = time.monotonic()
 
-    trainer = MicroBatchTrainer(
-        model=model,
-        args=_arguments(settings, len(rows), folder.checkpoints, device),
-        train_dataset=_Rows(rows),
-        data_collator=lambda batch: {"rows": batch},
-        callbacks=[Watching()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    start = folder.last_checkpoint()
-    trainer.train(resume_from_checkpoint=str(start) if start else None)
-    kept_step = watch.keep_the_best()
-    train, watched = watch.curves
-    return Curves(train=train, held_out=watched, kept_step=kept_step, seconds=watch.seconds)
+    return Watching()
 
 
 def mean_loss(

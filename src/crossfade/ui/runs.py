@@ -205,10 +205,16 @@ def _samples_html(samples: list[Sample]) -> str:
     rows = []
     for sample in [s for s in samples if s.step == last][:SHOWN_SAMPLES]:
         asked = sample.prompt.rpartition("\nuser\n")[2].rpartition("\nassistant")[0] or sample.prompt
-        cells = (asked, sample.wanted, first.get(sample.prompt, ""), sample.answer)
-        rows.append("<tr>" + "".join(f"<td>{_short(cell)}</td>" for cell in cells) + "</tr>")
+        answers = (sample.wanted, first.get(sample.prompt, ""), sample.answer)
+        cells = [_end(asked), *map(_short, answers)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("Asked", "Wanted", "Before", f"At step {last}"))
     return f'<div class="cf-samples"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _end(text: str) -> str:
+    """The end of what was asked: there the question stands."""
+    return render.escape(text if len(text) <= SAMPLE_CHARACTERS else "… " + text[-SAMPLE_CHARACTERS:])
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,68 @@
+"""The options by which commands are told of rows, and a person's own file read by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossfade.errors import TrainingError
+
+if TYPE_CHECKING:
+    from crossfade.training.rows import OwnData
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="JSONL, JSON, CSV or Parquet: prompt and response, chats, Alpaca, or text and label."),
+]
+MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Draw so many of the rows; 0 takes all.")]
+Preset = Annotated[str, typer.Option("--preset", help="quick, balanced or thorough: epochs, and when to stop.")]
+Form = Annotated[str, typer.Option("--form", help="pair, messages, alpaca, sharegpt or label; guessed.")]
+PromptColumn = Annotated[
+    str, typer.Option("--prompt-column", help="The column of the prompt, text or messages; guessed.")
+]
+ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
+Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
+Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
+Against = Annotated[
+    list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
+]
+DespiteOverlap = Annotated[
+    str, typer.Option("--despite-overlap", help="A sentence, kept with the run, why such rows may be learned.")
+]
+
+
+def own_data(
+    data: Path,
+    columns: tuple[str, str, str, str, str],
+    *,
+    max_rows: int = 0,
+    against: Sequence[Path] = (),
+    despite_overlap: str = "",
+) -> OwnData:
+    """A person's own file, read, with what its columns are taken for told.
+
+    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
+    TrainingError.
+    """
+    from crossfade.training.against import read_judging
+    from crossfade.training.guess import guess
+    from crossfade.training.report import sentence
+    from crossfade.training.rows import OwnData
+    from crossfade.training.table import read_table
+
+    check_file(data)
+    allowed = sentence(despite_overlap)
+    form, prompt, response, template, instructions = columns
+    table = read_table(data)
+    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    judging = tuple(read_judging(path) for path in against)
+    return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
+
+
+def check_file(data: Path) -> None:
+    """Raises TrainingError where there is no such file."""
+    if not data.is_file():
+        raise TrainingError(f"There is no file {data}. Give a file of rows with --data.")
