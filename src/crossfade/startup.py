@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.adapters.registry import Registry, adapters_of
+from crossfade.corpora.own_tasks import with_own_tasks
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
 from crossfade.engines.opening import open_engine
 from crossfade.engines.protocol import Engine
@@ -29,10 +29,6 @@ from crossfade.retrieval import Index, LlamaCppEmbedder, load_index
 from crossfade.settings import Settings
 
 EMBEDDER = "minilm"
-OWN = "own-"
-"""The names of tasks that adapters bring begin so."""
-MAX_INSTRUCTIONS = 4000
-"""Longer instructions in a card, in characters, are passed over."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +61,7 @@ class Startup:
         self.settings = settings
         self.registry: Registry = adapters_of(settings)
         read, self.broken_corpora = _read_corpora(settings.corpora)
-        self.corpora = tuple(_with_own_tasks(corpus, self.registry) for corpus in read)
+        self.corpora = tuple(with_own_tasks(corpus, self.registry) for corpus in read)
         self.pipeline: Pipeline | None = None
         self.embedder: LlamaCppEmbedder | None = None
         self.without_documents = ""
@@ -145,12 +141,7 @@ class Startup:
         except BaseException:
             engine.close()
             raise
-        refused = f"; refused: {', '.join(sorted(self._refused))}" if self._refused else ""
-        doubtful = [a for a in self.registry.adapters.values() if a.doubt and a.name in engine.adapters]
-        for adapter in doubtful:
-            logger.warning("%s", adapter.doubt)
-        unknown = f"; made for an unknown base: {', '.join(a.name for a in doubtful)}" if doubtful else ""
-        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}{unknown}")
+        self._tell_served(engine)
         return engine
 
     def open_embedder(self) -> LlamaCppEmbedder:
@@ -169,7 +160,7 @@ class Startup:
         for corpus in self.corpora:
             if corpus.name == name:
                 return corpus
-        return _with_own_tasks(read_corpus(self.settings.corpora, name), self.registry)
+        return with_own_tasks(read_corpus(self.settings.corpora, name), self.registry)
 
     def index(self, corpus: Corpus) -> Index:
         """The index of a corpus, opened or built on first use. Raises CorpusError, ModelError."""
@@ -207,7 +198,8 @@ class Startup:
             self._disabled.update(found.why_disabled)
             self._load_adapters(engine, found, loaded=same & set(engine.adapters))
             self.registry = found  # last: what is listed is served
-            self.corpora = tuple(_with_own_tasks(corpus, found) for corpus in self.corpora)
+            self._tell_served(engine)
+            self.corpora = tuple(with_own_tasks(corpus, found) for corpus in self.corpora)
 
     def _index_all(self) -> None:
         """Index every corpus; one whose documents are broken is told, and asked again when a question needs them."""
@@ -245,6 +237,15 @@ class Startup:
                     if adapter.name in engine.adapters:
                         engine.unload(adapter.name)  # what had its name before is no longer what is there
 
+    def _tell_served(self, engine: Engine) -> None:
+        """Say how many adapters are served, which are refused, and of which the base is not known."""
+        refused = f"; refused: {', '.join(sorted(self._refused))}" if self._refused else ""
+        doubtful = [a for a in self.registry.adapters.values() if a.doubt and a.name in engine.adapters]
+        for adapter in doubtful:
+            logger.warning("%s", adapter.doubt)
+        unknown = f"; made for an unknown base: {', '.join(a.name for a in doubtful)}" if doubtful else ""
+        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}{unknown}")
+
     def _run_safely(self) -> None:
         try:
             self.run()
@@ -262,21 +263,6 @@ class Startup:
     def _progress(self, what: str, stage: str, done: int, total: int) -> None:
         size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
         self._note(what, f"{stage} {size}")
-
-
-def _with_own_tasks(corpus: Corpus, registry: Registry) -> Corpus:
-    """The corpus with a task more for every adapter that brings its own instructions."""
-    own = {task.name: task for adapter in registry.adapters.values() if (task := _own_task(adapter))}
-    tasks = {name: task for name, task in corpus.tasks.items() if not name.startswith(OWN)} | own
-    return corpus if tasks == corpus.tasks else replace(corpus, tasks=tasks)
-
-
-def _own_task(adapter: AdapterFiles) -> Task | None:
-    """The task of an adapter that was trained on a person's own rows, with the instructions that those had."""
-    instructions = adapter.card.get("instructions")
-    if not isinstance(instructions, str) or not 0 < len(instructions) <= MAX_INSTRUCTIONS:
-        return None
-    return Task(f"{OWN}{adapter.name}", adapter.purpose or adapter.name, instructions, adapter=adapter.name)
 
 
 def _minutes(card: Mapping[str, Any]) -> float:
