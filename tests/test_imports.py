@@ -27,6 +27,7 @@ ROOMS = [
     "pipeline",
     "compare",
     "trace",
+    "history",
     "training",
     "evaluation",
     "advisor",

@@ -7,7 +7,8 @@ CrossfadeError
 ├── CorpusError        a corpus is unknown or one of its files is broken
 ├── QuestionError      a question cannot be answered as asked: empty, too long, unknown mode or task
 ├── EngineError        the engine failed, is not ready, or is busy
-└── TrainingError      training data or settings cannot be used, or training failed
+├── TrainingError      training data or settings cannot be used, or training failed
+└── StorageError       what is kept of people, such as conversations, cannot be read or written
 """
 
 
@@ -41,3 +42,7 @@ class EngineError(CrossfadeError):
 
 class TrainingError(CrossfadeError):
     """Training data or settings cannot be used, or training failed."""
+
+
+class StorageError(CrossfadeError):
+    """What is kept of people cannot be read or written."""

@@ -74,6 +74,11 @@ class Settings:
         return self.home / "teachers"
 
     @property
+    def history(self) -> Path:
+        """The file of conversations, thumbs, votes and what was shared."""
+        return self.home / "history.sqlite"
+
+    @property
     def trainings(self) -> Path:
         """Where the folders of training runs are."""
         return self.home / "trainings"

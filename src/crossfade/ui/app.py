@@ -15,13 +15,15 @@ from starlette.middleware import Middleware
 from crossfade.errors import SettingsError
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.ui import answering, render, uploads
+from crossfade.ui import answering, language, render, uploads
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.evaluate import EvaluateTab
+from crossfade.ui.language import ChoiceFirst, label, say
+from crossfade.ui.owner import OwnerCookie
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
@@ -32,11 +34,6 @@ log = logging.getLogger(__name__)
 STYLE = Path(__file__).with_name("style.css")
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
-
-HEAD = (
-    '<div class="cf-title"><h1>Crossfade</h1>'
-    "<p>Fine-tune, retrieve or prompt: one question, every mode, side by side.</p></div>"
-)
 
 
 def build_ui(startup: Startup) -> gr.Blocks:
@@ -50,23 +47,24 @@ def build_ui(startup: Startup) -> gr.Blocks:
     cache = (uploads.CACHE_ROUND_SECONDS, uploads.KEPT_SECONDS)
     with gr.Blocks(title="Crossfade", analytics_enabled=False, fill_width=True, delete_cache=cache) as page:
         with gr.Row(elem_classes="cf-top"):
-            gr.HTML(HEAD)
+            head = gr.HTML(head_html("en"))
             status = gr.HTML(status_html(startup), elem_id="status")
         report = gr.State(None)
         with gr.Tabs() as tabs:
-            with gr.Tab("Chat", id="chat"):
+            with gr.Tab(label("page.tab_chat"), id="chat"):
                 chat = ChatTab(startup, running, busy=busy, report=report)
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab(label("page.tab_compare"), id="compare"):
                 comparison = CompareTab(startup, running, busy=busy)
-            with gr.Tab("Adapters", id="adapters"):
+            with gr.Tab(label("page.tab_adapters"), id="adapters"):
                 adapters = AdaptersTab(startup, Desk(startup.settings.trainings, done=startup.refresh_adapters))
-            with gr.Tab("Evaluate", id="evaluate"):
+            with gr.Tab(label("page.tab_evaluate"), id="evaluate"):
                 evaluation = EvaluateTab(startup, running, report=report)
-            with gr.Tab("Advise", id="advise"):
+            with gr.Tab(label("page.tab_advise"), id="advise"):
                 AdviseTab(report)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
+        page.load(_head, None, head, **AT_ONCE)
         adapters.wire(tabs, chat, comparison)
         adapters.refresh(page.load)
         for tab in (chat, comparison, evaluation, adapters.list):
@@ -95,7 +93,8 @@ def serve(startup: Startup, settings: Settings) -> None:
         theme=theme(),
         css_paths=[STYLE],
         footer_links=[],
-        app_kwargs={"middleware": [Middleware(uploads.UploadDoor)]},
+        i18n=language.translations(),
+        app_kwargs={"middleware": [Middleware(part) for part in (OwnerCookie, ChoiceFirst, uploads.UploadDoor)]},
         show_error=False,
         share=False,
         inbrowser=False,
@@ -139,6 +138,19 @@ def theme() -> Any:
     )
 
 
+def head_html(shown: str) -> str:
+    """The title with its line, and the languages to choose from, in one of them."""
+    buttons = "".join(
+        f'<button type="button" lang="{name}" aria-pressed="{str(name == shown).lower()}" '
+        f"onclick=\"crossfadeLanguage('{name}')\">{title}</button>"
+        for name, title in language.LANGUAGES.items()
+    )
+    return (
+        f'<div class="cf-title"><h1>Crossfade</h1><p>{say(shown, "page.tagline")}</p>'
+        f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
+    )
+
+
 def status_html(startup: Startup) -> str:
     """One line on what is loading, ready or wrong; what is left out, such as a broken corpus, is told in each."""
     if startup.error:
@@ -164,6 +176,10 @@ def free_port(host: str, port: int) -> int:
                 f"Cannot serve on {host}:{port}: {error}. Stop what uses it, or set CROSSFADE_PORT to another number."
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _head(request: gr.Request) -> str:
+    return head_html(language.language_of(request))
 
 
 def _look(startup: Startup) -> tuple[str, Any]:
