@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STYLE = Path(__file__).with_name("style.css")
+STYLES = Path(__file__).with_name("styles")
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
 
@@ -91,7 +91,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         server_name=settings.host,
         server_port=port,
         theme=theme(),
-        css_paths=[STYLE],
+        css_paths=sorted(STYLES.glob("*.css")),
         footer_links=[],
         i18n=language.translations(),
         app_kwargs={"middleware": [Middleware(part) for part in (OwnerCookie, ChoiceFirst, uploads.UploadDoor)]},
