@@ -61,7 +61,7 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
 def test_the_theme_loads_no_font_from_elsewhere(parts: Any) -> None:
     theme = parts[1].theme()
     assert theme._stylesheets == []
-    for css in (theme._get_theme_css(), parts[1].STYLE.read_text()):
+    for css in (theme._get_theme_css(), *(path.read_text() for path in parts[1].STYLES.glob("*.css"))):
         assert "@import" not in css
         assert not re.search(r"url\([\"']?(?!data:|[\"'])", css)
 
