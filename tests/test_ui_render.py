@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("gradio")
+
 from crossfade.evaluation.metrics import json_complaint
-from crossfade.types import Answer, Example, Generation, Passage, Prompt, Query
+from crossfade.types import MODE_SWITCHES, Answer, Example, Generation, Passage, Prompt, Query
 from crossfade.ui import render
+from crossfade.ui.facts import left_out_words
 
 SCHEMA = {
     "type": "object",
@@ -79,7 +82,8 @@ def test_an_answer_shows_its_facts() -> None:
     read = Reader(render.answer_html(make()))
     for fact in (
         "It is $7.", "hybrid", "domain", "ab" * 5, "300 prompt tokens (120 cached)", "5 new", "first token 0.25 s",
-        "0.75 s in all", "left out to fit: 2 of 3 passages", "2 earlier turns", "1 passage given", "[1]",
+        "0.75 s in all", "left out, for want of room in the prompt: 2 of 3 passages", "2 earlier turns",
+        "1 passage given", "[1]",
         "The fee is $7. > Fees", "0.512", "1 example given", "A notice.",
     ):  # fmt: skip
         assert fact in read.text
@@ -154,3 +158,17 @@ def test_a_very_long_question_is_shown_in_part() -> None:
     shown = Reader(render.question_html("a" * 10_000)).text
     assert len(shown) < render.SHOWN_CHARACTERS + 100
     assert "6,000 more characters" in shown
+
+
+def test_an_answer_speaks_the_readers_language() -> None:
+    shown = Reader(render.answer_html(make("{}"), schema=SCHEMA, language="zh")).text
+    assert "提供了 1 个段落" in shown
+    assert "3 个段落中有 2 个" in shown
+    for english in ("Not valid", "tokens", "first token", "in all", "left out", "earlier", "given", "score"):
+        assert english not in shown
+    for mode in MODE_SWITCHES:
+        assert render.mode_words(mode, language="zh") != render.mode_words(mode)
+
+
+def test_what_left_out_cannot_be_counted_is_told_as_it_is() -> None:
+    assert "half a letter" in left_out_words(("half a letter",), language="zh")

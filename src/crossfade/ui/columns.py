@@ -40,7 +40,7 @@ class Column:
         """The column as it stands."""
         return "".join(
             [
-                f'<div class="cf-head"><b>{render.escape(self.mode)}</b> {render.MODE_WORDS[self.mode]}</div>',
+                f'<div class="cf-head"><b>{render.escape(self.mode)}</b> {render.mode_words(self.mode)}</div>',
                 render.answer_html(self.answer, schema=self.schema, form=self.form) if self.answer else "",
                 render.note_html(self.waiting, kind="wait"),
                 render.note_html(self.error, kind="error"),

@@ -89,7 +89,7 @@ def mode_html(fine_tune: bool, rag: bool, icl: bool, *, choice: Choice | None) -
     name = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
     adapter = f" &#183; adapter <b>{render.escape(choice.adapter)}</b>" if fine_tune and choice else ""
     badge = f'<span class="cf-badge">{render.escape(name)}</span>'
-    return f'<div class="cf-mode" role="status">Mode {badge} <span>{render.MODE_WORDS[name]}{adapter}</span></div>'
+    return f'<div class="cf-mode" role="status">Mode {badge} <span>{render.mode_words(name)}{adapter}</span></div>'
 
 
 def _fine_tuning(choice: Choice | None) -> dict[str, Any]:
