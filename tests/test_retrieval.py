@@ -163,6 +163,32 @@ def test_filters_leave_only_what_is_allowed_and_fill_k(index: Index) -> None:
     assert index.retrieve(question, only=["unknown"]) == ()
 
 
+def test_a_passage_tells_its_place_in_each_ranking(index: Index) -> None:
+    question = "What is the monthly fee of Harbor Checking?"
+    found = index.retrieve(question, k=5)
+    vector = HashingEmbedder().embed([question])[0]
+    near, alike = index.nearest(vector, depth=50), index.words.rank(question, depth=50)
+    for passage in found:
+        row = next(
+            n for n, p in enumerate(index.passages) if (p.document, p.start) == (passage.document, passage.start)
+        )
+        assert passage.dense_rank == near.index(row) + 1
+        assert passage.dense is not None
+        assert abs(passage.dense) <= 1.001
+        assert passage.bm25_rank == (alike.index(row) + 1 if row in alike else None)
+        assert (passage.bm25 is None) == (row not in alike)
+    for score, rank in (("dense", "dense_rank"), ("bm25", "bm25_rank")):
+        told = [(getattr(p, rank), -getattr(p, score)) for p in found if getattr(p, rank)]
+        assert [s for _, s in sorted(told)] == sorted(s for _, s in told)
+    assert index.retrieve("unheard", k=1)[0].bm25 is None
+
+
+def test_with_a_conversation_the_better_place_is_told(index: Index) -> None:
+    history = [Turn("What is the purchase rate of the Pearl Card?", "22%.")]
+    first = index.retrieve("And for cash?", history=history, k=1)[0]
+    assert (first.document, first.bm25_rank) == ("pearl", 1)
+
+
 def test_a_smaller_k_is_the_beginning_of_a_larger_one(index: Index) -> None:
     many = index.retrieve("monthly fee", k=6)
     assert all(index.retrieve("monthly fee", k=k) == many[:k] for k in range(1, 6))

@@ -81,7 +81,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A retrieved piece of a document. `start` and `end` are character offsets into the document's text."""
+    """A retrieved piece of a document. `start` and `end` are character offsets into the document's text.
+
+    `score` is the fused one, at most 1. `dense` is the cosine with the question and `bm25` the BM25 score, each with
+    its place from 1 in that ranking; None where the ranking does not name the passage. Where earlier turns were looked
+    at, they are those of the question with which it stands best.
+    """
 
     text: str
     document: str
@@ -90,6 +95,10 @@ class Passage:
     start: int
     end: int
     score: float
+    dense: float | None = None
+    dense_rank: int | None = None
+    bm25: float | None = None
+    bm25_rank: int | None = None
 
     @property
     def source(self) -> str:

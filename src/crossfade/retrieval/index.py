@@ -88,12 +88,20 @@ class Index:
             asked.append((self.recipe.follow_up, "\n".join([*before, question])))
         depth = max(self.recipe.depth, k)
         vectors = self._embedder.embed([text for _, text in asked])
+        dense = [self.scored(vector, depth=depth, allowed=allowed) for vector in vectors]
+        bm25 = [self.words.scored(text, depth=depth, allowed=allowed) for _, text in asked]
         rankings = []
-        for (weight, text), vector in zip(asked, vectors, strict=True):
-            rankings.append((weight * self.recipe.dense, self.nearest(vector, depth=depth, allowed=allowed)))
-            rankings.append((weight, self.words.rank(text, depth=depth, allowed=allowed)))
+        for (weight, _), near, alike in zip(asked, dense, bm25, strict=True):
+            rankings.append((weight * self.recipe.dense, [row for row, _ in near]))
+            rankings.append((weight, [row for row, _ in alike]))
         best = fuse(rankings, constant=self.recipe.constant)[:k]
-        return tuple(replace(self.passages[row], score=score) for row, score in best)
+        found = []
+        for row, score in best:
+            (near_rank, near_score), (alike_rank, alike_score) = _best_place(dense, row), _best_place(bm25, row)
+            ranks: dict[str, Any] = {"dense": near_score, "dense_rank": near_rank}
+            ranks |= {"bm25": alike_score, "bm25_rank": alike_rank}
+            found.append(replace(self.passages[row], score=score, **ranks))
+        return tuple(found)
 
     def _allowed(self, only: Collection[str] | None, without: Collection[str]) -> NDArray[np.bool_] | None:
         """Which rows may be named, `(len(passages),)`, or None for all."""
@@ -107,6 +115,12 @@ class Index:
         self, vector: NDArray[np.float32], *, depth: int, allowed: NDArray[np.bool_] | None = None
     ) -> list[int]:
         """Rows by falling inner product with a unit vector `(dimensions,)`."""
+        return [row for row, _ in self.scored(vector, depth=depth, allowed=allowed)]
+
+    def scored(
+        self, vector: NDArray[np.float32], *, depth: int, allowed: NDArray[np.bool_] | None = None
+    ) -> list[tuple[int, float]]:
+        """The rows of `nearest`, each with its inner product."""
         import faiss
         import numpy as np
 
@@ -115,6 +129,13 @@ class Index:
         if allowed is not None:
             chosen = np.array(self._ids, dtype=np.int64)[allowed]
             params = search_parameters(sel=faiss.IDSelectorBatch(chosen))
-        _, found = self._faiss.search(vector[None, :], min(depth, len(self._ids)), params=params)
+        products, found = self._faiss.search(vector[None, :], min(depth, len(self._ids)), params=params)
         # FAISS fills up with -1 where a filter leaves fewer than were asked for.
-        return [self._row_of[int(identifier)] for identifier in found[0] if identifier >= 0]
+        pairs = zip(found[0], products[0], strict=True)
+        return [(self._row_of[int(identifier)], float(product)) for identifier, product in pairs if identifier >= 0]
+
+
+def _best_place(rankings: Sequence[Sequence[tuple[int, float]]], row: int) -> tuple[int | None, float | None]:
+    """Where a row stands best, from 1, and its score there; None where no ranking names it."""
+    places = [(rank, s) for ranking in rankings for rank, (r, s) in enumerate(ranking, start=1) if r == row]
+    return min(places, key=lambda place: place[0], default=(None, None))

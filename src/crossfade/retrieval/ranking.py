@@ -34,6 +34,10 @@ class WordIndex:
 
     def rank(self, text: str, *, depth: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
         """Rows of the passages that share words with the text, best first, at most `depth`."""
+        return [row for row, _ in self.scored(text, depth=depth, allowed=allowed)]
+
+    def scored(self, text: str, *, depth: int, allowed: NDArray[np.bool_] | None = None) -> list[tuple[int, float]]:
+        """The rows of `rank`, each with its BM25 score."""
         import numpy as np
 
         words = _words([text])[0]
@@ -44,7 +48,8 @@ class WordIndex:
             scores = np.where(allowed, scores, 0.0)
         top = np.argpartition(-scores, min(depth, self._size) - 1)[:depth]
         # Equal scores keep the order of the corpus, so that the same question always has the same answer.
-        return [int(row) for row in sorted(top, key=lambda row: (-scores[row], row)) if scores[row] > 0]
+        best = sorted(top, key=lambda row: (-scores[row], row))
+        return [(int(row), float(scores[row])) for row in best if scores[row] > 0]
 
 
 def _words(texts: Sequence[str]) -> list[list[str]]:
