@@ -225,7 +225,7 @@ def test_a_chinese_answer_is_found_inside_an_answer_and_its_length_is_counted() 
 def test_a_sentence_is_supported_by_a_passage_with_its_numbers_and_most_of_its_words(
     text: str, held: int, checked: int
 ) -> None:
-    assert supported(text, [FEES.text, HOURS.text], "How much?") == (held, checked)
+    assert supported(text, [FEES, HOURS], "How much?") == (held, checked)
 
 
 def test_citations_are_numbers_in_brackets_and_no_part_of_a_sentence() -> None:

@@ -128,7 +128,7 @@ def _passages(question: EvalQuestion, result: Result, values: dict[str, float], 
     found = [passage.document for passage in result.passages]
     if not found and not rag:
         return
-    held, checked = supported(result.text, [f"{p.source}\n{p.text}" for p in result.passages], question.text)
+    held, checked = supported(result.text, result.passages, question.text)
     if checked:
         values["supported"] = held / checked
     if question.documents:
