@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -107,6 +107,23 @@ class FixedRetriever:
         return self._found[:k]
 
 
+class DocumentRetriever:
+    """Finds the second passage of each of these documents, as a real index would tell of it."""
+
+    def __init__(self, corpus: Corpus, names: Sequence[str]) -> None:
+        from crossfade.retrieval import split
+
+        chosen = [next(d for d in corpus.documents if d.name == name) for name in names]
+        pairs = [(split(document, size=160) * 2)[:2] for document in chosen]
+        self._found = tuple(
+            replace(second, score=0.9 / n, dense=0.8 - n / 10, dense_rank=n + 1, bm25=9.0 / n, bm25_rank=n)
+            for n, (_, second) in enumerate(pairs, start=1)
+        )
+
+    def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
+        return self._found[:k]
+
+
 class FixedChooser:
     """Chooses the same example for every question."""
 
@@ -123,6 +140,7 @@ class StandIn:
         answer: str = "The monthly fee is seven dollars , waived at 1,500 dollars .",
         adapters: Sequence[str] = ("domain", "json", "style"),
         passage: str = "",
+        documents: Sequence[str] = (),
         delay: float = 0.02,
         until: Path | None = None,
         error: str = "",
@@ -148,7 +166,10 @@ class StandIn:
         self.status: tuple[str, ...] = ("Model: starting",)
         self._until, self._fail = until, error
         engine = self._engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
-        retriever, chooser = FixedRetriever(passage, title=passage or "Harbor Checking"), FixedChooser()
+        retriever: Any = FixedRetriever(passage, title=passage or "Harbor Checking")
+        if documents:
+            retriever = DocumentRetriever(self.corpora[0], documents)
+        chooser = FixedChooser()
 
         def chosen(corpus: Corpus, task: Task) -> FixedChooser:
             return chooser
@@ -192,6 +213,8 @@ def main() -> None:
     parser.add_argument("--error", default="")
     parser.add_argument("--answer", default="The monthly fee is seven dollars , waived at 1,500 dollars .")
     parser.add_argument("--passage", default="")
+    parser.add_argument("--documents", default="", help="documents whose passages are found, joined by commas")
+    parser.add_argument("--corpora", type=Path, default=ROOT / "corpora", help="where the corpus tidewell is")
     parser.add_argument("--adapters", default="domain,json,style")
     parser.add_argument("--refused", default="", help="why every adapter is refused")
     parser.add_argument("--broken", default="", help="what is wrong with another corpus")
@@ -202,7 +225,7 @@ def main() -> None:
 
     settings = Settings(
         home=Path(tempfile.mkdtemp(prefix="standin-")),
-        corpora=ROOT / "corpora",
+        corpora=args.corpora,
         adapters=ROOT / "adapters",
         slots=args.slots,
         port=args.port,
@@ -211,6 +234,7 @@ def main() -> None:
         answer=args.answer,
         adapters=tuple(filter(None, args.adapters.split(","))),
         passage=args.passage,
+        documents=tuple(filter(None, args.documents.split(","))),
         delay=args.delay,
         until=args.until,
         error=args.error,

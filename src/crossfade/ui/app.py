@@ -25,6 +25,7 @@ from crossfade.ui.evaluate import EvaluateTab
 from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
 from crossfade.ui.running import Running
+from crossfade.ui.sources import SourcePanel
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -61,6 +62,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
                 evaluation = EvaluateTab(startup, running, report=report)
             with gr.Tab(label("page.tab_advise"), id="advise"):
                 AdviseTab(report)
+        SourcePanel(startup, chat.turns, comparison.asked)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
         timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)

@@ -5,11 +5,11 @@ Nothing that a person, a model or a document wrote becomes markup: it all goes t
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from crossfade.evaluation import structure
-from crossfade.types import Answer, Passage
+from crossfade.types import Answer
+from crossfade.ui.citations import cited_html, passages_html
 from crossfade.ui.escaping import escape
 from crossfade.ui.facts import HASH_DIGITS, facts_html, mode_words
 from crossfade.ui.language import say
@@ -18,9 +18,6 @@ __all__ = ["HASH_DIGITS", "answer_html", "escape", "facts_html", "mode_words", "
 
 SHOWN_CHARACTERS = 4_000
 """Longer questions are shown up to here; the model gets them whole."""
-
-_WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
-"""A line end inside a paragraph of Markdown, which stands for a space."""
 
 
 def question_html(text: str, *, language: str = "en") -> str:
@@ -47,7 +44,7 @@ def answer_html(
     """
     done = bool(answer.generation.finish)
     text = answer.generation.text
-    parts = [_body(text, schema=schema)]
+    parts = [_body(answer, schema=schema, language=language)]
     if not text:
         told = say(language, "answer.nothing") if done else say(language, "answer.reading")
         parts.append(note_html(told, kind="note" if done else "wait"))
@@ -58,28 +55,25 @@ def answer_html(
     parts += [note_html(notice) for notice in answer.notices]
     parts.append(facts_html(answer, language=language))
     if done:
-        parts += [_passages(answer.passages, language=language), _examples(answer, language=language)]
+        parts += [_passages(answer, language=language), _examples(answer, language=language)]
     return f'<div class="cf-answer">{"".join(parts)}</div>'
 
 
-def _body(text: str, *, schema: dict[str, Any] | None) -> str:
+def _body(answer: Answer, *, schema: dict[str, Any] | None, language: str) -> str:
+    text = answer.generation.text
     if not text:
         return ""
     if schema is not None:
         return f'<pre class="cf-json"><code>{escape(text)}</code></pre>'
+    if answer.generation.finish and answer.passages:
+        return cited_html(answer, language=language)
     return f'<div class="cf-text" dir="auto">{escape(text)}</div>'
 
 
-def _passages(passages: tuple[Passage, ...], *, language: str) -> str:
-    items = "".join(
-        f'<div class="cf-item"><div class="cf-source"><b>&#91;{number}&#93;</b> {escape(passage.source)} '
-        f'<span class="cf-score">{escape(say(language, "answer.score", score=f"{passage.score:.3f}"))}</span></div>'
-        f'<div class="cf-text" dir="auto">{escape(_WRAPPED.sub(" ", passage.text))}</div></div>'
-        for number, passage in enumerate(passages, start=1)
-    )
-    count = len(passages)
+def _passages(answer: Answer, *, language: str) -> str:
+    count = len(answer.passages)
     key = "answer.passage_given" if count == 1 else "answer.passages_given"
-    return _fold(say(language, key, count=count), items) if passages else ""
+    return _fold(say(language, key, count=count), passages_html(answer, language=language)) if count else ""
 
 
 def _examples(answer: Answer, *, language: str) -> str:

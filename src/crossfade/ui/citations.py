@@ -1,0 +1,117 @@
+"""An answer's text with numbers that open its passages, and the list of passages. Pure; knows nothing of the page.
+
+A number comes from the model, which wrote `[2]`, or from the rule of `crossfade.evaluation.support`, which found the
+passage that supports the sentence before it; each looks and says so. Its button holds the answer's key, the passage's
+number and where the sentence begins: with these the page asks the server, which alone knows the passages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from crossfade.evaluation.claims import CITATION
+from crossfade.evaluation.metrics import is_refusal
+from crossfade.evaluation.support import Checked, check, cited
+from crossfade.types import Answer, Passage
+from crossfade.ui.escaping import escape
+from crossfade.ui.language import say
+
+NO_SENTENCE = -1
+"""Stands for the sentence where a passage is opened for itself."""
+
+_WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
+"""A line end inside a paragraph of Markdown, which stands for a space."""
+
+
+def unwrapped(text: str) -> str:
+    """The text of a document in paragraphs, not in the lines of its file; every place in it stays the same."""
+    return _WRAPPED.sub(" ", text)
+
+
+def answer_key(answer: Answer) -> str:
+    """What an answer is found by among those of its reader."""
+    passages = [(passage.document, passage.start) for passage in answer.passages]
+    about = (answer.query.text, answer.query.mode, answer.generation.text, passages)
+    return hashlib.sha256(repr(about).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def cited_html(answer: Answer, *, language: str = "en") -> str:
+    """The text of a finished answer with its citations; a sentence that no passage supports is marked."""
+    return _cited_html(
+        answer.generation.text, answer.passages, answer.query.text, key=answer_key(answer), language=language
+    )
+
+
+def passages_html(answer: Answer, *, language: str = "en") -> str:
+    """The passages that an answer was given, each with its scores and a button that opens it in its document."""
+    return "".join(
+        f'<div class="cf-item"><div class="cf-source"><b>&#91;{number}&#93;</b> {escape(passage.source)} '
+        f'<span class="cf-score">{escape(say(language, "answer.score", score=f"{passage.score:.3f}"))}</span> '
+        f'<button type="button" class="cf-cite cf-open" value="{answer_key(answer)}.{number}.{NO_SENTENCE}">'
+        f'{escape(say(language, "sources.open"))}<span class="cf-unseen"> {number}</span></button></div>'
+        f'<div class="cf-text" dir="auto">{escape(unwrapped(passage.text))}</div></div>'
+        for number, passage in enumerate(answer.passages, start=1)
+    )
+
+
+@lru_cache(maxsize=512)  # a conversation is drawn again and again while its newest answer grows
+def _cited_html(text: str, passages: tuple[Passage, ...], question: str, *, key: str, language: str) -> str:
+    checked = check(text, passages, question)
+    told = not is_refusal(text)
+    parts, end, doubtful = [], 0, False
+    for one in checked:
+        parts.append(_linked(text[end : one.start], len(passages), key=key, sentence=NO_SENTENCE, language=language))
+        sentence = _linked(text[one.start : one.end], len(passages), key=key, sentence=one.start, language=language)
+        if one.passage is None and told:
+            doubtful = True
+            word = f'<span class="cf-unseen"> ({escape(say(language, "sources.unsupported_word"))})</span>'
+            title = escape(say(language, "sources.unsupported"))
+            sentence = f'<span class="cf-unsupported" title="{title}">{sentence}{word}</span>'
+        parts += [sentence, _found(one, text, len(passages), key=key, language=language)]
+        end = one.end
+    parts.append(_linked(text[end:], len(passages), key=key, sentence=NO_SENTENCE, language=language))
+    note = f'<div class="cf-note">{escape(say(language, "sources.legend"))}</div>' if doubtful else ""
+    return f'<div class="cf-text" dir="auto">{"".join(parts)}</div>{note}'
+
+
+def _found(one: Checked, text: str, count: int, *, key: str, language: str) -> str:
+    """The number of the passage that supports a sentence, unless the model cited it there itself."""
+    if one.passage is None or one.passage in cited(text[one.start : one.end], count):
+        return ""
+    number = one.passage + 1
+    title = say(language, "sources.found", number=number)
+    return _button(number, f"{key}.{number}.{one.start}", title=title, language=language, kind=" cf-found")
+
+
+def _linked(text: str, count: int, *, key: str, sentence: int, language: str) -> str:
+    """A piece of the text; what the model wrote as the number of a passage that is there is a button."""
+    parts, end = [], 0
+    for match in CITATION.finditer(text):
+        number = int(match[1])
+        if 1 <= number <= count:
+            title = say(language, "sources.cited", number=number)
+            button = _button(number, f"{key}.{number}.{sentence}", title=title, language=language)
+            parts += [escape(text[end : match.start()]), button]
+            end = match.end()
+    return "".join([*parts, escape(text[end:])])
+
+
+def _button(number: int, value: str, *, title: str, language: str, kind: str = "") -> str:
+    unseen = f'<span class="cf-unseen">{escape(say(language, "sources.passage"))} </span>'
+    return (
+        f'<button type="button" class="cf-cite{kind}" value="{value}" title="{escape(title)}">{unseen}{number}</button>'
+    )
+
+
+def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tuple[int, int] | None]:
+    """The sentence that begins there, and the place in that passage (from 1) which supports it, or None."""
+    passages: Sequence[Passage] = [answer.passages[number - 1]]
+    text = answer.generation.text
+    for one in check(text, passages, answer.query.text):
+        if one.start == sentence:
+            place = (one.begin, one.stop) if one.passage is not None else None
+            return CITATION.sub("", text[one.start : one.end]), place
+    return "", None
