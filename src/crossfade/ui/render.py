@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from crossfade.evaluation import structure
 from crossfade.types import Answer, Passage
+from crossfade.ui.escaping import escape as escape
+from crossfade.ui.json_view import object_html
 
 SHOWN_CHARACTERS = 4_000
 """Longer questions are shown up to here; the model gets them whole."""
@@ -30,16 +31,10 @@ MODE_WORDS = {
 }
 """What each mode gives the model, in a few words."""
 
-_SPECIAL = re.compile(r"[^A-Za-z0-9 ,;\u00a1-\ud7ff\uf900-\uffef]")
 _WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
 """A line end inside a paragraph of Markdown, which stands for a space."""
 
 _NAMES = {"stop": "", "length": "cut off at the token limit", "cancelled": "stopped"}
-
-
-def escape(text: str) -> str:
-    """The text as it stands, safe in HTML, in Markdown and in an attribute's value."""
-    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", text.replace("\r\n", "\n"))
 
 
 def question_html(text: str) -> str:
@@ -56,20 +51,19 @@ def note_html(text: str, *, kind: str = "note") -> str:
     return f'<div class="cf-note cf-{kind}" role="{role}">{escape(text)}</div>' if text else ""
 
 
-def answer_html(answer: Answer, *, schema: dict[str, Any] | None = None, form: str = "json") -> str:
+def answer_html(
+    answer: Answer, *, schema: dict[str, Any] | None = None, form: str = "json", language: str = "en"
+) -> str:
     """An answer with the facts under it; what can be folded out comes when it is finished.
 
-    With a schema the text is shown as code, and once finished whether it is valid in the form.
+    With a schema the text is shown as code, and once finished as an object that is valid in the form or not.
     """
     done = bool(answer.generation.finish)
     text = answer.generation.text
-    parts = [_body(text, schema=schema)]
+    plain = schema is None
+    parts = [_body(text) if plain else object_html(text, schema or {}, form=form, done=done, language=language)]
     if not text:
         parts.append(note_html("No answer." if done else "Reading the prompt …", kind="note" if done else "wait"))
-    if done and schema is not None and text:
-        complaint = structure.complaint(text, form, schema)
-        words = f"Not valid: {complaint}" if complaint else "Valid against the schema."
-        parts.append(f'<div class="cf-valid cf-{"bad" if complaint else "good"}">{escape(words)}</div>')
     parts += [note_html(notice) for notice in answer.notices]
     parts.append(facts_html(answer))
     if done:
@@ -104,12 +98,8 @@ def facts_html(answer: Answer) -> str:
     return f'<div class="cf-facts">{"".join(facts)}</div>'
 
 
-def _body(text: str, *, schema: dict[str, Any] | None) -> str:
-    if not text:
-        return ""
-    if schema is not None:
-        return f'<pre class="cf-json"><code>{escape(text)}</code></pre>'
-    return f'<div class="cf-text" dir="auto">{escape(text)}</div>'
+def _body(text: str) -> str:
+    return f'<div class="cf-text" dir="auto">{escape(text)}</div>' if text else ""
 
 
 def _passages(passages: tuple[Passage, ...]) -> str:
