@@ -88,8 +88,9 @@ class CompareTab:
             self.votes = VoteBox(votes, asked=self.asked, comparison=self.comparison)
             self.shares = ShareBox(shares, asked=self.asked)
         self.differences = DifferenceBox(asked=self.asked)
-        self.votes.draw_panel()
-        self.shares.draw_list()
+        with gr.Row(elem_classes="cf-after"):
+            self.votes.draw_panel()
+            self.shares.draw_list()
 
     def _draw_question(self) -> None:
         with gr.Row(elem_classes="cf-ask"):

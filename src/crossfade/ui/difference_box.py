@@ -46,7 +46,7 @@ class DifferenceBox:
     def _difference(self, columns: Columns, first: int | None, second: int | None, language: str) -> str:
         chosen = [column for number in (first, second) for column in columns if column.number == number]
         answers = [column.answered for column in chosen]
-        if len(chosen) < 2 or answers[0] is None or answers[1] is None:
+        if first == second or len(chosen) < 2 or answers[0] is None or answers[1] is None:
             return render.note_html(say(language, "compare.choose_two"))
         forms = {column.form if column.schema is not None else "" for column in chosen}
         return difference_html(

@@ -44,7 +44,7 @@ class ShareBox:
 
     def draw_list(self) -> None:
         """Draw one's own links, folded, with the button that takes one back."""
-        with gr.Accordion(label("compare.your_links"), open=False, elem_id="shared-panel"):
+        with gr.Column(min_width=300), gr.Accordion(label("compare.your_links"), open=False, elem_id="shared-panel"):
             self.mine = gr.Dropdown([], label=label("compare.shared_by_you"), elem_id="shared-mine")
             self.take_back = gr.Button(label("compare.take_back"), size="sm", elem_id="shared-take-back")
             self.list_notice = gr.HTML("", elem_id="shared-notice")

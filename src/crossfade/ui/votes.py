@@ -35,7 +35,7 @@ class VoteBox:
 
     def draw_panel(self) -> None:
         """Draw the sums of one's own votes, folded, with their export."""
-        with gr.Accordion(label("compare.your_votes"), open=False, elem_id="votes-panel"):
+        with gr.Column(min_width=300), gr.Accordion(label("compare.your_votes"), open=False, elem_id="votes-panel"):
             self.panel = gr.HTML("", elem_id="votes-sums")
             with gr.Row(elem_classes="cf-examples"):
                 self.prepare = gr.Button(label("compare.export"), size="sm", elem_id="votes-export")
