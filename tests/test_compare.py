@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crossfade.compare import MAX_COLUMNS, compare, query_in_mode
+from crossfade.compare import MAX_COLUMNS, compare, fair_order, query_in_mode
 from crossfade.errors import CrossfadeError, EngineError, QuestionError
 from crossfade.pipeline import Pipeline
 from crossfade.types import MODES, Answer, Generation, Query, Sampling, Turn, mode_name, mode_switches
@@ -191,3 +191,21 @@ def test_an_unknown_mode_is_told_with_all_known_ones() -> None:
 def test_fine_tuning_without_an_adapter_is_refused(mode: str) -> None:
     with pytest.raises(QuestionError, match="needs an adapter"):
         query_in_mode(QUERY, mode, blend=())
+
+
+def test_columns_start_in_the_order_given_and_answer_as_without_it(tmp_path: Path) -> None:
+    asked, order = queries("base", "icl", "rag"), (2, 0, 1)
+    seen = list(compare(fake_pipeline(tmp_path), asked, order=order))
+    assert tuple(dict.fromkeys(number for number, _ in seen)) == order
+    ordered, plain = dict(seen), last_of_each(fake_pipeline(tmp_path), asked)
+    assert all(ordered[n].generation == plain[n].generation for n in range(3))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("columns", range(2, MAX_COLUMNS + 1))
+def test_every_column_is_first_as_often_as_any_other(columns: int) -> None:
+    orders = [fair_order(columns, seed=str(seed)) for seed in range(3_000)]
+    assert all(sorted(order) == list(range(columns)) for order in orders)
+    firsts = [sum(order[0] == column for order in orders) for column in range(columns)]
+    # Five standard deviations of a fair draw.
+    assert all(abs(first - 3_000 / columns) < 5 * (3_000 / columns) ** 0.5 for first in firsts)
+    assert fair_order(columns, seed="a") == fair_order(columns, seed="a")

@@ -15,7 +15,7 @@ from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
 from crossfade.ui.choices import Choice, find_choice, list_choices
-from crossfade.ui.columns import end_open, make_columns
+from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history
 from crossfade.ui.extras import judge_of, prices_of
@@ -103,18 +103,22 @@ def asked(query: Query, choice: Choice) -> Asked:
     return Asked(query, choice, blend_of(choice.adapter, ()))
 
 
+def columns_of(asked: Asked, *modes: str) -> Columns:
+    return make_columns(asked, [ColumnSettings(mode) for mode in modes], lambda key: asked.choice)
+
+
 def test_columns_that_need_a_missing_adapter_say_so_and_the_others_are_asked() -> None:
     query = Query(text="q", corpus="bank", task="answer")
     without = find_choice(list_choices(CORPUS, []), "answer/")
-    columns = make_columns(asked(query, without), ["base", "rag", "hybrid"])
+    columns = columns_of(asked(query, without), "base", "rag", "hybrid")
     assert [c.query.mode if c.query else None for c in columns] == ["base", "rag", None]
     assert "No adapter" in columns[2].error
-    with_adapter = make_columns(asked(query, replace(without, adapter="domain")), ["base", "hybrid"])
+    with_adapter = columns_of(asked(query, replace(without, adapter="domain")), "base", "hybrid")
     assert [c.query.blend for c in with_adapter if c.query] == [(), (("domain", 1.0),)]
     with pytest.raises(QuestionError, match="Fewer than 2"):
-        make_columns(asked(query, without), ["base", "hybrid"])
-    with pytest.raises(QuestionError, match="1 modes"):
-        make_columns(asked(query, without), ["base"])
+        columns_of(asked(query, without), "base", "hybrid")
+    with pytest.raises(QuestionError, match="1 columns"):
+        columns_of(asked(query, without), "base")
 
 
 def test_a_mixer_s_values_are_the_blend_and_an_adapter_goes_in_once() -> None:
@@ -156,7 +160,7 @@ def test_prices_of_the_page_are_numbers_from_0_and_none_means_none() -> None:
 
 def test_a_column_grows_fails_and_ends() -> None:
     query = Query(text="q", corpus="bank", task="answer")
-    first, second = make_columns(asked(query, find_choice(list_choices(CORPUS, []), "answer/")), ["base", "rag"])
+    first, second = columns_of(asked(query, find_choice(list_choices(CORPUS, []), "answer/")), "base", "rag")
     assert first.open
     grown = first.grown(Answer(query, generation=Generation("text", finish="stop")))
     assert not grown.open

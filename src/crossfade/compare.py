@@ -2,14 +2,18 @@
 
 Where the engine mixes adapters in a batch the modes run at once. Elsewhere they run one after the other: llama.cpp does
 not batch slots of different adapters, and taking turns ends sooner there (measured in `benchmarks/`).
+
+Whoever starts first is read first, and pays for a prefix that the later ones find in the engine's cache. So the place
+of a column must not decide when it starts: `fair_order` draws the order anew for each comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from queue import SimpleQueue
+from random import Random
 from threading import Event, Thread
 
 from crossfade.errors import CorpusError, CrossfadeError, ModelError, QuestionError
@@ -35,13 +39,23 @@ def query_in_mode(query: Query, mode: str, *, blend: Blend) -> Query:
     return replace(query, blend=blend if fine_tune else (), rag=rag, icl=icl)
 
 
+def fair_order(columns: int, *, seed: str | int) -> tuple[int, ...]:
+    """The order in which columns start: a permutation of their numbers, the same for the same seed.
+
+    Fair because every permutation is as likely as any other over seeds, whatever stands in the columns: over many
+    comparisons no mode is the first, with a cold cache, more often than another.
+    """
+    return tuple(Random(seed).sample(range(columns), columns))
+
+
 def compare(
-    pipeline: Pipeline, queries: Sequence[Query], *, stop: Event | None = None
+    pipeline: Pipeline, queries: Sequence[Query], *, stop: Event | None = None, order: Sequence[int] | None = None
 ) -> Generator[tuple[int, Answer | CrossfadeError], None, None]:
     """Growing answers as (column, answer); a column that fails yields its error and the rest go on.
 
-    Passages are retrieved once and given to every query with RAG on. Raises QuestionError unless there are two to six
-    queries that ask the same of the same corpus.
+    Passages are retrieved once and given to every query with RAG on. Columns start in `order`, a permutation of their
+    numbers; without one as they stand. Raises QuestionError unless there are two to six queries that ask the same of
+    the same corpus.
     """
     if not 2 <= len(queries) <= MAX_COLUMNS:
         raise QuestionError(f"{len(queries)} modes were chosen; a comparison takes 2 to {MAX_COLUMNS}.")
@@ -66,7 +80,8 @@ def compare(
         except CrossfadeError as error:
             yield error
 
-    columns = [column(query) for query in queries]
+    starts = range(len(queries)) if order is None else order
+    columns = {number: column(queries[number]) for number in starts}
     run = _together if pipeline.engine.capabilities.mixed_adapter_batches else _in_turn
     with closing(run(columns)) as results:
         try:
@@ -86,14 +101,14 @@ class _Either(Event):
         return super().is_set() or self._other.is_set()
 
 
-def _in_turn(columns: Sequence[Results]) -> Numbered:
-    for number, column in enumerate(columns):
+def _in_turn(columns: Mapping[int, Results]) -> Numbered:
+    for number, column in columns.items():
         with closing(column):
             for result in column:
                 yield number, result
 
 
-def _together(columns: Sequence[Results]) -> Numbered:
+def _together(columns: Mapping[int, Results]) -> Numbered:
     """The results of all columns as they come, each column in a thread of its own."""
     out: SimpleQueue[tuple[int, Answer | CrossfadeError] | BaseException | None] = SimpleQueue()
 
@@ -106,7 +121,7 @@ def _together(columns: Sequence[Results]) -> Numbered:
         except BaseException as error:
             out.put(error)
 
-    for number, column in enumerate(columns):
+    for number, column in columns.items():
         Thread(target=run, args=(number, column), daemon=True, name=f"column-{number}").start()
     going_on = len(columns)
     while going_on:

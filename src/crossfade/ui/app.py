@@ -13,6 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from crossfade.errors import SettingsError
+from crossfade.history.database import Database
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, language, render, uploads
@@ -40,6 +41,7 @@ SECONDS_BETWEEN_LOOKS = 0.7
 def build_ui(startup: Startup) -> gr.Blocks:
     """The page: status, chat, comparison, adapters, evaluation, advice. It may be shown before anything is loaded."""
     running = Running()
+    database = Database(startup.settings.history)
 
     def busy() -> bool:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
@@ -55,7 +57,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
             with gr.Tab(label("page.tab_chat"), id="chat"):
                 chat = ChatTab(startup, running, busy=busy, report=report)
             with gr.Tab(label("page.tab_compare"), id="compare"):
-                comparison = CompareTab(startup, running, busy=busy)
+                comparison = CompareTab(startup, running, busy=busy, database=database)
             with gr.Tab(label("page.tab_adapters"), id="adapters"):
                 adapters = AdaptersTab(startup, Desk(startup.settings.trainings, done=startup.refresh_adapters))
             with gr.Tab(label("page.tab_evaluate"), id="evaluate"):
@@ -68,6 +70,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
         page.load(_head, None, head, **AT_ONCE)
         adapters.wire(tabs, chat, comparison)
+        comparison.load(page.load, tabs)
         adapters.refresh(page.load)
         for tab in (chat, comparison, evaluation, adapters.list):
             tab.refresh(page.load)

@@ -1,21 +1,50 @@
-"""The columns of one comparison. Pure; knows not how an answer is made."""
+"""The columns of one comparison: what each is asked, and what came of it. Pure; knows not how an answer is made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from crossfade.compare import MAX_COLUMNS, query_in_mode
 from crossfade.errors import CrossfadeError, QuestionError
-from crossfade.types import Answer, Query, mode_switches
+from crossfade.types import MAX_WEIGHT, Answer, Blend, Query, Sampling, mode_switches
 from crossfade.ui import answering, render
-from crossfade.ui.controls import Asked
+from crossfade.ui.choices import Choice
+from crossfade.ui.controls import MOST_NEW_TOKENS, Asked
+from crossfade.ui.language import say
+
+ON, OFF = "on", "off"
+_CITATION = re.compile(r"\[(\d{1,3})\]")
+_PART = re.compile(r"\s*([^\s:+,]+)\s*(?:[:\s]\s*(\d+(?:\.\d+)?|\.\d+))?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSettings:
+    """What one column is asked otherwise than the controls beside it say; what is empty or None is as beside.
+
+    `key` is that of a choice; `blend` such as `domain:0.6 + style:0.4` takes the place of its adapter; `enforce` is
+    empty, on or off.
+    """
+
+    mode: str = "base"
+    key: str = ""
+    blend: str = ""
+    temperature: float | None = None
+    seed: int | None = None
+    tokens: int | None = None
+    enforce: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether anything but the mode differs from what stands beside."""
+        return self != ColumnSettings(self.mode)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One mode of a comparison: its query, or why there is none; then what came of it."""
+    """One column: its query, or why there is none; then what came of it. With `own` its settings are shown."""
 
     mode: str
     query: Query | None = None
@@ -24,11 +53,23 @@ class Column:
     waiting: str = ""
     error: str = ""
     form: str = "json"
+    number: int = 1
+    own: bool = False
 
     @property
     def open(self) -> bool:
         """Whether its end is still to come."""
         return not self.error and not (self.answer and self.answer.generation.finish)
+
+    @property
+    def name(self) -> str:
+        """What it is called where one is chosen of several: its number and its mode."""
+        return f"{self.number} · {self.mode}"
+
+    @property
+    def answered(self) -> Answer | None:
+        """Its answer where that has come to its end without an error."""
+        return self.answer if self.answer and self.answer.generation.text and not self.open and not self.error else None
 
     def grown(self, result: Answer | CrossfadeError) -> Column:
         """The column with more of its answer, or with what went wrong."""
@@ -36,12 +77,18 @@ class Column:
             return replace(self, waiting="", error=str(result))
         return replace(self, waiting="", answer=result)
 
-    def html(self) -> str:
+    def html(self, language: str = "en") -> str:
         """The column as it stands."""
+        words = render.mode_words(self.mode, language=language)
+        answer = ""
+        if self.answer:
+            answer = render.answer_html(self.answer, schema=self.schema, form=self.form, language=language)
         return "".join(
             [
-                f'<div class="cf-head"><b>{render.escape(self.mode)}</b> {render.mode_words(self.mode)}</div>',
-                render.answer_html(self.answer, schema=self.schema, form=self.form) if self.answer else "",
+                f'<div class="cf-head"><b>{self.number} &#183; {render.escape(self.mode)}</b> {render.escape(words)}',
+                f"{settings_html(self.query, language) if self.own and self.query else ''}</div>",
+                answer,
+                _citations_html(self.answered, language),
                 render.note_html(self.waiting, kind="wait"),
                 render.note_html(self.error, kind="error"),
             ]
@@ -51,23 +98,120 @@ class Column:
 Columns = tuple[Column, ...]
 
 
-def make_columns(asked: Asked, modes: Sequence[str]) -> Columns:
-    """A column for each mode; those that need an adapter which is not there say so and are not asked."""
-    if not 2 <= len(modes) <= MAX_COLUMNS:
-        raise QuestionError(f"{len(modes)} modes are chosen; a comparison takes 2 to {MAX_COLUMNS}.")
-    columns, choice = [], asked.choice
-    for mode in modes:
-        if not choice.adapter and (mode_switches(mode) or (True,))[0]:
-            columns.append(Column(mode, error=choice.why_off))
-        else:
-            query = query_in_mode(asked.query, mode, blend=asked.blend)
-            task = choice.task
-            columns.append(Column(mode, query, task.schema, waiting=answering.WAITING, form=task.form))
+def make_columns(
+    asked: Asked, wanted: Sequence[ColumnSettings], choice_of: Callable[[str], Choice], *, language: str = "en"
+) -> Columns:
+    """A column for each of the settings; those that need an adapter which is not there say so and are not asked.
+
+    `choice_of` gives the choice of a key. Raises QuestionError and AdapterError.
+    """
+    if not 2 <= len(wanted) <= MAX_COLUMNS:
+        raise QuestionError(say(language, "compare.how_many", count=len(wanted), most=MAX_COLUMNS))
+    columns: list[Column] = []
+    why_off = ""
+    for number, settings in enumerate(wanted, start=1):
+        choice = choice_of(settings.key) if settings.key else asked.choice
+        blend = blend_of_text(settings.blend, language=language) or (
+            asked.blend if not settings.key else ((choice.adapter, 1.0),) if choice.adapter else ()
+        )
+        if not blend and (mode_switches(settings.mode) or (True,))[0]:
+            why_off = choice.why_off
+            columns.append(Column(settings.mode, error=choice.why_off, number=number))
+            continue
+        query = query_in_mode(_base_query(asked, settings, choice), settings.mode, blend=blend)
+        task = choice.task
+        columns.append(
+            Column(
+                settings.mode,
+                query,
+                task.schema,
+                waiting=answering.WAITING,
+                form=task.form,
+                number=number,
+                own=settings.own,
+            )
+        )
     if sum(column.open for column in columns) < 2:
-        raise QuestionError(f"Fewer than 2 of the chosen modes can answer. {choice.why_off}")
+        raise QuestionError(say(language, "compare.too_few", why=why_off))
     return tuple(columns)
 
 
 def end_open(columns: Sequence[Column], error: str) -> Columns:
     """The columns, those without an end ended by this sentence."""
     return tuple(replace(column, waiting="", error=error) if column.open else column for column in columns)
+
+
+def blend_of_text(text: str, *, language: str = "en") -> Blend:
+    """The blend that a text such as `domain:0.6 + style:0.4` names; empty for an empty one. Raises QuestionError."""
+    if not text.strip():
+        return ()
+    parts = [_PART.fullmatch(part) for part in re.split(r"[+,，]", text)]
+    blend = tuple((part[1], float(part[2] or 1)) for part in parts if part)
+    names = {name for name, _ in blend}
+    if not all(parts) or len(names) < len(blend) or any(weight > MAX_WEIGHT for _, weight in blend):
+        raise QuestionError(say(language, "compare.bad_blend", text=text[:60], most=MAX_WEIGHT))
+    return blend
+
+
+def text_of_blend(blend: Blend) -> str:
+    """The text that `blend_of_text` reads as that blend."""
+    return " + ".join(f"{name}:{weight:g}" for name, weight in blend)
+
+
+def settings_of(query: Query, choices: Sequence[Choice]) -> ColumnSettings:
+    """The settings that ask that query again, whatever stands beside; with the choices that there are now."""
+    adapter = query.blend[0][0] if query.blend else ""
+    same = [choice.key for choice in choices if choice.task.name == query.task]
+    own = [choice.key for choice in choices if choice.task.name == query.task and choice.adapter == adapter]
+    alone = not query.blend or (query.blend == ((adapter, 1.0),) and bool(own))
+    return ColumnSettings(
+        mode=query.mode,
+        key=next(iter([*own, *same]), ""),
+        blend="" if alone else text_of_blend(query.blend),
+        temperature=query.sampling.temperature,
+        seed=query.sampling.seed,
+        tokens=query.sampling.max_new_tokens,
+        enforce=ON if query.enforce_schema else OFF,
+    )
+
+
+def settings_html(query: Query, language: str) -> str:
+    """What a column is asked with, in a line."""
+    sampling = query.sampling
+    told = [
+        say(language, "compare.told_task", task=query.task),
+        *([text_of_blend(query.blend)] if query.blend else []),
+        say(language, "compare.told_temperature", value=f"{sampling.temperature:g}"),
+        say(language, "compare.told_seed", value=sampling.seed),
+        say(language, "compare.told_tokens", value=sampling.max_new_tokens),
+        *([say(language, "compare.told_enforced")] if query.enforce_schema else []),
+    ]
+    return f'<span class="cf-asked">{" &#183; ".join(map(render.escape, told))}</span>'
+
+
+def citations(answer: Answer) -> int:
+    """How many different passages an answer cites as `[n]`."""
+    numbers = {int(number) for number in _CITATION.findall(answer.generation.text)}
+    return len([number for number in numbers if 1 <= number <= len(answer.passages)])
+
+
+def _citations_html(answer: Answer | None, language: str) -> str:
+    if answer is None or not answer.passages:
+        return ""
+    told = say(language, "compare.citations", count=citations(answer), total=len(answer.passages))
+    return f'<div class="cf-facts cf-citations"><span>{render.escape(told)}</span></div>'
+
+
+def _base_query(asked: Asked, settings: ColumnSettings, choice: Choice) -> Query:
+    """The query of the controls with the column's own task and settings, in base mode."""
+    beside, task = asked.query.sampling, choice.task
+    tokens = settings.tokens or (beside.max_new_tokens if task == asked.choice.task else task.max_new_tokens)
+    enforce = asked.query.enforce_schema if settings.enforce == "" else settings.enforce == ON
+    sampling = Sampling(
+        max_new_tokens=min(max(int(tokens), 1), MOST_NEW_TOKENS),
+        temperature=beside.temperature if settings.temperature is None else min(max(settings.temperature, 0.0), 1.5),
+        seed=beside.seed if settings.seed is None else min(max(int(settings.seed), 0), 2**31 - 1),
+    )
+    return replace(
+        asked.query, task=task.name, sampling=sampling, enforce_schema=enforce and task.enforceable is not None
+    )

@@ -1,10 +1,12 @@
-"""The compare tab: one question through two to six modes, side by side. Knows not how an answer is made.
+"""The compare tab: one question through two to six columns, side by side. Knows not how an answer is made.
 
-Like a question of the chat, a comparison goes three steps: `_accept`, `_answer`, `_finish`.
+Like a question of the chat, a comparison goes three steps: `_accept`, `_answer`, `_finish`. What can be done with one
+that has ended, voting, sharing, looking for differences, is offered after that by a box each.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,11 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.compare import MAX_COLUMNS, compare
+from crossfade.compare import MAX_COLUMNS, compare, fair_order
 from crossfade.errors import CrossfadeError, EngineError
-from crossfade.types import MODES, Answer
+from crossfade.history.database import Database
+from crossfade.history.shares import Shares
+from crossfade.history.votes import Votes
+from crossfade.types import Answer
 from crossfade.ui import answering, render
-from crossfade.ui.columns import Column, Columns, end_open, make_columns
+from crossfade.ui.column_choice import ALL_MODES as ALL_MODES
+from crossfade.ui.column_choice import ColumnChoice
+from crossfade.ui.columns import Column, Columns, ColumnSettings, end_open, make_columns, settings_of
 from crossfade.ui.controls import (
     AT_ONCE,
     QUIET,
@@ -29,55 +36,43 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
+from crossfade.ui.difference_box import DifferenceBox
+from crossfade.ui.json_view import SCRIPT
+from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
+from crossfade.ui.share import ShareBox, question_of
 from crossfade.ui.suggestions import suggestions_of
+from crossfade.ui.votes import VoteBox
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "compare"
-ALL_MODES = (*MODES, "rag+icl", "fine-tune+icl", "hybrid+icl")
 
 
 class CompareTab:
     """Draws the tab into the `gr.Blocks` that is open, and answers its events."""
 
-    def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool]) -> None:
+    def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], database: Database) -> None:
         self._startup = startup
         self._running = running
         self._busy = busy
         self._catalog = Catalog(startup)
-        self._draw()
+        self._draw(Votes(database), Shares(database))
         self._wire()
 
-    def _draw(self) -> None:
+    def _draw(self, votes: Votes, shares: Shares) -> None:
         self.asked = gr.State(())
+        self.comparison = gr.State("")
+        gr.HTML("", js_on_load=SCRIPT, elem_classes="cf-hidden")
         with gr.Row(elem_classes="cf-compare"):
             with gr.Column(scale=3, min_width=320):
-                with gr.Row(elem_classes="cf-ask"):
-                    self.box = gr.Textbox(
-                        label="One question for every mode",
-                        placeholder="One question for every mode",
-                        show_label=False,
-                        container=False,
-                        lines=1,
-                        max_lines=8,
-                        scale=5,
-                        min_width=160,
-                        elem_id="compare-question",
-                    )
-                    size: dict[str, Any] = {"scale": 0, "min_width": 100}
-                    self.send = gr.Button("Compare", variant="primary", elem_id="compare-send", **size)
-                    self.halt = gr.Button("Stop", variant="stop", elem_id="compare-stop", visible=False, **size)
-                self.notice = gr.HTML("", elem_id="compare-notice")
-                self.modes = gr.CheckboxGroup(
-                    list(ALL_MODES),
-                    value=list(MODES),
-                    label=f"Modes, 2 to {MAX_COLUMNS}",
-                    info="One retrieval and one seed for all.",
-                    elem_id="compare-modes",
-                )
+                self.opened = gr.HTML("", elem_id="compare-opened")
+                self.go_on = gr.Button(label("compare.continue"), visible=False, elem_id="compare-continue")
+                self._draw_question()
+                self.choice = ColumnChoice(self._catalog)
+                self.modes = self.choice.modes
                 with gr.Row(elem_classes="cf-examples"):
                     self.examples = [(gr.Button(_short(s.text), size="sm"), s) for s in suggestions_of(self._catalog)]
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
@@ -89,9 +84,35 @@ class CompareTab:
                 gr.HTML("", visible=False, min_width=230, elem_classes="cf-column", elem_id=f"column-{n}")
                 for n in range(MAX_COLUMNS)
             ]
+        with gr.Row(elem_classes="cf-after"):
+            self.votes = VoteBox(votes, asked=self.asked, comparison=self.comparison)
+            self.shares = ShareBox(shares, asked=self.asked)
+        self.differences = DifferenceBox(asked=self.asked)
+        with gr.Row(elem_classes="cf-after"):
+            self.votes.draw_panel()
+            self.shares.draw_list()
+
+    def _draw_question(self) -> None:
+        with gr.Row(elem_classes="cf-ask"):
+            self.box = gr.Textbox(
+                label=label("compare.question"),
+                placeholder=label("compare.question"),
+                show_label=False,
+                container=False,
+                lines=1,
+                max_lines=8,
+                scale=5,
+                min_width=160,
+                elem_id="compare-question",
+            )
+            size: dict[str, Any] = {"scale": 0, "min_width": 100}
+            self.send = gr.Button(label("compare.send"), variant="primary", elem_id="compare-send", **size)
+            self.halt = gr.Button(label("compare.stop"), variant="stop", elem_id="compare-stop", visible=False, **size)
+        self.notice = gr.HTML("", elem_id="compare-notice")
 
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
+        self.choice.wire(self.controls.corpus)
         for button, suggestion in self.examples:
             button.click(
                 lambda corpus, s=suggestion: (s.text, self._key(corpus, s.task)),
@@ -103,13 +124,13 @@ class CompareTab:
         accepted = gr.on(
             [self.send.click, self.box.submit],
             self._accept,
-            [self.box, self.modes, *self.controls.values],
-            [self.asked, self.notice, *self.columns, *buttons],
+            [self.box, *self.choice.values, *self.controls.values],
+            [self.asked, self.comparison, *self._banner, *self._areas, self.notice, *self.columns, *buttons],
             **AT_ONCE,
         )
         answered = accepted.success(
             self._answer,
-            self.asked,
+            [self.asked, self.comparison],
             [self.asked, *self.columns],
             concurrency_id=answering.QUEUE,
             concurrency_limit=self._startup.settings.slots,
@@ -117,31 +138,63 @@ class CompareTab:
         )
         # Stop also frees the controls where the comparison still waits for its place: then nobody else would.
         freed = [self.asked, [self.asked, *self.columns, *buttons]]
-        answered.then(self._finish, *freed, **AT_ONCE)
+        ends = [answered.then(self._finish, *freed, **AT_ONCE)]
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        answered.failure(self._refuse, *freed, **AT_ONCE)
-        self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
+        ends.append(answered.failure(self._refuse, *freed, **AT_ONCE))
+        ends.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
+        for end in ends:
+            self._offer_after(end.then)
+        self.go_on.click(
+            self._continue,
+            self.asked,
+            [self.box, self.controls.corpus, *self._banner, *self.choice.drawn],
+            **AT_ONCE,
+        )
+
+    def load(self, load: Any, tabs: Any) -> None:
+        """When the page loads, open what its link leads to, and show what this browser voted and shared."""
+        opened = load(self._open, None, [tabs, self.asked, self.comparison, *self._banner, *self.columns], **AT_ONCE)
+        self._offer_after(opened.then)
+        self.votes.wire(load)
+        self.shares.wire(load)
 
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
         refresh(trigger, self._catalog, self.controls)
+        self.choice.cards.refresh(trigger, self.controls.corpus)
 
-    def _accept(self, request: gr.Request, text: str, modes: list[str], *values: Any) -> list[Any]:
+    @property
+    def _banner(self) -> list[Any]:
+        return [self.opened, self.go_on]
+
+    @property
+    def _areas(self) -> list[Any]:
+        return [self.votes.area, self.shares.area, self.differences.area]
+
+    def _offer_after(self, then: Any) -> None:
+        offered = [*self.votes.offered, *self.shares.offered, *self.differences.offered]
+        then(self._offer, [self.asked, self.comparison], offered, **AT_ONCE)
+
+    def _accept(self, request: gr.Request, text: str, *values: Any) -> list[Any]:
         """Make the columns ready, or say what is wrong with the question. It stays in its box in either case."""
+        language, own = language_of(request), len(self.choice.values)
         try:
             if self._busy():
                 raise EngineError(answering.BUSY)
-            asked = make_query(self._catalog, text, values)
-            columns = make_columns(asked, [mode for mode in ALL_MODES if mode in modes])
+            asked = make_query(self._catalog, text, values[own:])
+            wanted = self.choice.read(values[:own])
+            corpus = asked.query.corpus
+            columns = make_columns(asked, wanted, lambda key: self._catalog.choice(corpus, key), language=language)
         except CrossfadeError as error:
-            return [gr.skip(), render.note_html(str(error), kind="error"), *[gr.skip()] * (MAX_COLUMNS + 2)]
+            told = render.note_html(str(error), kind="error")
+            return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
         if not self._running.begin(str(request.session_hash), TAB):
             raise gr.Error(answering.ALREADY, print_exception=False)
-        drawn = [gr.HTML(column.html(), visible=True) for column in columns]
-        rest = [gr.HTML("", visible=False)] * (MAX_COLUMNS - len(columns))
-        return [columns, "", *drawn, *rest, *_buttons(answering=True)]
+        hidden = [*_closed(), *[gr.Column(visible=False)] * len(self._areas)]
+        shown = _shown(columns, language)
+        return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *_buttons(answering=True)]
 
-    def _answer(self, request: gr.Request, columns: Columns) -> Iterator[list[Any]]:
+    def _answer(self, request: gr.Request, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
         session = str(request.session_hash)
         stop = self._running.take(session, TAB)
@@ -149,31 +202,32 @@ class CompareTab:
             yield [gr.skip()] * (MAX_COLUMNS + 1)
             return
         try:
-            yield from self._growing(columns, stop)
+            yield from self._growing(columns, comparison, stop, language_of(request))
         finally:
             # Also when Gradio drops this generator because the browser went away: the engine ends with it.
             self._running.close(session, TAB)
 
-    def _growing(self, columns: Columns, stop: Event) -> Iterator[list[Any]]:
+    def _growing(self, columns: Columns, comparison: str, stop: Event, language: str) -> Iterator[list[Any]]:
         now = list(columns)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
             for line in answering.until_ready(self._startup, stop):
-                yield _redraw([replace(c, waiting=line) if c.open else c for c in now], asked)
+                yield _redraw([replace(c, waiting=line) if c.open else c for c in now], asked, language)
             queries = [query for column in now if (query := column.query)]
             if not stop.is_set():
-                stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop)
+                order = fair_order(len(queries), seed=comparison)
+                stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop, order=order)
                 with closing(answering.thinned(stream, important=_ends)) as results:
                     for number, result in results:
                         place = asked[number]
                         now[place] = now[place].grown(result)
-                        yield _redraw(now, [place])
+                        yield _redraw(now, [place], language)
                         if stop.is_set() and not now[place].open:
                             break
             now = list(end_open(now, answering.STOPPED))
         except Exception as error:
             now = list(end_open(now, answering.sentence(error)))
-        yield [tuple(now), *_redraw(now, asked)[1:]]
+        yield [tuple(now), *_redraw(now, asked, language)[1:]]
 
     def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
         """Free the controls after a comparison whose place in the queue was refused, or whose writing broke down."""
@@ -186,7 +240,37 @@ class CompareTab:
             return [gr.skip()] * (MAX_COLUMNS + 3)
         left = [place for place, column in enumerate(columns) if column.open]
         columns = end_open(columns, why)
-        return [columns, *_redraw(columns, left)[1:], *_buttons(answering=False)]
+        return [columns, *_redraw(columns, left, language_of(request))[1:], *_buttons(answering=False)]
+
+    def _offer(self, request: gr.Request, columns: Columns, comparison: str) -> list[Any]:
+        """What can be done with a comparison, once it has ended."""
+        language = language_of(request)
+        columns = () if any(column.open for column in columns) else columns
+        return [
+            *self.votes.offer(columns, comparison, language),
+            *self.shares.offer(columns, comparison, language),
+            *self.differences.offer(columns, language),
+        ]
+
+    def _open(self, request: gr.Request) -> list[Any]:
+        """Show the comparison that the page's link leads to, to be read; or say that there is none."""
+        language, found = language_of(request), self.shares.opened(request)
+        if found is None:
+            return [gr.skip()] * (5 + MAX_COLUMNS)
+        tab = gr.Tabs(selected=TAB)
+        if isinstance(found, str):
+            told = render.note_html(found, kind="error")
+            return [tab, gr.skip(), gr.skip(), told, gr.Button(visible=False), *[gr.skip()] * MAX_COLUMNS]
+        told = render.note_html(say(language, "compare.opened")) + render.question_html(question_of(found))
+        banner = f'<div class="cf-opened">{told}</div>'
+        return [tab, found, "", banner, gr.Button(visible=True), *_shown(found, language)]
+
+    def _continue(self, columns: Columns) -> list[Any]:
+        """Put question and settings of a shared comparison into the controls, to be asked anew."""
+        corpus = next((column.query.corpus for column in columns if column.query), None)
+        choices = self._catalog.choices(corpus)
+        wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
+        return [question_of(columns), corpus if choices else gr.skip(), *_closed(), *self.choice.fill(wanted)]
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
@@ -199,11 +283,22 @@ def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
     return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
 
 
-def _redraw(columns: Sequence[Column], places: Sequence[int]) -> list[Any]:
+def _shown(columns: Columns, language: str) -> list[Any]:
+    """The outputs that draw the columns, and none where there is none."""
+    drawn = [gr.HTML(column.html(language), visible=True) for column in columns]
+    return [*drawn, *[gr.HTML("", visible=False)] * (MAX_COLUMNS - len(columns))]
+
+
+def _closed() -> list[Any]:
+    """The outputs that put what a link opened away."""
+    return ["", gr.Button(visible=False)]
+
+
+def _redraw(columns: Sequence[Column], places: Sequence[int], language: str) -> list[Any]:
     """The outputs that draw some of the columns and leave the others: folded-out passages stay open."""
     drawn: list[Any] = [gr.skip() for _ in range(MAX_COLUMNS + 1)]
     for place in places:
-        drawn[place + 1] = columns[place].html()
+        drawn[place + 1] = columns[place].html(language)
     return drawn
 
 

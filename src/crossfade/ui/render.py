@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossfade.evaluation import structure
 from crossfade.types import Answer
 from crossfade.ui.citations import cited_html, passages_html
 from crossfade.ui.escaping import escape
 from crossfade.ui.facts import HASH_DIGITS, facts_html, mode_words
+from crossfade.ui.json_view import object_html
 from crossfade.ui.language import say
 
 __all__ = ["HASH_DIGITS", "answer_html", "escape", "facts_html", "mode_words", "note_html", "question_html"]
@@ -44,14 +44,15 @@ def answer_html(
     """
     done = bool(answer.generation.finish)
     text = answer.generation.text
-    parts = [_body(answer, schema=schema, language=language)]
+    plain = schema is None
+    parts = [
+        _body(answer, language=language)
+        if plain
+        else object_html(text, schema or {}, form=form, done=done, language=language)
+    ]
     if not text:
         told = say(language, "answer.nothing") if done else say(language, "answer.reading")
         parts.append(note_html(told, kind="note" if done else "wait"))
-    if done and schema is not None and text:
-        complaint = structure.complaint(text, form, schema)
-        words = say(language, "answer.not_valid", complaint=complaint) if complaint else say(language, "answer.valid")
-        parts.append(f'<div class="cf-valid cf-{"bad" if complaint else "good"}">{escape(words)}</div>')
     parts += [note_html(notice) for notice in answer.notices]
     parts.append(facts_html(answer, language=language))
     if done:
@@ -59,12 +60,10 @@ def answer_html(
     return f'<div class="cf-answer">{"".join(parts)}</div>'
 
 
-def _body(answer: Answer, *, schema: dict[str, Any] | None, language: str) -> str:
+def _body(answer: Answer, *, language: str) -> str:
     text = answer.generation.text
     if not text:
         return ""
-    if schema is not None:
-        return f'<pre class="cf-json"><code>{escape(text)}</code></pre>'
     if answer.generation.finish and answer.passages:
         return cited_html(answer, language=language)
     return f'<div class="cf-text" dir="auto">{escape(text)}</div>'

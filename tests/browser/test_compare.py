@@ -1,0 +1,199 @@
+"""The compare tab on a stand-in: columns of their own, votes, differences, objects, and links that are taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+FEE = "What is the fee?"
+
+
+def compare(page: Any, text: str = FEE) -> None:
+    """Ask in the compare tab, and wait until the vote is offered."""
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", text)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-stop", state="visible")
+    page.page.wait_for_selector("#compare-send", state="visible")
+    page.page.wait_for_selector("#compare-vote", state="visible")
+
+
+def choose(page: Any, box: str, start: str) -> None:
+    page.page.click(f"{box} input")
+    page.page.locator("ul[role=listbox] li", has_text=start).first.click()
+
+
+def share(page: Any) -> str:
+    page.page.click("#share-publish")
+    page.page.wait_for_selector("#share-link textarea, #share-link input", state="visible")
+    return str(page.page.input_value("#share-link :is(textarea, input)"))
+
+
+def test_a_preset_ticks_its_modes_and_its_columns_are_answered(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--answer", "The fee is $7 [1], waived [2] [1]."))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#columns-documents")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    compare(page)
+    assert [page.page.inner_text(f"#column-{n} .cf-badge") for n in range(2)] == ["rag", "hybrid"]
+    assert page.page.locator("#column-2").is_hidden()
+    told = page.page.inner_text("#column-0")
+    for fact in ("2 of 3 passages cited", "first token", "in all", "prompt tokens", "cached", "new"):
+        assert fact in told
+    assert page.faults == []
+    assert page.outbound == []
+
+
+def test_a_column_has_settings_of_its_own_and_columns_come_and_go(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve())
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#columns-tuned")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    page.page.check("#compare-customise input")
+    page.page.wait_for_selector("#card-1", state="visible")
+    assert page.page.locator("#card-2").is_hidden()
+    page.page.click("#compare-add")
+    page.page.wait_for_selector("#card-2", state="visible")
+    page.page.click("#card-0 .cf-remove")
+    page.page.wait_for_selector("#card-2", state="hidden")
+    assert page.page.input_value("#card-0 input") == "fine-tune", "those after it move up"
+    page.page.click("#card-0 button:has-text('Settings of its own')")
+    page.page.fill("#card-0 :is(textarea, input)[placeholder^='domain']", "domain:0.6 + style:0.4")
+    page.page.locator("#card-0 input[type=number]").nth(0).fill("0.7")
+    page.page.locator("#card-0 input[type=number]").nth(1).fill("3")
+    page.page.locator("#card-0 input[type=number]").nth(2).fill("4")
+    compare(page)
+    own, beside = page.page.inner_text("#column-0"), page.page.inner_text("#column-1")
+    for told in ("domain:0.6 + style:0.4", "temperature 0.7", "seed 3", "at most 4 tokens", "domain x 0.6", "4 new"):
+        assert told in own
+    assert "temperature" not in beside
+    assert page.page.locator("#column-2").is_hidden()
+    page.page.fill("#card-0 :is(textarea, input)[placeholder^='domain']", "domain:9")
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-notice :text('cannot be read')")
+
+
+def test_a_vote_is_kept_changed_summed_up_and_exported(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    url = serve()
+    page = open_page(url)
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#votes-panel button")
+    page.page.wait_for_selector("#votes-sums :text('No vote yet')")
+    compare(page)
+    page.page.click("#vote-cast")
+    page.page.wait_for_selector("#vote-notice :text('Choose an answer')")
+    page.page.click("#vote-choice label:has-text('All bad')")
+    page.page.click("#vote-cast")
+    page.page.wait_for_selector("#votes-sums :text('1 all bad')")
+    page.page.click("#vote-choice label:has-text('5 · hybrid')")
+    page.page.fill("#vote-remark :is(textarea, input)", "<b>right</b>")
+    page.page.click("#vote-cast")
+    page.page.wait_for_selector("#votes-sums :text('1 votes: 1 with a winner')")
+    assert "1 / 1" in page.page.inner_text("#votes-sums tbody tr:first-child")
+    assert "hybrid" in page.page.inner_text("#votes-sums tbody tr:first-child")
+    page.page.click("#votes-export")
+    page.page.wait_for_selector("#votes-file", state="visible")
+    with page.page.expect_download() as download:
+        page.page.click("#votes-file")
+    download.value.save_as(tmp_path / "votes.jsonl")
+    (row,) = map(json.loads, (tmp_path / "votes.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (row["question"], row["winner_mode"], row["remark"]) == (FEE, "hybrid", "<b>right</b>")
+    assert len(row["answers"]) == 5
+    page.page.reload()
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#votes-panel button")
+    page.page.wait_for_selector("#votes-sums :text('1 votes')")
+    other = open_page(url)
+    other.page.get_by_role("tab", name="Compare").click()
+    other.page.click("#votes-panel button")
+    other.page.wait_for_selector("#votes-sums :text('No vote yet')")
+
+
+def test_objects_fold_and_differ_field_by_field(open_page: Callable[..., Any], serve: Any) -> None:
+    ticket = '{"product": "loan", "issue": "fee", "amount": "two"}'
+    page = open_page(serve("--answer", ticket))
+    page.page.get_by_role("tab", name="Compare").click()
+    choose(page, ".cf-compare .cf-choice", "json")
+    page.page.wait_for_selector(".cf-compare .cf-enforce", state="visible")
+    page.page.click("#columns-tuned")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    compare(page)
+    wrong = page.page.inner_text("#column-0 .cf-field.cf-wrong")
+    assert "amount" in wrong
+    assert "'two' is not of type" in wrong
+    assert "Valid against the schema" in page.page.inner_text("#column-1")
+    page.page.click("#column-1 .cf-node > summary")
+    assert page.page.locator("#column-1 .cf-field").first.is_hidden()
+    with page.page.expect_download() as download:
+        page.page.click("#column-1 .cf-json-download")
+    assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["reference"] == "TB-40719"
+    rows = page.page.inner_text("#difference-shown table")
+    for told in ("product", "different", "missing", "reference"):
+        assert told in rows
+    choose(page, "#difference-first", "2 · fine-tune")
+    page.page.wait_for_selector("#difference-shown :text('Choose two different columns')")
+    assert page.faults == []
+
+
+def test_a_link_opens_a_comparison_to_be_continued_until_it_is_taken_back(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    url = serve("--answer", "Nothing <b>bold</b> is free.")
+    mine = open_page(url)
+    mine.page.get_by_role("tab", name="Compare").click()
+    mine.page.click("#columns-tuned")
+    mine.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    compare(mine, "Is <i>anything</i> free?")
+    link = share(mine)
+    assert link.startswith(f"{url}?shared=")
+    theirs = open_page(link)
+    theirs.page.wait_for_selector("#compare-opened :text('shared with you')")
+    assert "Is <i>anything</i> free?" in theirs.page.inner_text("#compare-opened")
+    for place, mode in enumerate(("base", "fine-tune")):
+        told = theirs.page.inner_text(f"#column-{place}")
+        assert "Nothing <b>bold</b> is free." in told
+        assert "temperature 0" in told
+        assert mode in told
+    assert theirs.page.locator("#compare-vote, #compare-share").count() == 0
+    assert theirs.page.input_value("#compare-question textarea") == ""
+    theirs.page.click("#compare-continue")
+    theirs.page.wait_for_selector("#card-1", state="visible")
+    assert theirs.page.input_value("#compare-question textarea") == "Is <i>anything</i> free?"
+    assert theirs.page.input_value("#card-1 input") == "fine-tune"
+    compare(theirs, "Is <i>anything</i> free?")
+    assert theirs.page.locator("#compare-opened .cf-note").count() == 0
+    theirs.page.click("#shared-panel button")
+    theirs.page.click("#shared-mine input")
+    assert theirs.page.locator("ul[role=listbox] li").count() == 0, "a link is in its owner's list alone"
+    mine.page.click("#shared-panel button")
+    choose(mine, "#shared-mine", "Is <i>anything</i> free?")
+    mine.page.click("#shared-take-back")
+    mine.page.wait_for_selector("#shared-notice :text('Taken back')")
+    for wrong in (link, f"{url}?shared=x", f"{url}?shared=1"):
+        late = open_page(wrong)
+        late.page.wait_for_selector("#compare-opened :text('opens nothing')")
+        assert late.page.locator("#column-0").is_hidden()
+    assert [*mine.faults, *theirs.faults] == []
+
+
+def test_the_tab_speaks_chinese_and_fits_a_phone(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve(), width=360, height=740)
+    page.context.add_cookies([{"name": "crossfade_language", "value": "zh", "url": page.url}])
+    page.page.reload()
+    page.page.get_by_role("tab", name="比较").click()
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#vote-choice label:has-text('都不好')")
+    page.page.check("#compare-customise input")
+    page.page.wait_for_selector("#card-1", state="visible")
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
+    for text in ("模式", "哪个答案最好", "通过链接分享", "比较差异"):
+        assert text in page.page.inner_text("body")
