@@ -51,6 +51,19 @@ def test_a_mode_decides_what_is_in_the_prompt_and_which_adapter_answers(mode: st
     assert answer.generation.adapters == ((("domain", 1.0, engine.adapters["domain"]),) if fine_tuned else ())
 
 
+def test_own_instructions_follow_the_tasks_and_are_counted_and_none_change_nothing(tmp_path: Path) -> None:
+    pipeline = fake_pipeline(tmp_path, engine=FakeEngine())
+    plain, blank, own = (
+        pipeline.prepare(replace(query(), instructions=text)).prompt for text in ("", " \n", "Answer in rhymes.")
+    )
+    assert plain
+    assert own
+    assert plain == blank
+    assert own.messages[0].content == f"{plain.messages[0].content}\n\nAnswer in rhymes."
+    assert own.messages[1:] == plain.messages[1:]
+    assert own.tokens > plain.tokens
+
+
 def test_base_mode_ignores_that_an_adapter_is_loaded(tmp_path: Path) -> None:
     with_adapters = fake_pipeline(tmp_path, engine=FakeEngine()).ask(query())
     without = fake_pipeline(tmp_path, engine=FakeEngine(adapters=())).ask(query())

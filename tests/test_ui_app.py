@@ -53,7 +53,7 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
         ("train", 1),
         ("export", 1),
     }, "one evaluation at a time"
-    assert sum(f.concurrency_id == answering.QUEUE for f in queued) == 2
+    assert sum(f.concurrency_id == answering.QUEUE for f in queued) == 3, "chat, crossfader, comparison"
     assert page._queue.max_size == 2 * answering.QUEUE_LENGTH
     assert page.analytics_enabled is False
 

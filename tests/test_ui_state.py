@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history
+from crossfade.ui.crossfader import SHARES, faded
 from crossfade.ui.extras import judge_of, prices_of
 from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
@@ -99,6 +102,42 @@ def test_messages_alternate_and_an_error_keeps_what_was_answered() -> None:
     assert shown("q", finish="").open
 
 
+def in_mode(text: str, **mode: Any) -> Shown:
+    query = replace(Query(text=text, corpus="bank", task="answer"), **mode)
+    return Shown(query, answer=Answer(query, generation=Generation("Yes.", finish="stop")))
+
+
+def test_a_change_of_how_is_asked_is_marked_where_it_begins_and_nowhere_else() -> None:
+    blend = (("domain", 1.0), ("<b>", 0.5))
+    turns = (in_mode("a"), in_mode("b"), in_mode("c", rag=True, blend=blend), in_mode("d", rag=True, blend=blend))
+    marks = [message["content"].count("cf-from") for message in all_messages(turns)[::2]]
+    assert marks == [0, 0, 1, 0]
+    line = html.unescape(all_messages(turns)[4]["content"])
+    assert "from here: hybrid · adapter domain + <b> × 0.5" in line
+    assert "<b>" not in all_messages(turns)[4]["content"]
+    for how in ({"corpus": "other"}, {"task": "ticket"}, {"blend": (("domain", 0.5),)}):
+        changed = all_messages(
+            (in_mode("a", blend=(("domain", 1.0),)), in_mode("b", **{"blend": (("domain", 1.0),)} | how))
+        )
+        assert "cf-from" in changed[2]["content"], how
+
+
+def test_only_the_last_turn_is_retried_and_one_that_grows_offers_nothing() -> None:
+    growing = shown("c", answer="half", finish="")
+    first, second = (message["content"] for message in all_messages((shown("a"), shown("b")))[1::2])
+    assert ("cf-do-copy" in first, "cf-do-retry" in first) == (True, False)
+    assert ("cf-do-copy" in second, "cf-do-retry" in second) == (True, True)
+    assert "cf-do-" not in all_messages((shown("a"), growing))[3]["content"]
+    assert "重试" in all_messages((shown("a"),), "zh")[1]["content"]
+
+
+def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:
+    mixes = [faded("a", "b", share) for share in SHARES]
+    assert (mixes[0], mixes[-1]) == ((("a", 1.0),), (("b", 1.0),))
+    assert all(sum(weight for _, weight in mix) == 1 for mix in mixes)
+    assert [dict(mix).get("b", 0.0) for mix in mixes] == list(SHARES)
+
+
 def asked(query: Query, choice: Choice) -> Asked:
     return Asked(query, choice, blend_of(choice.adapter, ()))
 
@@ -121,14 +160,14 @@ def test_columns_that_need_a_missing_adapter_say_so_and_the_others_are_asked() -
         columns_of(asked(query, without), "base")
 
 
-def test_a_mixer_s_values_are_the_blend_and_an_adapter_goes_in_once() -> None:
-    assert blend_of("domain", (1.0, "", 0.5, "", 0.5)) == (("domain", 1.0),)
-    assert blend_of("domain", (0.8, "", 0.5, "style", 0.6)) == (("domain", 0.8), ("style", 0.6))
-    assert blend_of("domain", (0, "style", 9, None, None)) == (("domain", 0.0), ("style", 1.5))
-    assert blend_of("", (1.0, "style", 0.5, "", 0.5)) == ()
-    for twice in ((1.0, "domain", 0.5, "", 0.5), (1.0, "style", 0.5, "style", 0.6)):
-        with pytest.raises(AdapterError, match="twice"):
-            blend_of("domain", twice)
+def test_a_mixer_s_values_are_the_blend_with_the_chosen_adapter_first() -> None:
+    names = ("style", "domain", "json")
+    assert blend_of("domain", ()) == (("domain", 1.0),)
+    assert blend_of("domain", (names, 0.0, 1.0, 0)) == (("domain", 1.0),)
+    assert blend_of("domain", (names, 0.6, 0.8, 0, 0.5)) == (("domain", 0.8), ("style", 0.6))
+    assert blend_of("domain", (names, 9, 0, None)) == (("domain", 0.0), ("style", 1.5))
+    assert blend_of("mine", (names, 0, 0.5, -1)) == (("mine", 1.0), ("domain", 0.5)), "one without a slider is at 1"
+    assert blend_of("", (names, 1.0, 1.0, 1.0)) == ()
 
 
 def judging(**more: str) -> Settings:

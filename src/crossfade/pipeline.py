@@ -97,7 +97,7 @@ class Pipeline:
         seconds = time.perf_counter() - began
         prompt = prompts.build(
             question,
-            instructions=task.instructions,
+            instructions=prompts.with_own(task.instructions, query.instructions),
             history=prompts.other_turns(query.history, question),
             passages=found,
             examples=chosen,

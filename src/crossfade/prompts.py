@@ -64,6 +64,12 @@ def clean_question(text: str, *, english_only: Sequence[str] = ()) -> tuple[str,
     return kept, tuple(notices)
 
 
+def with_own(instructions: str, own: str) -> str:
+    """A task's instructions, with those of the asker after them: they add to the task, which stays the same one."""
+    own = own.strip()
+    return f"{instructions}\n\n{own}" if own else instructions
+
+
 def other_turns(history: Sequence[Turn], question: str) -> tuple[Turn, ...]:
     """The turns that asked something else than this question.
 

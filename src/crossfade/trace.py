@@ -21,6 +21,7 @@ def answer_as_dict(answer: Answer) -> dict[str, Any]:
         "mode": answer.query.mode,
         "corpus": answer.query.corpus,
         "task": answer.query.task,
+        **({"instructions": own} if (own := answer.query.instructions.strip()) else {}),
         "adapters": [{"name": n, "weight": w, "sha256": s} for n, w, s in generation.adapters],
         "passages": [{**asdict(p), "source": p.source} for p in answer.passages],
         "examples": [asdict(e) for e in answer.examples],

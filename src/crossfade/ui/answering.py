@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.pipeline import Pipeline
+from crossfade.ui.language import say
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -24,11 +25,11 @@ QUEUE_LENGTH = 32
 
 Those accepted at the same moment may go over it; Gradio's queue ends at twice as many."""
 
-BUSY = "Too many questions are waiting already. Yours is kept in the box: send it again in a moment."
-ALREADY = "An answer is still being written. Stop it or wait for its end, then send this."
-UNEXPECTED = "Something went wrong inside Crossfade; its log says what. Your question is kept in the box."
-WAITING = "Waiting for a place …"
-STOPPED = "Stopped before it began."
+BUSY = say("en", "chat.busy")
+ALREADY = say("en", "chat.already")
+UNEXPECTED = say("en", "chat.unexpected")
+WAITING = say("en", "chat.waiting")
+STOPPED = say("en", "chat.stopped")
 
 SECONDS_BETWEEN = 0.07
 """Pages are redrawn at most this often: more is not seen, and costs the engine its processor."""
@@ -36,13 +37,13 @@ SECONDS_BETWEEN = 0.07
 T = TypeVar("T")
 
 
-def until_ready(startup: Startup, stop: Event) -> Iterator[str]:
+def until_ready(startup: Startup, stop: Event, language: str = "en") -> Iterator[str]:
     """Sentences on what is still loading, until the pipeline is there or `stop` is set. Raises EngineError."""
     while startup.pipeline is None and not stop.is_set():
         if startup.error:
             raise EngineError(startup.error)
         newest = startup.status[-1] if startup.status else "starting"
-        yield f"Your question waits until everything is loaded. {newest}"
+        yield say(language, "chat.loading", newest=newest)
         stop.wait(0.3)
 
 
@@ -67,9 +68,9 @@ def thinned(stream: Iterator[T], *, important: Callable[[T], bool]) -> Generator
             close()
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: Exception, language: str = "en") -> str:
     """What a person is told of an error: its own text where it is one of ours; anything else goes to the log."""
     if isinstance(error, CrossfadeError):
         return str(error)
     log.error("an answer failed", exc_info=error)
-    return UNEXPECTED
+    return say(language, "chat.unexpected")

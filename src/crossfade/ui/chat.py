@@ -17,8 +17,10 @@ import gradio as gr
 from crossfade.compare import query_in_mode
 from crossfade.errors import AdapterError, CrossfadeError, EngineError
 from crossfade.evaluation.automatic import choose, read_automatic
-from crossfade.types import mode_name
+from crossfade.models.catalogue import knows_english_only
+from crossfade.types import mode_name, mode_switches
 from crossfade.ui import answering, render
+from crossfade.ui.actions import COPY, Actions, is_action, mode_of, turn_of
 from crossfade.ui.controls import (
     AT_ONCE,
     QUIET,
@@ -30,7 +32,10 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, action_html, all_messages, history
+from crossfade.ui.crossfader import Crossfader
+from crossfade.ui.first_screen import english_note, first_screen_html, has_chinese
+from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.suggestions import suggestions_of
@@ -40,8 +45,6 @@ if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "chat"
-AUTO = "Choose the mode by the rule that the last report found; the switches below wait."
-GREETING = "**Ask about the documents.** Then change the mode and ask the same again."
 
 
 class ChatTab:
@@ -59,35 +62,40 @@ class ChatTab:
 
     def _draw(self) -> None:
         self.turns = gr.State(())
+        self.editing = gr.State(None)
+        self.actions = Actions()
+        self.copied = gr.Textbox(visible=False)
         with gr.Row(elem_classes="cf-chat"):
             with gr.Column(scale=3, min_width=320):
                 self.chatbot = gr.Chatbot(
                     show_label=False,
-                    label="Conversation",
+                    label=label("chat.conversation"),
                     elem_id="chat-log",
-                    height="max(280px, calc(100dvh - 350px))",
+                    height="max(280px, calc(100dvh - 370px))",
                     buttons=[],
                     layout="panel",
                     latex_delimiters=[],
-                    placeholder=GREETING,
-                    examples=[{"text": suggestion.text} for suggestion in suggestions_of(self._catalog)],
+                    placeholder=self._first_screen("en"),
                 )
                 self.switches = Switches(self._catalog)
                 self._draw_question()
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 corpus, choice = corpus_and_choice(self._catalog)
-                self.auto = gr.Checkbox(label="Auto", info=AUTO, visible=False, elem_id="switch-auto")
+                self.auto = gr.Checkbox(
+                    label=label("chat.auto"), info=label("chat.auto_info"), visible=False, elem_id="switch-auto"
+                )
                 self.switches.draw_boxes()
-                mixer = Mixer(self._catalog.loaded())
+                mixer = Mixer(self._catalog.loaded(), open=True)
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
-                self.clear = gr.Button("Clear the conversation", size="sm", elem_id="chat-clear")
+                self.clear = gr.Button(label("chat.clear"), size="sm", elem_id="chat-clear")
+        self.crossfader = Crossfader(self._startup, self._running, self._catalog, busy=self._busy)
 
     def _draw_question(self) -> None:
         with gr.Row(elem_classes="cf-ask"):
             self.box = gr.Textbox(
-                label="Your question",
+                label=label("chat.question"),
                 show_label=False,
-                placeholder="Your question",
+                placeholder=label("chat.question"),
                 container=False,
                 lines=1,
                 max_lines=8,
@@ -96,20 +104,22 @@ class ChatTab:
                 elem_id="chat-question",
             )
             size: dict[str, Any] = {"scale": 0, "min_width": 90}
-            self.send = gr.Button("Send", variant="primary", elem_id="chat-send", **size)
-            self.halt = gr.Button("Stop", variant="stop", elem_id="chat-stop", visible=False, **size)
+            self.send = gr.Button(label("chat.send"), variant="primary", elem_id="chat-send", **size)
+            self.halt = gr.Button(label("chat.stop"), variant="stop", elem_id="chat-stop", visible=False, **size)
         self.notice = gr.HTML("", elem_id="chat-notice")
+        self.keys = gr.HTML(_keys_html("en"), elem_id="chat-keys")
 
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
         self.switches.wire(self.controls, notice=self.notice)
-        self.chatbot.example_select(self._example, self.controls.corpus, [self.box, self.controls.choice], **AT_ONCE)
         buttons = [self.send, self.halt, self.clear]
+        given = [self.turns, self._report, self.auto, *self.switches.values, *self.controls.values]
+        drawn = [self.box, self.chatbot, self.turns, self.notice, self.editing, *buttons, *self.switches.values]
         accepted = gr.on(
-            [self.send.click, self.box.submit],
+            [self.send.click, self.box.submit, self.actions.retry],
             self._accept,
-            [self.box, self.turns, self._report, self.auto, *self.switches.values, *self.controls.values],
-            [self.box, self.chatbot, self.turns, self.notice, *buttons],
+            [self.box, self.editing, *given],
+            drawn,
             **AT_ONCE,
         )
         answered = accepted.success(
@@ -127,51 +137,88 @@ class ChatTab:
         answered.failure(self._refuse, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
-        self.clear.click(lambda: ((), [], ""), None, [self.turns, self.chatbot, self.notice], **AT_ONCE)
+        cleared = [self.turns, self.chatbot, self.notice, self.editing]
+        self.clear.click(lambda: ((), [], "", None), None, cleared, **AT_ONCE)
+        self._wire_actions()
+        self.crossfader.wire(self.controls, self.switches, box=self.box, turns=self.turns)
+
+    def _wire_actions(self) -> None:
+        actions, edited = self.actions, [self.box, self.notice, self.editing]
+        actions.copy(self._copy, self.turns, self.copied, **AT_ONCE).then(None, self.copied, None, js=COPY, **AT_ONCE)
+        actions.undo(self._undo, [self.box, self.turns], [self.box, self.chatbot, self.turns], **AT_ONCE)
+        actions.edit(self._edit, self.turns, edited, **AT_ONCE)
+        actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
+        chosen = [self.box, self.controls.choice, *self.switches.values, self.notice]
+        actions.example(self._example, self.controls.corpus, chosen, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
-        where = [self.controls.corpus, self.controls.choice, *self.switches.values]
         refreshed = refresh(trigger, self._catalog, self.controls)
-        refreshed.then(self.switches.choice_changed, where, self.switches.changed, **AT_ONCE)
+        refreshed.then(self.switches.choice_changed, self.switches.asked, self.switches.changed, **AT_ONCE)
+        self.crossfader.refresh(trigger)
+        trigger(self._speak, None, [self.chatbot, self.keys], **AT_ONCE)
 
     def _accept(
+        self,
+        request: gr.Request,
+        event: gr.EventData,
+        text: str,
+        editing: int | None,
+        turns: Conversation,
+        *given: Any,
+    ) -> tuple[Any, ...]:
+        """Take the question from the box into the conversation, or leave it there and say what is wrong with it.
+
+        A retry asks the last question again: in place of its answer, or below it where the click named another mode.
+        """
+        if is_action(event):
+            if not turns or turns[-1].open:
+                raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
+            mode = mode_of(event)
+            kept = turns if mode else turns[:-1]
+            return self._begin(request, turns[-1].query.text, kept, *given, box=gr.skip(), mode=mode)
+        return self._begin(request, text, turns if editing is None else turns[:editing], *given, box="")
+
+    def _begin(
         self,
         request: gr.Request,
         text: str,
         turns: Conversation,
         report: dict[str, Any] | None,
         auto: bool,
-        fine_tune: bool,
-        rag: bool,
-        icl: bool,
-        *values: Any,
+        *given: Any,
+        box: Any,
+        mode: str = "",
     ) -> tuple[Any, ...]:
-        """Take the question from the box into the conversation, or leave it there and say what is wrong with it."""
-        session = str(request.session_hash)
+        """Begin an answer after these turns, in the mode of the switches, or in another one that they then show."""
+        session, language = str(request.session_hash), language_of(request)
+        switches, values = mode_switches(mode) or given[:3], given[3:]
         try:
             if self._busy():
-                raise EngineError(answering.BUSY)
+                raise EngineError(say(language, "chat.busy"))
             asked = make_query(self._catalog, text, values)
             choice = asked.choice
-            automatic = read_automatic(report) if report and auto else None
+            automatic = read_automatic(report) if report and auto and not mode else None
             if automatic:
                 automatic.check(asked.query)
                 query = asked.query
             else:
+                fine_tune, rag, icl = switches
                 if fine_tune and not choice.adapter:
                     raise AdapterError(choice.why_off)
-                mode = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-                query = query_in_mode(asked.query, mode, blend=asked.blend)
+                query = query_in_mode(asked.query, mode_name(fine_tune=fine_tune, rag=rag, icl=icl), blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
-            return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 3)
+            return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 7)
         if not self._running.begin(session, TAB):
-            raise gr.Error(answering.ALREADY, print_exception=False)
+            raise gr.Error(say(language, "chat.already"), print_exception=False)
         task = choice.task
-        shown = Shown(query, task.schema, waiting=answering.WAITING, automatic=automatic, form=task.form)
+        shown = Shown(query, task.schema, waiting=say(language, "chat.waiting"), automatic=automatic, form=task.form)
         turns = (*turns, shown)[-MOST_TURNS:]
-        return "", all_messages(turns), turns, "", *_buttons(answering=True)
+        english = self._english_only and has_chinese(text)
+        drawn = switches if mode else [gr.skip()] * 3
+        note = english_note(language) if english else ""
+        return box, all_messages(turns, language), turns, note, None, *_buttons(answering=True), *drawn
 
     def _answer(self, request: gr.Request, turns: Conversation) -> Iterator[tuple[Any, Any]]:
         """Stream the answer to the last question of the conversation."""
@@ -181,17 +228,24 @@ class ChatTab:
             yield gr.skip(), gr.skip()
             return
         try:
-            yield from self._growing(turns[:-1], turns[-1], stop)
+            yield from self._growing(turns, stop, language_of(request))
         finally:
             # Also when Gradio drops this generator because the browser went away: the engine ends with it.
             self._running.close(session, TAB)
 
-    def _growing(self, before: Conversation, shown: Shown, stop: Event) -> Iterator[tuple[Any, Any]]:
-        earlier = all_messages(before)
+    def _growing(self, turns: Conversation, stop: Event, language: str) -> Iterator[tuple[Any, Any]]:
+        # Of what is yielded, Gradio sends the messages that have changed: the last one.
+        messages = all_messages(turns, language)
+        *before, shown = turns
+
+        def now() -> list[dict[str, str]]:
+            return [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]]
+
         try:
-            for line in answering.until_ready(self._startup, stop):
-                yield [*earlier, *replace(shown, waiting=line).messages()], gr.skip()
-            shown = replace(shown, waiting="", error=answering.STOPPED if stop.is_set() else "")
+            for line in answering.until_ready(self._startup, stop, language):
+                shown = replace(shown, waiting=line)
+                yield now(), gr.skip()
+            shown = replace(shown, waiting="", error=say(language, "chat.stopped") if stop.is_set() else "")
             if not stop.is_set():
                 pipeline, passages, why = answering.ready_pipeline(self._startup), None, ""
                 if shown.automatic:
@@ -203,37 +257,83 @@ class ChatTab:
                         if why:
                             answer = replace(answer, notices=(why, *answer.notices))
                         shown = replace(shown, answer=answer)
-                        yield [*earlier, *shown.messages()], gr.skip()
+                        yield now(), gr.skip()
         except Exception as error:
-            shown = shown.failed(answering.sentence(error))
-        yield [*earlier, *shown.messages()], (*before, shown)
+            shown = shown.failed(answering.sentence(error, language))
+        turns = (*before, shown)
+        yield all_messages(turns, language), turns
 
     def _refuse(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
         """Free the controls after an answer whose place in the queue was refused, or whose writing broke down."""
-        waited = self._running.waits(str(request.session_hash), TAB)
-        return self._finish(request, box, turns, why=answering.BUSY if waited else answering.UNEXPECTED)
+        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
+        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
+        return self._finish(request, box, turns, why=why)
 
-    def _finish(
-        self, request: gr.Request, box: str, turns: Conversation, why: str = answering.STOPPED
-    ) -> tuple[Any, ...]:
+    def _finish(self, request: gr.Request, box: str, turns: Conversation, why: str = "") -> tuple[Any, ...]:
         """Free the controls. A question that failed goes back into the box, unless something new stands there."""
         if not self._running.forget(str(request.session_hash), TAB) or not turns:
             return (gr.skip(),) * 6
+        language = language_of(request)
         *before, shown = turns
+        messages, kept = gr.skip(), gr.skip()  # an answer that came to its end is drawn already
         if shown.open:
-            shown = shown.failed(why)
-        turns = (*before, shown)
+            shown = shown.failed(why or say(language, "chat.stopped"))
+            kept = (*before, shown)
+            messages = all_messages(kept, language)
         text = shown.query.text if shown.error and not box.strip() else gr.skip()
-        return text, all_messages(turns), turns, *_buttons(answering=False)
+        return text, messages, kept, *_buttons(answering=False)
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
 
-    def _example(self, corpus: str | None, event: gr.SelectData) -> tuple[str, Any]:
-        text = str(event.value["text"])
-        task = next((s.task for s in suggestions_of(self._catalog) if s.text == text), "")
-        key = next((c.key for c in self._catalog.choices(corpus) if c.task.name == task), None)
-        return text, key or gr.skip()
+    def _copy(self, event: gr.EventData, turns: Conversation) -> str:
+        shown = next(iter(turns[turn_of(event) :]), None)
+        return shown.answer.generation.text if shown and shown.answer else ""
+
+    def _undo(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
+        """Take the last turn back; its question goes into the box, unless something new stands there."""
+        if not turns or turns[-1].open:
+            return (gr.skip(),) * 3
+        *before, last = turns
+        text = gr.skip() if (box or "").strip() else last.query.text
+        return text, all_messages(tuple(before), language_of(request)), tuple(before)
+
+    def _edit(self, request: gr.Request, event: gr.EventData, turns: Conversation) -> tuple[Any, ...]:
+        """Put a question back into the box; when it is sent, it and what followed it give way to the new one."""
+        place, language = turn_of(event), language_of(request)
+        if not 0 <= place < len(turns) or turns[-1].open:
+            return (gr.skip(),) * 3
+        cancel = action_html("cancel", say(language, "chat.cancel"))
+        told = render.escape(say(language, "chat.editing", number=place + 1))
+        return turns[place].query.text, f'<div class="cf-note" role="status">{told} {cancel}</div>', place
+
+    def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
+        suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
+        if suggestion is None:
+            return (gr.skip(),) * 6
+        key = next((c.key for c in self._catalog.choices(corpus) if c.task.name == suggestion.task), None)
+        switches = self.switches.pressed(suggestion.mode, corpus, key, language_of(request))
+        return suggestion.text, key or gr.skip(), *switches
+
+    def _speak(self, request: gr.Request) -> tuple[Any, Any]:
+        language = language_of(request)
+        return gr.Chatbot(placeholder=self._first_screen(language)), _keys_html(language)
+
+    def _first_screen(self, language: str) -> str:
+        return first_screen_html(
+            suggestions_of(self._catalog),
+            corpora=str(self._startup.settings.corpora),
+            english_only=self._english_only,
+            language=language,
+        )
+
+    @property
+    def _english_only(self) -> bool:
+        return knows_english_only(self._startup.settings.base)
+
+
+def _keys_html(language: str) -> str:
+    return f'<div class="cf-keys">{render.escape(say(language, "chat.keys"))}</div>'
 
 
 def _buttons(*, answering: bool) -> tuple[Any, Any, Any]:

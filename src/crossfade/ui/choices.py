@@ -1,4 +1,4 @@
-"""What can be chosen in the adapter list: each adapter with its task. Pure; knows neither Gradio nor an engine.
+"""What can be chosen in the adapter list: each adapter with its task. Pure; knows no component and no engine.
 
 A choice sets the task as well: every mode of a task is given the same instructions, so that base and fine-tune are
 asked for the same thing. A task without a usable adapter stays in the list, for the modes that need none. An adapter
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import AdapterError
+from crossfade.ui.language import say
 
 if TYPE_CHECKING:
     from crossfade.startup import AdapterCard
@@ -32,14 +33,14 @@ class Choice:
     why_off: str = ""
 
 
-def list_choices(corpus: Corpus, adapters: Iterable[AdapterCard]) -> tuple[Choice, ...]:
+def list_choices(corpus: Corpus, adapters: Iterable[AdapterCard], *, language: str = "en") -> tuple[Choice, ...]:
     """The choices of a corpus, those of its default task first. Never empty."""
     cards = tuple(adapters)
     names = sorted(corpus.tasks, key=lambda name: name != corpus.default_task)
-    return tuple(choice for name in names for choice in _of_task(corpus, corpus.tasks[name], cards))
+    return tuple(choice for name in names for choice in _of_task(corpus, corpus.tasks[name], cards, language))
 
 
-def find_choice(choices: tuple[Choice, ...], key: str | None) -> Choice:
+def find_choice(choices: tuple[Choice, ...], key: str | None, *, language: str = "en") -> Choice:
     """The choice with that key; the first where nothing is chosen yet, hence None.
 
     An adapter that is gone since the page was drawn leaves its task with a choice that says so. Raises AdapterError
@@ -49,27 +50,33 @@ def find_choice(choices: tuple[Choice, ...], key: str | None) -> Choice:
         return choices[0]
     task, _, name = key.partition("/")
     same = [choice for choice in choices if choice.task.name == task]
-    gone = f"Adapter {name!r} is not there any more. Choose another one." if name else "Choose an adapter first."
+    gone = say(language, "controls.adapter_gone", name=name) if name else say(language, "controls.no_choice")
     if not same:
         raise AdapterError(gone)
     found = next((choice for choice in same if choice.key == key), None)
-    return found or replace(same[0], key=key, label=f"{name or 'no adapter'}: gone", adapter="", why_off=gone)
+    return found or replace(same[0], key=key, label=gone_label(name, language), adapter="", why_off=gone)
 
 
-def _of_task(corpus: Corpus, task: Task, cards: tuple[AdapterCard, ...]) -> list[Choice]:
+def gone_label(name: str, language: str) -> str:
+    """The line of a choice that is not there any more."""
+    return say(language, "controls.gone", name=name or say(language, "controls.no_adapter"))
+
+
+def _of_task(corpus: Corpus, task: Task, cards: tuple[AdapterCard, ...], language: str) -> list[Choice]:
     own = [card for card in cards if corpus.tasks.get(card.task, corpus.task_of_adapter(card.name)) == task]
     own.sort(key=lambda card: (bool(card.refused), card.name != task.adapter))
     if own:
-        return [_of_adapter(card, task) for card in own]
-    why = "No adapter for this task is installed."
-    return [Choice(f"{task.name}/", f"no adapter: {_lower_first(task.title)}", task, why_off=why)]
+        return [_of_adapter(card, task, language) for card in own]
+    why, none = say(language, "controls.none_installed"), say(language, "controls.no_adapter")
+    return [Choice(f"{task.name}/", f"{none}: {_lower_first(task.title)}", task, why_off=why)]
 
 
-def _of_adapter(card: AdapterCard, task: Task) -> Choice:
+def _of_adapter(card: AdapterCard, task: Task, language: str) -> Choice:
     key = f"{task.name}/{card.name}"
     if card.refused:
-        why = f"Adapter {card.name!r} was refused: {card.refused}"
-        return Choice(key, f"{card.name}, refused: {_lower_first(task.title)}", task, why_off=why)
+        why = say(language, "controls.was_refused", name=card.name, why=card.refused)
+        told = say(language, "controls.refused", name=card.name, task=_lower_first(task.title))
+        return Choice(key, told, task, why_off=why)
     return Choice(key, _label(card, task), task, adapter=card.name)
 
 

@@ -12,13 +12,16 @@ from crossfade import prompts
 from crossfade.corpora.registry import Corpus
 from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.types import Blend, Query, Sampling, Turn
-from crossfade.ui.choices import Choice, find_choice, list_choices
-from crossfade.ui.mixer import Mixer, blend_of
+from crossfade.ui.choices import Choice, find_choice, gone_label, list_choices
+from crossfade.ui.language import label, language_of
+from crossfade.ui.mixer import Mixer, blend_of, weights_of
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 MOST_NEW_TOKENS = 1024
+MOST_INSTRUCTIONS = 4_000
+"""Characters of a person's own instructions: they are read again with every question."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For every event: no overlay over what is written, and no entry in a public API."""
@@ -37,13 +40,15 @@ class Controls:
     temperature: Any
     tokens: Any
     seed: Any
+    top_p: Any
+    instructions: Any
     mixer: Mixer
 
     @property
     def values(self) -> list[Any]:
         """The components, in the order in which `make_query` takes them."""
         own = [self.corpus, self.choice, self.enforce, self.temperature, self.tokens, self.seed]
-        return [*own, *self.mixer.values]
+        return [*own, self.top_p, self.instructions, *self.mixer.values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +83,40 @@ class Catalog:
         why = " ".join(self._startup.broken_corpora) or "It is not there any more."
         raise CorpusError(f"Corpus {name!r} cannot be asked. {why} Known: {', '.join(c.name for c in corpora)}.")
 
-    def choices(self, corpus: str | None) -> tuple[Choice, ...]:
+    def choices(self, corpus: str | None, *, language: str = "en") -> tuple[Choice, ...]:
         """The choices of a corpus; none where there is no such corpus."""
         try:
-            return list_choices(self.corpus(corpus), self._startup.adapters)
+            return list_choices(self.corpus(corpus), self._startup.adapters, language=language)
         except CorpusError:
             return ()
 
-    def choice(self, corpus: str | None, key: str | None) -> Choice:
+    def choice(self, corpus: str | None, key: str | None, *, language: str = "en") -> Choice:
         """One choice of a corpus. Raises CorpusError and AdapterError where it is not there."""
-        return find_choice(list_choices(self.corpus(corpus), self._startup.adapters), key)
+        choices = list_choices(self.corpus(corpus), self._startup.adapters, language=language)
+        return find_choice(choices, key, language=language)
 
-    def choice_if_there(self, corpus: str | None, key: str | None) -> Choice | None:
+    def choice_if_there(self, corpus: str | None, key: str | None, *, language: str = "en") -> Choice | None:
         """One choice of a corpus, or None: for drawing what a question will be refused for."""
         try:
-            return self.choice(corpus, key)
+            return self.choice(corpus, key, language=language)
         except CrossfadeError:
             return None
 
     def loaded(self) -> list[str]:
-        """The names of the adapters that are served, whatever their task."""
-        return [card.name for card in self._startup.adapters if not card.refused]
+        """The names of the adapters that are served, whatever their task; that of the first choice comes first."""
+        first = next((choice.adapter for choice in self.choices(None)), "")
+        return sorted((card.name for card in self._startup.adapters if not card.refused), key=lambda n: n != first)
 
-    def offered(self, corpus: str | None) -> list[tuple[str, str]]:
+    def offered(self, corpus: str | None, *, language: str = "en") -> list[tuple[str, str]]:
         """(label, key) of each choice."""
-        return [(choice.label, choice.key) for choice in self.choices(corpus)]
+        return [(choice.label, choice.key) for choice in self.choices(corpus, language=language)]
 
-    def offered_with(self, corpus: str | None, key: str | None) -> list[tuple[str, str]]:
+    def offered_with(self, corpus: str | None, key: str | None, *, language: str = "en") -> list[tuple[str, str]]:
         """Those, and what was chosen where it is gone since: it says so, and no other one takes its place."""
-        offered = self.offered(corpus)
+        offered = self.offered(corpus, language=language)
         if offered and key is not None and key not in [value for _, value in offered]:
-            chosen = self.choice_if_there(corpus, key)
-            offered.append((chosen.label if chosen else f"{key.rpartition('/')[2] or 'no adapter'}: gone", key))
+            chosen = self.choice_if_there(corpus, key, language=language)
+            offered.append((chosen.label if chosen else gone_label(key.rpartition("/")[2], language), key))
         return offered
 
 
@@ -117,67 +124,98 @@ def corpus_and_choice(catalog: Catalog) -> tuple[Any, Any]:
     """Draw the corpus list, shown where there is more than one, and the adapter list."""
     names, offered = catalog.names(), catalog.offered(None)
     first = names[0][1] if names else None
-    corpus = gr.Dropdown(names, value=first, label="Corpus", visible=len(names) > 1, elem_classes="cf-corpus")
+    corpus = gr.Dropdown(
+        names, value=first, label=label("controls.corpus"), visible=len(names) > 1, elem_classes="cf-corpus"
+    )
     choice = gr.Dropdown(
         offered,
         value=offered[0][1] if offered else None,
-        label="Adapter and its task",
-        info="Sets the task of every mode too.",
+        label=label("controls.choice"),
+        info=label("controls.choice_info"),
         elem_classes="cf-choice",
     )
     return corpus, choice
 
 
-def answer_settings(catalog: Catalog) -> tuple[Any, Any, Any, Any]:
-    """Draw the schema's checkbox and the folded sampling settings: enforce, temperature, new tokens, seed."""
+def answer_settings(catalog: Catalog) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """Draw the schema's checkbox and the folded settings, in the order in which `Controls` has them."""
     first = next(iter(catalog.choices(None)), None)
     enforce = gr.Checkbox(
-        label="Enforce the JSON schema",
-        info="The engine may write nothing else, whichever mode.",
+        label=label("controls.enforce"),
+        info=label("controls.enforce_info"),
         visible=first is not None and first.task.enforceable is not None,
         elem_classes="cf-enforce",
     )
-    with gr.Accordion("Sampling", open=False, elem_classes="cf-sampling"):
+    with gr.Accordion(label("controls.sampling"), open=False, elem_classes="cf-sampling"):
         temperature = gr.Slider(
-            0, 1.5, value=0, step=0.05, label="Temperature", info="0 always takes the likeliest token."
+            0, 1.5, value=0, step=0.05, label=label("controls.temperature"), info=label("controls.temperature_info")
         )
-        tokens = gr.Slider(
-            8, MOST_NEW_TOKENS, value=first.task.max_new_tokens if first else 200, step=1, label="Most new tokens"
+        top_p = gr.Slider(
+            0.05, 1, value=Sampling().top_p, step=0.05, label=label("controls.top_p"), info=label("controls.top_p_info")
         )
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, info="Matters above 0 only.")
-    return enforce, temperature, tokens, seed
+        seed = gr.Number(
+            0,
+            label=label("controls.seed"),
+            precision=0,
+            minimum=0,
+            maximum=2**31 - 1,
+            info=label("controls.seed_info"),
+        )
+        start = first.task.max_new_tokens if first else 200
+        tokens = gr.Slider(8, MOST_NEW_TOKENS, value=start, step=1, label=label("controls.tokens"))
+    with gr.Accordion(label("controls.instructions"), open=False, elem_classes="cf-instructions"):
+        instructions = gr.Textbox(
+            label=label("controls.instructions_label"),
+            info=label("controls.instructions_info"),
+            placeholder=label("controls.instructions_example"),
+            lines=2,
+            max_lines=8,
+            max_length=MOST_INSTRUCTIONS,
+        )
+    return enforce, temperature, tokens, seed, top_p, instructions
 
 
 def wire(catalog: Catalog, controls: Controls) -> None:
-    """A change of corpus changes the adapters; one of adapter the schema's checkbox and the token limit."""
+    """A change of corpus changes the adapters; one of adapter the schema's checkbox, the token limit and the mixer."""
+    mixer = controls.mixer
 
-    def corpus_changed(corpus: str | None) -> Any:
-        offered = catalog.offered(corpus)
+    def corpus_changed(request: gr.Request, corpus: str | None) -> Any:
+        offered = catalog.offered(corpus, language=language_of(request))
         return gr.Dropdown(choices=offered, value=offered[0][1] if offered else None)
 
-    def choice_changed(corpus: str | None, key: str | None) -> tuple[Any, Any]:
+    def choice_changed(corpus: str | None, key: str | None) -> list[Any]:
         choice = catalog.choice_if_there(corpus, key)
         if choice is None:
-            return gr.skip(), gr.skip()
-        return gr.Checkbox(visible=choice.task.enforceable is not None), choice.task.max_new_tokens
+            return [gr.skip()] * (2 + len(mixer.drawn))
+        sliders = mixer.draw(catalog.loaded(), {choice.adapter: 1.0}, chosen=choice.adapter)
+        return [gr.Checkbox(visible=choice.task.enforceable is not None), choice.task.max_new_tokens, *sliders]
 
     controls.corpus.change(corpus_changed, controls.corpus, controls.choice, **AT_ONCE)
     controls.choice.change(
-        choice_changed, [controls.corpus, controls.choice], [controls.enforce, controls.tokens], **AT_ONCE
+        choice_changed,
+        [controls.corpus, controls.choice],
+        [controls.enforce, controls.tokens, *mixer.drawn],
+        **AT_ONCE,
     )
 
 
 def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     """When the trigger fires, offer the adapters as they are now; what was chosen stays where it is still there."""
+    mixer = controls.mixer
 
-    def offer(corpus: str | None, key: str | None, *added: str | None) -> list[Any]:
-        if not (offered := catalog.offered_with(corpus, key)):
-            return [gr.skip()] * (1 + len(added))
+    def offer(request: gr.Request, corpus: str | None, key: str | None, *mixed: Any) -> list[Any]:
+        if not (offered := catalog.offered_with(corpus, key, language=language_of(request))):
+            return [gr.skip()] * (1 + len(mixer.drawn))
         value = offered[0][1] if key is None else key
-        return [gr.Dropdown(choices=offered, value=value), *controls.mixer.offer(catalog.loaded(), added)]
+        choice = catalog.choice_if_there(corpus, value)
+        chosen, weights = choice.adapter if choice else "", weights_of(mixed)
+        if chosen and chosen not in weights:  # it is served only now: nobody can have moved it
+            weights = {chosen: 1.0}
+        sliders = mixer.draw(catalog.loaded(), weights, chosen=chosen)
+        return [gr.Dropdown(choices=offered, value=value), *sliders]
 
-    names = controls.mixer.names
-    return trigger(offer, [controls.corpus, controls.choice, *names], [controls.choice, *names], **AT_ONCE)
+    asked = [controls.corpus, controls.choice, *mixer.values]
+    return trigger(offer, asked, [controls.choice, *mixer.drawn], **AT_ONCE)
 
 
 def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, history: tuple[Turn, ...] = ()) -> Asked:
@@ -185,13 +223,15 @@ def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, his
 
     `values` are those of `Controls.values`. Raises QuestionError, CorpusError and AdapterError.
     """
-    corpus_name, key, enforce, temperature, tokens, seed, *mixed = values
+    corpus_name, key, enforce, temperature, tokens, seed, *rest = values
+    top_p, instructions, *mixed = rest or (None, None)
     prompts.clean_question(text or "")
     corpus = catalog.corpus(corpus_name)
     choice = catalog.choice(corpus.name, key)
     sampling = Sampling(
         max_new_tokens=min(max(int(tokens or choice.task.max_new_tokens), 1), MOST_NEW_TOKENS),
         temperature=min(max(float(temperature or 0), 0.0), 1.5),
+        top_p=min(max(float(top_p or Sampling().top_p), 0.01), 1.0),
         seed=min(max(int(seed or 0), 0), 2**31 - 1),
     )
     query = Query(
@@ -201,5 +241,6 @@ def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, his
         history=history,
         sampling=sampling,
         enforce_schema=bool(enforce) and choice.task.enforceable is not None,
+        instructions=str(instructions or "").strip()[:MOST_INSTRUCTIONS],
     )
     return Asked(query, choice, blend_of(choice.adapter, mixed))

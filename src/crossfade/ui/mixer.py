@@ -1,4 +1,7 @@
-"""The weights of an answer's adapters: that of the chosen one, and up to two more on top of it."""
+"""The weights of an answer's adapters: a slider for each one that is served, the chosen one first.
+
+The chosen adapter stands at 1, the others at 0, until somebody moves them; another choice begins so again.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +10,75 @@ from typing import Any
 
 import gradio as gr
 
-from crossfade.errors import AdapterError
 from crossfade.types import MAX_WEIGHT, Blend
+from crossfade.ui.language import label
 
-ADDED = 2
-"""How many adapters can be added to the chosen one."""
-NONE = ""
+SHOWN = 4
+"""How many sliders stand open; the others wait in a fold."""
+MOST = 12
+"""How many adapters have a slider; one beyond that is mixed by choosing it."""
 
 
 class Mixer:
-    """Draws a folded box with a weight for the chosen adapter, and a name and a weight for each added one."""
+    """Draws a folded box with a slider for each served adapter; the first of `loaded` is the one that is chosen."""
 
-    def __init__(self, loaded: Sequence[str]) -> None:
-        with gr.Accordion("Blend", open=False, elem_classes="cf-blend"):
-            self.weight = gr.Slider(
-                0, MAX_WEIGHT, value=1.0, step=0.05, label="Weight of the adapter", info="0 is the base."
-            )
-            self.names, self.weights = [], []
-            for number in range(1, ADDED + 1):
-                self.names.append(
-                    gr.Dropdown(_choices(loaded), value=NONE, label="On top of it", elem_classes=f"cf-added-{number}")
-                )
-                self.weights.append(gr.Slider(0, MAX_WEIGHT, value=0.5, step=0.05, label="Its weight"))
+    def __init__(self, loaded: Sequence[str], *, open: bool = False) -> None:
+        names = tuple(loaded)[:MOST]
+        with gr.Accordion(label("controls.mix"), open=open, elem_classes="cf-blend"):
+            self.names = gr.State(names)
+            self.weights = [_slider(names, place) for place in range(SHOWN)]
+            with gr.Accordion(label("controls.mix_more"), open=False, visible=len(names) > SHOWN) as self.more:
+                self.weights += [_slider(names, place) for place in range(SHOWN, MOST)]
 
     @property
     def values(self) -> list[Any]:
         """The components, in the order in which `blend_of` takes what they hold."""
-        added = [part for pair in zip(self.names, self.weights, strict=True) for part in pair]
-        return [self.weight, *added]
+        return [self.names, *self.weights]
 
-    def offer(self, loaded: Sequence[str], chosen: Sequence[str | None]) -> list[Any]:
-        """The name lists with the adapters as they are now; one that is gone stays, and is refused when it is asked."""
-        gone = [name for name in chosen if name and name not in loaded]
-        return [gr.Dropdown(choices=_choices([*loaded, *gone]), value=name or NONE) for name in chosen]
+    @property
+    def drawn(self) -> list[Any]:
+        """The components that `draw` writes to."""
+        return [*self.values, self.more]
+
+    def draw(self, loaded: Sequence[str], weights: dict[str, float], *, chosen: str) -> list[Any]:
+        """A slider for each adapter that is there now, the chosen one first.
+
+        One that is gone stays while it has a weight, and is refused when it is asked.
+        """
+        gone = [name for name, weight in weights.items() if weight and name not in loaded]
+        names = sorted([*loaded, *gone], key=lambda name: name != chosen)[:MOST]
+        sliders = [
+            gr.Slider(label=names[place], value=weights.get(names[place], 0.0), visible=True)
+            if place < len(names)
+            else gr.Slider(value=0.0, visible=False)
+            for place in range(MOST)
+        ]
+        return [tuple(names), *sliders, gr.Accordion(visible=len(names) > SHOWN)]
+
+
+def weights_of(values: Sequence[Any]) -> dict[str, float]:
+    """The weight that each adapter of a mixer has, within what is allowed."""
+    names, *weights = values or ((),)
+    return {
+        str(name): min(max(float(weight or 0), 0.0), MAX_WEIGHT)
+        for name, weight in zip(names or (), weights, strict=False)
+    }
 
 
 def blend_of(adapter: str, values: Sequence[Any]) -> Blend:
     """The blend that a mixer's values stand for, the adapter alone for none; empty without an adapter.
 
-    Raises AdapterError where one is named twice.
+    The chosen adapter is always in it, at 0 too: fine-tuning is on; another one is where it has a weight.
     """
     if not adapter:
         return ()
-    weight, *added = values or (1.0,)
-    parts = [(adapter, weight), *(pair for pair in zip(added[::2], added[1::2], strict=True) if pair[0])]
-    names = [name for name, _ in parts]
-    if len(set(names)) < len(names):
-        raise AdapterError(f"The blend {', '.join(names)} names an adapter twice; choose another one on top.")
-    return tuple((str(name), min(max(float(weight or 0), 0.0), MAX_WEIGHT)) for name, weight in parts)
+    weights = weights_of(values)
+    first = (adapter, weights.pop(adapter, 1.0))
+    return (first, *((name, weight) for name, weight in weights.items() if weight))
 
 
-def _choices(loaded: Sequence[str]) -> list[tuple[str, str]]:
-    return [("none", NONE), *((name, name) for name in loaded)]
+def _slider(names: Sequence[str], place: int) -> Any:
+    name = names[place] if place < len(names) else ""
+    start = 1.0 if place == 0 else 0.0
+    classes = ["cf-weight", f"cf-weight-{place + 1}"]
+    return gr.Slider(0, MAX_WEIGHT, value=start, step=0.05, label=name, visible=bool(name), elem_classes=classes)

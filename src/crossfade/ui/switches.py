@@ -1,4 +1,4 @@
-"""The three switches of the chat with their presets, and the name of the mode that results."""
+"""The three switches of the chat with their presets, and the line that says how the next question is asked."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from typing import Any
 
 import gradio as gr
 
-from crossfade.types import MODES, mode_name, mode_switches
+from crossfade.types import MODES, Blend, mode_name, mode_switches
 from crossfade.ui import render
 from crossfade.ui.choices import Choice
 from crossfade.ui.controls import AT_ONCE, Catalog, Controls
+from crossfade.ui.conversation import blend_words
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.mixer import blend_of
 
-FINE_TUNE = "Answer with the adapter, trained for this task."
-RAG = "Give the model passages found in the documents."
-ICL = "Show the model worked examples of the task."
+PRESETS = {
+    "base": "chat.preset_base",
+    "icl": "chat.preset_icl",
+    "rag": "chat.preset_rag",
+    "fine-tune": "chat.preset_fine_tune",
+    "hybrid": "chat.preset_hybrid",
+}
+"""Each preset's button: its name, and in the next line what it is."""
 
 
 class Switches:
@@ -26,20 +34,33 @@ class Switches:
         shown = mode_name(fine_tune=self._start[0], rag=self._start[1], icl=self._start[2])
         with gr.Row(elem_classes="cf-presets"):
             self.presets = [
-                gr.Button(mode, size="sm", min_width=60, elem_id=f"preset-{mode}", variant=_variant(mode, shown))
+                gr.Button(
+                    label(PRESETS[mode]),
+                    size="sm",
+                    min_width=60,
+                    elem_id=f"preset-{mode}",
+                    variant=_variant(mode, shown),
+                )
                 for mode in MODES
             ]
-        self.mode = gr.HTML(mode_html(*self._start, choice=self._first), elem_id="chat-mode")
+        adapter = self._first.adapter if self._first else ""
+        self.mode = gr.HTML(mode_html(*self._start, blend=blend_of(adapter, ())), elem_id="chat-mode")
 
     def draw_boxes(self) -> None:
         """Draw the switches, each with a line that explains it."""
         fine_tune, rag, icl = self._start
+        usable = bool(self._first and self._first.adapter)
+        why = label("chat.fine_tune_info") if usable else _off("en", self._first)
         with gr.Group(elem_classes="cf-switches"):
             self.fine_tune = gr.Checkbox(
-                fine_tune, label="Fine-tune", elem_id="switch-fine-tune", **_fine_tuning(self._first)
+                fine_tune,
+                label=label("chat.fine_tune"),
+                elem_id="switch-fine-tune",
+                interactive=usable,
+                info=why,
             )
-            self.rag = gr.Checkbox(rag, label="RAG", info=RAG, elem_id="switch-rag")
-            self.icl = gr.Checkbox(icl, label="ICL", info=ICL, elem_id="switch-icl")
+            self.rag = gr.Checkbox(rag, label=label("chat.rag"), info=label("chat.rag_info"), elem_id="switch-rag")
+            self.icl = gr.Checkbox(icl, label=label("chat.icl"), info=label("chat.icl_info"), elem_id="switch-icl")
 
     @property
     def values(self) -> list[Any]:
@@ -47,54 +68,95 @@ class Switches:
         return [self.fine_tune, self.rag, self.icl]
 
     def wire(self, controls: Controls, *, notice: Any) -> None:
-        """Let presets set the switches, and switches and adapter the mode's name. A preset that is off says why."""
+        """Let presets set the switches, and switches, adapter and weights the line. A preset that is off says why."""
         where = [controls.corpus, controls.choice]
+        self.asked = [*where, *self.values, *controls.mixer.values]
         for mode, button in zip(MODES, self.presets, strict=True):
-            button.click(self._preset(mode), where, [*self.values, notice], **AT_ONCE)
+            button.click(self._press(mode), where, [*self.values, notice], **AT_ONCE)
         for switch in self.values:
-            switch.change(self._mode_changed, [*where, *self.values], [self.mode, *self.presets], **AT_ONCE)
-        controls.choice.change(self.choice_changed, [*where, *self.values], self.changed, **AT_ONCE)
+            switch.change(self._mode_changed, self.asked, [self.mode, *self.presets], **AT_ONCE)
+        for weight in controls.mixer.weights:
+            weight.change(self._weights_changed, self.asked, self.mode, trigger_mode="always_last", **AT_ONCE)
+        controls.choice.change(self.choice_changed, self.asked, self.changed, **AT_ONCE)
 
     @property
     def changed(self) -> list[Any]:
         """What `choice_changed` writes to."""
         return [self.fine_tune, self.mode, *self.presets]
 
-    def choice_changed(self, corpus: str | None, key: str | None, fine_tune: bool, rag: bool, icl: bool) -> list[Any]:
+    def choice_changed(
+        self,
+        request: gr.Request,
+        corpus: str | None,
+        key: str | None,
+        fine_tune: bool,
+        rag: bool,
+        icl: bool,
+        *mixed: Any,
+    ) -> list[Any]:
         """Another adapter: its fine-tuning may not be possible, and then the switch says why."""
-        choice = self._catalog.choice_if_there(corpus, key)
-        fine_tune = fine_tune and bool(choice and choice.adapter)
-        box = gr.Checkbox(value=fine_tune, **_fine_tuning(choice))
-        return [box, *self._mode_changed(corpus, key, fine_tune, rag, icl)]
+        language = language_of(request)
+        choice = self._catalog.choice_if_there(corpus, key, language=language)
+        usable = bool(choice and choice.adapter)
+        info = say(language, "chat.fine_tune_info") if usable else _off(language, choice)
+        box = gr.Checkbox(value=fine_tune and usable, interactive=usable, info=info)
+        return [box, *self._mode_changed(request, corpus, key, fine_tune and usable, rag, icl, *mixed)]
 
-    def _preset(self, mode: str) -> Any:
-        def press(corpus: str | None, key: str | None) -> list[Any]:
-            fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
-            choice = self._catalog.choice_if_there(corpus, key)
-            if choice and fine_tune and not choice.adapter:
-                why = render.note_html(f"Mode {mode} is off. {choice.why_off}", kind="error")
-                return [gr.skip(), gr.skip(), gr.skip(), why]
-            return [fine_tune, rag, icl, ""]
+    def pressed(self, mode: str, corpus: str | None, key: str | None, language: str) -> list[Any]:
+        """The switches as a mode has them, and a notice: where it is off they stay, and the notice says why."""
+        fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
+        choice = self._catalog.choice_if_there(corpus, key, language=language)
+        if choice and fine_tune and not choice.adapter:
+            why = say(language, "chat.mode_off", mode=mode, why=choice.why_off)
+            return [gr.skip(), gr.skip(), gr.skip(), render.note_html(why, kind="error")]
+        return [fine_tune, rag, icl, ""]
+
+    def _press(self, mode: str) -> Any:
+        def press(request: gr.Request, corpus: str | None, key: str | None) -> list[Any]:
+            return self.pressed(mode, corpus, key, language_of(request))
 
         return press
 
-    def _mode_changed(self, corpus: str | None, key: str | None, fine_tune: bool, rag: bool, icl: bool) -> list[Any]:
+    def _mode_changed(
+        self,
+        request: gr.Request,
+        corpus: str | None,
+        key: str | None,
+        fine_tune: bool,
+        rag: bool,
+        icl: bool,
+        *mixed: Any,
+    ) -> list[Any]:
         shown = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-        line = mode_html(fine_tune, rag, icl, choice=self._catalog.choice_if_there(corpus, key))
+        line = self._weights_changed(request, corpus, key, fine_tune, rag, icl, *mixed)
         return [line, *(gr.Button(variant=_variant(mode, shown)) for mode in MODES)]
 
+    def _weights_changed(
+        self,
+        request: gr.Request,
+        corpus: str | None,
+        key: str | None,
+        fine_tune: bool,
+        rag: bool,
+        icl: bool,
+        *mixed: Any,
+    ) -> str:
+        choice = self._catalog.choice_if_there(corpus, key)
+        blend = blend_of(choice.adapter if choice else "", mixed)
+        return mode_html(fine_tune, rag, icl, blend=blend, language=language_of(request))
 
-def mode_html(fine_tune: bool, rag: bool, icl: bool, *, choice: Choice | None) -> str:
-    """The line beside the question box: the mode's name, what it means, and the adapter where it is used."""
+
+def mode_html(fine_tune: bool, rag: bool, icl: bool, *, blend: Blend, language: str = "en") -> str:
+    """The line beside the question box: the mode's name, what it means, and the adapters where they are used."""
     name = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-    adapter = f" &#183; adapter <b>{render.escape(choice.adapter)}</b>" if fine_tune and choice else ""
+    adapter = f" &#183; <b>{render.escape(blend_words(blend))}</b>" if fine_tune and blend else ""
     badge = f'<span class="cf-badge">{render.escape(name)}</span>'
-    return f'<div class="cf-mode" role="status">Mode {badge} <span>{render.mode_words(name)}{adapter}</span></div>'
+    word, meaning = say(language, "chat.mode"), render.mode_words(name, language=language)
+    return f'<div class="cf-mode" role="status">{word} {badge} <span>{meaning}{adapter}</span></div>'
 
 
-def _fine_tuning(choice: Choice | None) -> dict[str, Any]:
-    usable = bool(choice and choice.adapter)
-    return {"interactive": usable, "info": FINE_TUNE if usable else f"Off. {choice.why_off if choice else ''}"}
+def _off(language: str, choice: Choice | None) -> str:
+    return say(language, "chat.off", why=choice.why_off if choice else "")
 
 
 def _variant(mode: str, shown: str) -> str:

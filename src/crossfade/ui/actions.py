@@ -1,0 +1,86 @@
+"""What a reader can do with a turn: the page's script hands clicks and keys on to one component. Knows no answer.
+
+Gradio's own copy and edit buttons would take a message as it is, and ours is HTML; so the buttons are our own, drawn
+in the messages, and any click on one becomes an event of this component with what to do, with which turn, in which
+mode.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+COPY = """(text) => {
+  const old = () => {
+    const area = document.createElement('textarea');
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand('copy');
+    area.remove();
+  };
+  if (navigator.clipboard) navigator.clipboard.writeText(text).catch(old); else old();
+}"""
+"""Puts a text on the clipboard, on a page without https too."""
+
+_SCRIPT = """
+const names = {copy: 'copy', retry: 'retry', undo: 'undo', edit: 'edit', cancel: 'clear', example: 'example_select'};
+const told = (button) => {
+  const before = button.textContent;
+  button.textContent = '✓';
+  setTimeout(() => { button.textContent = before; }, 1200);
+};
+document.addEventListener('click', (event) => {
+  const button = event.target.closest?.('[class*="cf-do-"], [class*="cf-tab-"]');
+  if (!event.target.closest?.('.cf-menu')) {
+    document.querySelectorAll('.cf-menu[open]').forEach((menu) => { menu.open = false; });
+  }
+  if (!button) return;
+  const said = (start) => [...button.classList].find((name) => name.startsWith(start))?.slice(start.length) || '';
+  const tab = said('cf-tab-'), what = said('cf-do-');
+  if (tab) document.querySelector(`button[role=tab][data-tab-id="${tab}"]`)?.click();
+  if (!names[what]) return;
+  trigger(names[what], {turn: Number(said('cf-at-')), mode: said('cf-in-')});
+  button.closest('.cf-menu')?.removeAttribute('open');
+  if (what === 'copy') told(button);
+  if (what === 'edit' || what === 'example') document.querySelector('#chat-question textarea')?.focus();
+});
+const shown = (place) => document.querySelector(place)?.offsetParent ? document.querySelector(place) : null;
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
+  if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#chat-clear')) {
+    event.preventDefault();
+    shown('#chat-clear').click();
+    document.querySelector('#chat-question textarea')?.focus();
+  }
+});
+"""
+
+
+class Actions:
+    """Draws the component that nobody sees; each of its events is one thing that can be done."""
+
+    def __init__(self) -> None:
+        listener = gr.HTML("", js_on_load=_SCRIPT, elem_classes="cf-hidden", elem_id="chat-actions")
+        self.copy: Any = listener.copy
+        self.retry: Any = listener.retry
+        self.undo: Any = listener.undo
+        self.edit: Any = listener.edit
+        self.cancel: Any = listener.clear
+        self.example: Any = listener.example_select
+
+
+def is_action(event: gr.EventData) -> bool:
+    """Whether the event came from here, and not from a button or box of Gradio's own."""
+    return isinstance(event._data, dict) and "turn" in event._data
+
+
+def turn_of(event: gr.EventData) -> int:
+    """The place of the turn that a click was about."""
+    return int(event._data.get("turn", 0) or 0)
+
+
+def mode_of(event: gr.EventData) -> str:
+    """The mode that a click named, or nothing."""
+    return str(event._data.get("mode", "") or "")

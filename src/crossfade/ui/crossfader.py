@@ -1,0 +1,253 @@
+"""The crossfader: one question on five mixes of two adapters, from the first alone to the second alone, in a row.
+
+Like a question of the chat it goes three steps: `_accept`, `_answer`, `_finish`. Mode, task and sampling are those of
+the chat. Knows not how an answer is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from crossfade.compare import compare
+from crossfade.errors import AdapterError, CrossfadeError, EngineError, QuestionError
+from crossfade.types import Answer, Blend
+from crossfade.ui import answering, render
+from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, Controls, make_query
+from crossfade.ui.conversation import Conversation, Shown, blend_words
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.running import Running
+from crossfade.ui.switches import Switches
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+TAB = "crossfader"
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How much of the second adapter each of the answers has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer of the row: how much of the second adapter is in it, and what came of it."""
+
+    share: float
+    shown: Shown
+
+    def html(self) -> str:
+        """The step as it stands."""
+        shown, words = self.shown, blend_words(self.shown.query.blend)
+        return "".join(
+            [
+                f'<div class="cf-head"><b>{self.share:.0%}</b> {render.escape(words)}</div>',
+                render.answer_html(shown.answer, schema=shown.schema, form=shown.form) if shown.answer else "",
+                render.note_html(shown.waiting, kind="wait"),
+                render.note_html(shown.error, kind="error"),
+            ]
+        )
+
+
+Steps = tuple[Step, ...]
+
+
+def faded(first: str, second: str, share: float) -> Blend:
+    """The mix of two adapters with so much of the second, from 0 to 1; one without a weight is not in it."""
+    return tuple((name, weight) for name, weight in ((first, 1 - share), (second, share)) if weight)
+
+
+class Crossfader:
+    """Draws the folded panel into the `gr.Blocks` that is open, and answers its events."""
+
+    def __init__(self, startup: Startup, running: Running, catalog: Catalog, *, busy: Callable[[], bool]) -> None:
+        self._startup, self._running, self._catalog, self._busy = startup, running, catalog, busy
+        names = catalog.loaded()
+        self.steps = gr.State(())
+        with gr.Accordion(label("chat.fader"), open=False, elem_id="fader"):
+            with gr.Row(elem_classes="cf-fader-controls"):
+                self.first = gr.Dropdown(
+                    names, value=names[0] if names else None, label=label("chat.fader_first"), elem_id="fader-first"
+                )
+                self.share = gr.Slider(
+                    0, 100, value=50, step=5, label=label("chat.fader_share"), info=label("chat.fader_share_info"),
+                    scale=2, elem_id="fader-share",
+                )  # fmt: skip
+                self.second = gr.Dropdown(
+                    names,
+                    value=names[1] if len(names) > 1 else None,
+                    label=label("chat.fader_second"),
+                    elem_id="fader-second",
+                )
+            with gr.Row(elem_classes="cf-fader-buttons"):
+                self.ask = gr.Button(label("chat.fader_ask"), variant="primary", elem_id="fader-ask")
+                self.halt = gr.Button(label("chat.stop"), variant="stop", visible=False, elem_id="fader-stop")
+            self.notice = gr.HTML("", elem_id="fader-notice")
+            with gr.Row(elem_classes="cf-fader", elem_id="fader-row"):
+                self.cells = [
+                    gr.HTML("", visible=False, elem_classes="cf-column", elem_id=f"fader-{number}")
+                    for number in range(len(SHARES))
+                ]
+
+    def wire(self, controls: Controls, switches: Switches, *, box: Any, turns: Any) -> None:
+        """Ask with the controls of the chat; the slider sets the chat's own mix."""
+        pair = [self.first, self.second]
+        drawn = [self.steps, self.notice, *self.cells, self.ask, self.halt]
+        accepted = self.ask.click(
+            self._accept, [box, turns, *pair, switches.rag, switches.icl, *controls.values], drawn, **AT_ONCE
+        )
+        answered = accepted.success(
+            self._answer,
+            self.steps,
+            [self.steps, *self.cells],
+            concurrency_id=answering.QUEUE,
+            concurrency_limit=self._startup.settings.slots,
+            **QUIET,
+        )
+        freed = [self.steps, [self.steps, *self.cells, self.ask, self.halt]]
+        answered.then(self._finish, *freed, **AT_ONCE)
+        answered.failure(self._refuse, *freed, **AT_ONCE)
+        self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
+
+        def set_mix(first: str | None, second: str | None, share: float, key: str | None, corpus: str | None) -> Any:
+            choice = self._catalog.choice_if_there(corpus, key)
+            if not first or not second or first == second or choice is None or not choice.adapter:
+                return [gr.skip()] * (1 + len(controls.mixer.drawn))
+            part = min(max(float(share or 0) / 100, 0.0), 1.0)
+            weights = {choice.adapter: 0.0, first: round(1 - part, 2), second: round(part, 2)}
+            return [True, *controls.mixer.draw(self._catalog.loaded(), weights, chosen=choice.adapter)]
+
+        self.share.release(
+            set_mix,
+            [*pair, self.share, controls.choice, controls.corpus],
+            [switches.fine_tune, *controls.mixer.drawn],
+            **AT_ONCE,
+        )
+
+    def refresh(self, trigger: Any) -> None:
+        """Offer the adapters as they are when the trigger fires."""
+
+        def offer(first: str | None, second: str | None) -> list[Any]:
+            names = self._catalog.loaded()
+            first = first or next(iter(names), None)
+            second = second or next((name for name in names if name != first), None)
+            offered = [*names, *(name for name in (first, second) if name and name not in names)]
+            return [gr.Dropdown(choices=offered, value=name) for name in (first, second)]
+
+        trigger(offer, [self.first, self.second], [self.first, self.second], **AT_ONCE)
+
+    def _accept(
+        self,
+        request: gr.Request,
+        text: str,
+        turns: Conversation,
+        first: str | None,
+        second: str | None,
+        rag: bool,
+        icl: bool,
+        *values: Any,
+    ) -> list[Any]:
+        """Make the five answers ready: of the question in the box, or of the last one that was asked."""
+        language = language_of(request)
+        if not (text or "").strip() and turns:
+            text = turns[-1].query.text
+        try:
+            if self._busy():
+                raise EngineError(say(language, "chat.busy"))
+            if not (text or "").strip():
+                raise QuestionError(say(language, "chat.fader_no_question"))
+            if not first or not second or first == second:
+                raise AdapterError(say(language, "chat.fader_two"))
+            asked = make_query(self._catalog, text, values)
+        except CrossfadeError as error:
+            skipped = [gr.skip()] * (len(SHARES) + 2)
+            return [gr.skip(), render.note_html(str(error), kind="error"), *skipped]
+        if not self._running.begin(str(request.session_hash), TAB):
+            raise gr.Error(say(language, "chat.already"), print_exception=False)
+        task, waiting = asked.choice.task, say(language, "chat.waiting")
+        queries = [replace(asked.query, blend=faded(first, second, share), rag=rag, icl=icl) for share in SHARES]
+        steps = tuple(
+            Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
+            for share, query in zip(SHARES, queries, strict=True)
+        )
+        said = f'<div class="cf-fader-asked">{render.question_html(text)}</div>'
+        cells = [gr.HTML(step.html(), visible=True) for step in steps]
+        return [steps, said, *cells, *_buttons(answering=True)]
+
+    def _answer(self, request: gr.Request, steps: Steps) -> Iterator[list[Any]]:
+        """Stream the five answers."""
+        session = str(request.session_hash)
+        stop = self._running.take(session, TAB)
+        if stop is None:
+            yield [gr.skip()] * (len(SHARES) + 1)
+            return
+        try:
+            yield from self._growing(steps, stop, language_of(request))
+        finally:
+            self._running.close(session, TAB)
+
+    def _growing(self, steps: Steps, stop: Event, language: str) -> Iterator[list[Any]]:
+        now = list(steps)
+        try:
+            for line in answering.until_ready(self._startup, stop, language):
+                now = [replace(step, shown=replace(step.shown, waiting=line)) for step in now]
+                yield [gr.skip(), *_drawn(now)]
+            if not stop.is_set():
+                queries = [step.shown.query for step in now]
+                stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop)
+                with closing(answering.thinned(stream, important=_ends)) as results:
+                    for place, result in results:
+                        now[place] = _grown(now[place], result)
+                        cells: list[Any] = [gr.skip()] * len(SHARES)
+                        cells[place] = now[place].html()
+                        yield [gr.skip(), *cells]
+                        if stop.is_set() and not now[place].shown.open:
+                            break
+            ended = _ended(now, say(language, "chat.stopped"))
+        except Exception as error:
+            ended = _ended(now, answering.sentence(error, language))
+        yield [ended, *_drawn(ended)]
+
+    def _refuse(self, request: gr.Request, steps: Steps) -> list[Any]:
+        """Free the controls after a row whose place in the queue was refused, or whose writing broke down."""
+        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
+        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
+        return self._finish(request, steps, why=why)
+
+    def _finish(self, request: gr.Request, steps: Steps, why: str = "") -> list[Any]:
+        """Free the controls."""
+        if not self._running.forget(str(request.session_hash), TAB):
+            return [gr.skip()] * (len(SHARES) + 3)
+        if not any(step.shown.open for step in steps):
+            return [gr.skip()] * (len(SHARES) + 1) + [*_buttons(answering=False)]
+        ended = _ended(steps, why or say(language_of(request), "chat.stopped"))
+        return [ended, *_drawn(ended), *_buttons(answering=False)]
+
+    def _stop(self, request: gr.Request) -> None:
+        self._running.stop(str(request.session_hash), TAB)
+
+
+def _grown(step: Step, result: Answer | CrossfadeError) -> Step:
+    if isinstance(result, CrossfadeError):
+        return replace(step, shown=step.shown.failed(str(result)))
+    return replace(step, shown=replace(step.shown, waiting="", answer=result))
+
+
+def _ended(steps: Sequence[Step], why: str) -> Steps:
+    return tuple(replace(step, shown=step.shown.failed(why)) if step.shown.open else step for step in steps)
+
+
+def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
+    return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
+
+
+def _drawn(steps: Sequence[Step]) -> list[Any]:
+    drawn = [step.html() for step in steps]
+    return [*drawn, *[gr.skip()] * (len(SHARES) - len(drawn))]
+
+
+def _buttons(*, answering: bool) -> tuple[Any, Any]:
+    return gr.Button(visible=not answering), gr.Button(visible=answering)
