@@ -42,6 +42,7 @@ ROOMS = [
     "cli_rows",
     "cli_data",
     "cli_builders",
+    "cli_feedback",
     "cli_draft",
     "cli_report",
     "cli_eval",

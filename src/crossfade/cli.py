@@ -24,6 +24,7 @@ from crossfade.cli_data import data_app
 from crossfade.cli_draft import draft
 from crossfade.cli_eval import evaluate
 from crossfade.cli_export import export, push
+from crossfade.cli_feedback import feedback
 from crossfade.cli_manage import add, delete, disable, enable, pack, rename
 from crossfade.cli_methods import compare_methods
 from crossfade.cli_train import train_app
@@ -153,6 +154,7 @@ def _options(
 data_app.command()(compose)
 data_app.command()(distil)
 data_app.command("format")(format_)
+data_app.command()(feedback)
 app.add_typer(data_app, name="data")
 train_app.command("compare")(compare_methods)
 app.add_typer(train_app, name="train")

@@ -13,7 +13,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from crossfade.errors import SettingsError
+from crossfade.history.conversations import Conversations
 from crossfade.history.database import Database
+from crossfade.history.feedback import Feedback
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, language, render, uploads
@@ -22,7 +24,9 @@ from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.conversation_list import ConversationList
 from crossfade.ui.evaluate import EvaluateTab
+from crossfade.ui.feedback import FeedbackBox
 from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
 from crossfade.ui.running import Running
@@ -41,7 +45,7 @@ SECONDS_BETWEEN_LOOKS = 0.7
 def build_ui(startup: Startup) -> gr.Blocks:
     """The page: status, chat, comparison, adapters, evaluation, advice. It may be shown before anything is loaded."""
     running = Running()
-    database = Database(startup.settings.history)
+    history = Database(startup.settings.history)
 
     def busy() -> bool:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
@@ -54,10 +58,13 @@ def build_ui(startup: Startup) -> gr.Blocks:
             status = gr.HTML(status_html(startup), elem_id="status")
         report = gr.State(None)
         with gr.Tabs() as tabs:
-            with gr.Tab(label("page.tab_chat"), id="chat"):
-                chat = ChatTab(startup, running, busy=busy, report=report)
+            with gr.Tab(label("page.tab_chat"), id="chat"), gr.Row(elem_classes="cf-with-list"):
+                conversations = ConversationList(startup, Conversations(history))
+                with gr.Column(elem_classes="cf-beside-list"):
+                    chat = ChatTab(startup, running, busy=busy, report=report)
+                    thumbs = FeedbackBox(Feedback(history))
             with gr.Tab(label("page.tab_compare"), id="compare"):
-                comparison = CompareTab(startup, running, busy=busy, database=database)
+                comparison = CompareTab(startup, running, busy=busy, database=history)
             with gr.Tab(label("page.tab_adapters"), id="adapters"):
                 adapters = AdaptersTab(startup, Desk(startup.settings.trainings, done=startup.refresh_adapters))
             with gr.Tab(label("page.tab_evaluate"), id="evaluate"):
@@ -71,6 +78,8 @@ def build_ui(startup: Startup) -> gr.Blocks:
         page.load(_head, None, head, **AT_ONCE)
         adapters.wire(tabs, chat, comparison)
         comparison.load(page.load, tabs)
+        conversations.wire(page.load, chat)
+        thumbs.wire(chat, conversations)
         adapters.refresh(page.load)
         for tab in (chat, comparison, evaluation, adapters.list):
             tab.refresh(page.load)

@@ -1,0 +1,179 @@
+"""The list of conversations beside the chat: keeps what was answered, finds it again, opens it, starts a new one.
+
+Knows of the chat its turns and its chatbot alone. Each page has its own open conversation; what another page adds to
+the same one stays. What cannot be kept is told, and the chat goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from crossfade.errors import StorageError
+from crossfade.history.conversations import Conversations
+from crossfade.history.kept import keys_of
+from crossfade.ui import answering, listing, render
+from crossfade.ui.controls import AT_ONCE
+from crossfade.ui.conversation import MOST_TURNS, Conversation, all_messages
+from crossfade.ui.conversation_panel import ConversationPanel
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.opened import Open, continued, opened, schema_in, to_keep, to_show
+from crossfade.ui.owner import owner_of
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
+
+PAGE = 50
+"""So many conversations are listed, and so many more on demand."""
+
+Changes = dict[Any, Any]
+"""What a handler changes: the value of each component."""
+
+
+class ConversationList:
+    """Draws the list into the `gr.Blocks` that is open; `wire` joins it to the page and its chat.
+
+    After `wire`, `shown_again` are the events after which the chat may show other turns than before.
+    """
+
+    def __init__(self, startup: Startup, conversations: Conversations) -> None:
+        self._startup, self._conversations = startup, conversations
+        self.open = gr.State(None)
+        self.most = gr.State(PAGE)
+        self.shown_again: list[Any] = []
+        self._draw()
+
+    def _draw(self) -> None:
+        with gr.Column(scale=0, min_width=250, elem_classes="cf-list"):
+            self.head = gr.HTML(listing.head_html("en"), js_on_load=None)
+            self.notice = gr.HTML("", elem_id="conversations-notice", js_on_load=None)
+            with gr.Column(elem_classes="cf-list-body"):
+                self.new = gr.Button(label("conversations.new"), elem_id="conversations-new", size="sm")
+                self.search = gr.Textbox(
+                    label=label("conversations.search"),
+                    placeholder=label("conversations.search"),
+                    show_label=False,
+                    container=False,
+                    max_lines=1,
+                    elem_id="conversations-search",
+                )
+                self.panel = ConversationPanel(self._conversations)
+                self.shown = gr.HTML("", elem_id="conversations-list", js_on_load=listing.SCRIPT)
+                self.panel.draw_files()
+        self._recalled = gr.Textbox(visible=False)
+
+    def wire(self, load: Any, chat: Any) -> None:
+        """`load` is the page's trigger of that name; `chat` has `turns`, `chatbot` and `clear`."""
+        self._chat = chat
+        page = [chat.turns, self.open, self.search, self.most]
+        own = [self.open, self.most, self.shown, self.notice]
+        whole = [*own, chat.turns, chat.chatbot]
+        started = load(self._start, self._recalled, [*whole, self.head], js=listing.RECALL, **AT_ONCE)
+        kept = chat.turns.change(self._keep, page, own, **AT_ONCE)
+        self.new_on(chat.clear.click)
+        begun = self.new.click(self._new, page, whole, **AT_ONCE)
+        self.search.input(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
+        pressed = self.shown.click(self._press, page, [*whole, *self.panel.outputs], **AT_ONCE)
+        deleted = self.panel.wire(page, whole, draw=self._drawn, gone=self._gone)
+        self.shown_again = [started, kept, begun, pressed, deleted]
+
+    def new_on(self, trigger: Any) -> None:
+        """When the trigger fires, something else has emptied the chat: what it answers next is a new conversation."""
+        trigger(lambda: Open(), None, self.open, **AT_ONCE)
+
+    def _start(self, request: gr.Request, recalled: str | None) -> Changes:
+        """Open what this tab of the browser had open before the page was loaded again, or begin a new conversation."""
+        owner, open_ = owner_of(request), Open()
+        changes: Changes = {}
+        if owner and recalled:
+            # One that was deleted since, or is somebody else's, is as if it had never been there.
+            with contextlib.suppress(StorageError):
+                open_, changes = self._opened(owner, recalled)
+        note = "" if owner else render.note_html(say(language_of(request), "conversations.no_cookie"))
+        head = {self.head: listing.head_html(language_of(request))}
+        return {self.notice: note} | head | changes | self._drawn(request, open_, "", PAGE)
+
+    def _keep(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
+        """Keep the turns once the last of them has ended."""
+        if not turns or turns[-1].open:
+            return {self.most: most}
+        open_, changes = self._kept(request, turns, open_ or Open())
+        return changes | self._drawn(request, open_, search, most)
+
+    def _kept(self, request: gr.Request, turns: Conversation, open_: Open) -> tuple[Open, Changes]:
+        owner = owner_of(request)
+        if not turns or not owner:
+            return open_, {}
+        try:
+            ended = to_keep(turns)
+            now = continued(open_, turns, keys_of(ended))
+            keys = self._conversations.save(owner, now.id, turns=ended, before=now.keys)
+            return replace(now, keys=keys), {self.notice: ""}
+        except Exception as error:
+            why = say(language_of(request), "conversations.not_kept", why=answering.sentence(error))
+            return open_, {self.notice: render.note_html(why, kind="error")}
+
+    def _new(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
+        if turns and turns[-1].open:
+            return self._busy(request)
+        _, changes = self._kept(request, turns, open_ or Open())
+        return changes | self._emptied() | self._drawn(request, Open(), search, most)
+
+    def _press(
+        self,
+        request: gr.Request,
+        event: gr.EventData,
+        turns: Conversation,
+        open_: Open | None,
+        search: str,
+        most: int,
+    ) -> Changes:
+        """What a button of the list does: open a conversation, manage it, or list more of them."""
+        told: dict[str, Any] = event._data if isinstance(event._data, dict) else {}
+        act, id, open_ = str(told.get("act")), str(told.get("id")), open_ or Open()
+        if act == "more":
+            return self._drawn(request, open_, search, most + PAGE)
+        try:
+            if act == "manage":
+                return {self.most: most} | self.panel.managing(owner_of(request), id)
+            if turns and turns[-1].open:
+                return self._busy(request)
+            open_, changes = self._kept(request, turns, open_)
+            open_, found = self._opened(owner_of(request), id)
+            return {self.notice: ""} | changes | found | self._drawn(request, open_, search, most)
+        except Exception as error:
+            note = {self.notice: render.note_html(answering.sentence(error), kind="error")}
+            return note | self._drawn(request, open_, search, most)
+
+    def _search(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
+        return self._drawn(request, open_ or Open(), search, PAGE)
+
+    def _gone(self, request: gr.Request, id: str, open_: Open) -> tuple[Open, Changes]:
+        """What follows when a conversation was deleted: where it was the open one, the chat is empty."""
+        return (Open(), self._emptied()) if id == open_.id else (open_, {})
+
+    def _opened(self, owner: str, id: str) -> tuple[Open, Changes]:
+        kept = self._conversations.open(owner, id, most_turns=MOST_TURNS)
+        turns = to_show(kept.turns, lambda query: schema_in(self._startup.corpora, query))
+        return opened(kept), {self._chat.turns: turns, self._chat.chatbot: all_messages(turns)}
+
+    def _emptied(self) -> Changes:
+        return {self._chat.turns: (), self._chat.chatbot: []}
+
+    def _busy(self, request: gr.Request) -> Changes:
+        return {self.notice: render.note_html(say(language_of(request), "conversations.busy"))}
+
+    def _drawn(self, request: gr.Request, open_: Open, search: str, most: int) -> Changes:
+        """The list as it is now, with what is open."""
+        try:
+            found = self._conversations.newest(owner_of(request), search=search or "", most=most + 1)
+        except StorageError as error:
+            why = say(language_of(request), "conversations.not_kept", why=str(error))
+            return {self.open: open_, self.most: most, self.notice: render.note_html(why, kind="error")}
+        shown = listing.list_html(
+            found, open_id=open_.id, most=most, searched=bool((search or "").strip()), language=language_of(request)
+        )
+        return {self.open: open_, self.most: most, self.shown: shown}
