@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := all
-.PHONY: all app check test format clean
+.PHONY: all app check test format requirements screenshots clean
 
 all: check test
 
@@ -25,6 +25,15 @@ format: $(VENV)/.check
 test: $(VENV)/.test $(VENV)/.models
 	@sh tests/browser/install.sh
 	$(BIN)/python -m pytest
+
+# For Hugging Face Spaces, which install it before they have the checkout. A test compares.
+requirements: $(VENV)/.venv
+	$(BIN)/python .ci/requirements.py > requirements.txt
+
+# The pictures of docs/, from the app on the real model.
+screenshots: $(VENV)/.test $(VENV)/.models
+	@sh tests/browser/install.sh
+	$(BIN)/python docs/screenshots.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

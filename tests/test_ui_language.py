@@ -37,10 +37,11 @@ def test_a_chinese_text_is_chinese() -> None:
 
 def test_every_key_that_the_code_names_is_there_and_every_text_is_used() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in language.FOLDER.parent.glob("*.py"))
-    stems = "|".join({key.split(".")[0] for key in language.texts()})
+    texts = {key for key in language.texts() if not key.startswith("said.")}  # those are known by their English words
+    stems = "|".join({key.split(".")[0] for key in texts})
     named = set(re.findall(rf'"((?:{stems})\.[a-z0-9_]+)"', source))
-    assert named - set(language.texts()) == set()
-    assert set(language.texts()) - named == set()
+    assert named - texts == set()
+    assert texts - named == set()
 
 
 @pytest.mark.parametrize(

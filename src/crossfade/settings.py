@@ -98,9 +98,14 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Settings from `CROSSFADE_*` variables; every one has a default.
 
+        On a Hugging Face Space the page is served to all, which is what a Space is for, on the cores that are its own.
         Raises SettingsError for a number that is none or is out of its range.
         """
         env = os.environ if environment is None else environment
+        on_space = bool(env.get("SPACE_ID"))
+        # The machine below a Space has many more cores; so many threads would only wait for each other.
+        told = env.get("CPU_CORES", "") if on_space else ""
+        cores = int(told) if told.isdecimal() and 0 < len(told) < 4 and int(told) else os.cpu_count() or 2
 
         def number(name: str, default: int, low: int, high: int) -> int:
             text = env.get(f"CROSSFADE_{name}", str(default))
@@ -128,8 +133,8 @@ class Settings:
             bits=int(choice("BITS", ("0", "4", "8"))),
             context=number("CONTEXT", 4096, 256, 1_048_576),
             slots=number("SLOTS", 4, 1, 64),
-            threads=number("THREADS", min(os.cpu_count() or 2, 8), 1, 256),
-            host=env.get("CROSSFADE_HOST") or "127.0.0.1",
+            threads=number("THREADS", min(cores, 8), 1, 256),
+            host=env.get("CROSSFADE_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),
             port=number("PORT", 7860, 0, 65535),
             judge_url=(env.get("CROSSFADE_JUDGE_URL") or "").strip().rstrip("/"),
             judge_key=(env.get("CROSSFADE_JUDGE_KEY") or "").strip(),

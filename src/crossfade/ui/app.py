@@ -16,6 +16,7 @@ from crossfade.errors import SettingsError
 from crossfade.history.conversations import Conversations
 from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback
+from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, language, render, uploads
@@ -29,6 +30,7 @@ from crossfade.ui.evaluate import EvaluateTab
 from crossfade.ui.feedback import FeedbackBox
 from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
+from crossfade.ui.phrases import said
 from crossfade.ui.running import Running
 from crossfade.ui.sources import SourcePanel
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STYLES = Path(__file__).with_name("styles")
+KNOWS_CHINESE = "crossfade serve --base qwen2.5-1.5b"
+"""What a Chinese reader may start instead of the default base."""
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
 
@@ -56,6 +60,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         with gr.Row(elem_classes="cf-top"):
             head = gr.HTML(head_html("en"))
             status = gr.HTML(status_html(startup), elem_id="status")
+        note = gr.HTML("", elem_id="language-note")
         report = gr.State(None)
         with gr.Tabs() as tabs:
             with gr.Tab(label("page.tab_chat"), id="chat"), gr.Row(elem_classes="cf-with-list"):
@@ -70,17 +75,28 @@ def build_ui(startup: Startup) -> gr.Blocks:
             with gr.Tab(label("page.tab_evaluate"), id="evaluate"):
                 evaluation = EvaluateTab(startup, running, report=report)
             with gr.Tab(label("page.tab_advise"), id="advise"):
-                AdviseTab(report)
+                advice = AdviseTab(report)
         SourcePanel(startup, chat.turns, comparison.asked)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
-        timer.tick(lambda: _look(startup), None, [status, timer], **AT_ONCE)
-        page.load(lambda: _look(startup), None, [status, timer], **AT_ONCE)
-        page.load(_head, None, head, **AT_ONCE)
+
+        def look(request: gr.Request) -> tuple[str, Any]:
+            over = startup.pipeline is not None or bool(startup.error)
+            return status_html(startup, language.language_of(request)), gr.Timer(active=not over)
+
+        def greet(request: gr.Request) -> tuple[str, str]:
+            shown = language.language_of(request)
+            return head_html(shown), note_html(startup.settings.base, shown)
+
+        timer.tick(look, None, [status, timer], **AT_ONCE)
+        page.load(look, None, [status, timer], **AT_ONCE)
+        page.load(greet, None, [head, note], **AT_ONCE)
         adapters.wire(tabs, chat, comparison)
         comparison.load(page.load, tabs)
         conversations.wire(page.load, chat)
         thumbs.wire(chat, conversations)
         adapters.refresh(page.load)
+        for translated in (evaluation, advice):
+            translated.greet(page.load)
         for tab in (chat, comparison, evaluation, adapters.list):
             tab.refresh(page.load)
             tab.refresh(status.change)
@@ -165,17 +181,29 @@ def head_html(shown: str) -> str:
     )
 
 
-def status_html(startup: Startup) -> str:
+def note_html(base: str, shown: str) -> str:
+    """What a Chinese reader is told before the first question where the base knows English alone; else nothing."""
+    if shown == "en" or not knows_english_only(base):
+        return ""
+    return render.note_html(say(shown, "page.english_only", command=KNOWS_CHINESE))
+
+
+def status_html(startup: Startup, shown: str = "en") -> str:
     """One line on what is loading, ready or wrong; what is left out, such as a broken corpus, is told in each."""
     if startup.error:
         return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
     left_out = (*startup.broken_corpora, *filter(None, [startup.without_documents]))
-    lines = "".join(f"<span>{render.escape(line)}</span>" for line in told)
-    lines += "".join(f'<span class="cf-left">{render.escape(line)}</span>' for line in left_out)
-    word = "Ready" if ready else "Loading"
+    lines = "".join(f"<span>{render.escape(_status_line(line, shown))}</span>" for line in told)
+    lines += "".join(f'<span class="cf-left">{render.escape(said(shown, line))}</span>' for line in left_out)
+    word = say(shown, "page.ready") if ready else say(shown, "page.loading")
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
+
+
+def _status_line(line: str, shown: str) -> str:
+    what, colon, state = line.partition(": ")
+    return f"{said(shown, what)}{colon}{said(shown, state)}"
 
 
 def free_port(host: str, port: int) -> int:
@@ -190,12 +218,3 @@ def free_port(host: str, port: int) -> int:
                 f"Cannot serve on {host}:{port}: {error}. Stop what uses it, or set CROSSFADE_PORT to another number."
             ) from error
         return int(probe.getsockname()[1])
-
-
-def _head(request: gr.Request) -> str:
-    return head_html(language.language_of(request))
-
-
-def _look(startup: Startup) -> tuple[str, Any]:
-    over = startup.pipeline is not None or bool(startup.error)
-    return status_html(startup), gr.Timer(active=not over)

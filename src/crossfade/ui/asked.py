@@ -10,6 +10,7 @@ from pathlib import Path
 from crossfade.corpora.registry import Corpus
 from crossfade.errors import QuestionError
 from crossfade.evaluation.questions import QuestionSet, read_questions
+from crossfade.ui.language import say
 
 PASTED = "pasted below"
 """The question source whose questions stand in the box; accepted drafts go there."""
@@ -17,26 +18,25 @@ MOST_CHARACTERS = 2_000_000
 """Of pasted questions; a longer set is measured on the command line."""
 
 
-def questions_of(corpus: Corpus, source: str, pasted: str) -> QuestionSet:
+def questions_of(corpus: Corpus, source: str, pasted: str, *, language: str = "en") -> QuestionSet:
     """The questions of a set in the corpus, or those that were pasted. Raises QuestionError."""
     if source != PASTED:
         path = next((path for path in corpus.question_sets if path.name == source), None)
         if path is None:
-            raise QuestionError(f"There is no question set {source!r} in {corpus.name} any more. Choose another one.")
+            raise QuestionError(say(language, "evaluate.set_gone", name=repr(source), corpus=corpus.name))
         return read_questions(path)
     if not pasted.strip():
-        raise QuestionError("No question was pasted. Write at least one.")
+        raise QuestionError(say(language, "evaluate.none_pasted"))
     if len(pasted) > MOST_CHARACTERS:
-        raise QuestionError(
-            f"{len(pasted):,} characters were pasted; at most {MOST_CHARACTERS:,} are read here. Use crossfade eval."
-        )
+        counts = {"count": f"{len(pasted):,}", "most": f"{MOST_CHARACTERS:,}"}
+        raise QuestionError(say(language, "evaluate.too_long", **counts))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"pasted.{_kind(pasted)}"
         path.write_text(_as_rows(pasted), encoding="utf-8")
         try:
             return read_questions(path)
         except QuestionError as error:
-            raise QuestionError(str(error).replace(str(path), "your questions")) from None
+            raise QuestionError(str(error).replace(str(path), say(language, "evaluate.in_your_questions"))) from None
 
 
 def _kind(text: str) -> str:

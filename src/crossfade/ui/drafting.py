@@ -11,9 +11,9 @@ from crossfade.evaluation.drafts import Draft, as_row, drafts
 from crossfade.ui import render
 from crossfade.ui.asked import PASTED
 from crossfade.ui.controls import AT_ONCE, Catalog
+from crossfade.ui.language import label, language_of, say
 
 COUNT = 100
-ABOUT = "A sentence of a document with its number left out. Put it into the words of one who asks."
 
 
 class Drafting:
@@ -22,19 +22,22 @@ class Drafting:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.left = gr.State(())
-        self.told = gr.HTML(
-            render.note_html(ABOUT),
-            elem_id="draft-told",
-        )
-        self.question = gr.Textbox(label="Question", lines=2, elem_id="draft-question")
+        self.told = gr.HTML(_about("en"), elem_id="draft-told")
+        self.question = gr.Textbox(label=label("evaluate.draft_question"), lines=2, elem_id="draft-question")
         self.answer = gr.Textbox(
-            label="Accepted answers",
-            info="With | between them; none says that no document answers.",
+            label=label("evaluate.draft_answers"),
+            info=label("evaluate.draft_answers_info"),
             elem_id="draft-answer",
         )
         with gr.Row():
-            self.next = gr.Button("Draft", elem_id="draft-next")
-            self.accept = gr.Button("Accept", variant="primary", interactive=False, elem_id="draft-accept")
+            self.next = gr.Button(label("evaluate.draft"), elem_id="draft-next")
+            self.accept = gr.Button(
+                label("evaluate.accept"), variant="primary", interactive=False, elem_id="draft-accept"
+            )
+
+    def greet(self, trigger: Any) -> None:
+        """Say what a draft is in the reader's language when the trigger fires."""
+        trigger(_greet, None, self.told, **AT_ONCE)
 
     def wire(self, corpus: Any, source: Any, pasted: Any) -> None:
         """Accepting adds the question, as it then reads, to the pasted ones, and shows the next one."""
@@ -44,35 +47,47 @@ class Drafting:
         inputs = [corpus, self.left, self.question, self.answer, pasted]
         self.accept.click(self._accept, inputs, [*shown, pasted, source], **AT_ONCE)
 
-    def _reset(self) -> list[Any]:
+    def _reset(self, request: gr.Request) -> list[Any]:
         """Another corpus: what was drafted from the last one is no question of it."""
-        return [(), render.note_html(ABOUT), "", "", gr.Button("Draft"), gr.Button(interactive=False)]
+        return _empty(_about(language_of(request)), language_of(request))
 
-    def _next(self, corpus: str | None, left: tuple[Draft, ...]) -> list[Any]:
+    def _next(self, request: gr.Request, corpus: str | None, left: tuple[Draft, ...]) -> list[Any]:
         """Throw the shown draft away and show the next one; the first press drafts them."""
+        shown = language_of(request)
         try:
             rest = left[1:] if left else tuple(drafts(self._catalog.corpus(corpus).documents, count=COUNT))
         except CrossfadeError as error:
-            return [
-                (),
-                render.note_html(str(error), kind="error"),
-                "",
-                "",
-                gr.Button("Draft"),
-                gr.Button(interactive=False),
-            ]
+            return _empty(render.note_html(str(error), kind="error"), shown)
         if not rest:
-            end = render.note_html("No draft is left. Press Draft to begin again.")
-            return [(), end, "", "", gr.Button("Draft"), gr.Button(interactive=False)]
-        told = render.note_html(f"{len(rest)} drafts left, this one from {rest[0].document}.")
-        shown = [rest[0].question, rest[0].answer, gr.Button("Throw away"), gr.Button(interactive=True)]
-        return [rest, told, *shown]
+            return _empty(render.note_html(say(shown, "evaluate.no_draft_left")), shown)
+        told = say(shown, "evaluate.drafts_left", count=len(rest), document=rest[0].document)
+        throw = gr.Button(say(shown, "evaluate.throw_away"))
+        return [rest, render.note_html(told), rest[0].question, rest[0].answer, throw, gr.Button(interactive=True)]
 
     def _accept(
-        self, corpus: str | None, left: tuple[Draft, ...], question: str, answer: str, pasted: str | None
+        self,
+        request: gr.Request,
+        corpus: str | None,
+        left: tuple[Draft, ...],
+        question: str,
+        answer: str,
+        pasted: str | None,
     ) -> list[Any]:
         if not left or not question.strip():
             return [*[gr.skip()] * 6, gr.skip(), gr.skip()]
         row = as_row(question, answer, left[0].document)
         kept = "\n".join(filter(None, [(pasted or "").strip(), row]))
-        return [*self._next(corpus, left), gr.Textbox(value=kept, visible=True), PASTED]
+        return [*self._next(request, corpus, left), gr.Textbox(value=kept, visible=True), PASTED]
+
+
+def _greet(request: gr.Request) -> str:
+    return _about(language_of(request))
+
+
+def _about(shown: str) -> str:
+    return render.note_html(say(shown, "evaluate.draft_about"))
+
+
+def _empty(told: str, shown: str) -> list[Any]:
+    """No draft, and why."""
+    return [(), told, "", "", gr.Button(say(shown, "evaluate.draft")), gr.Button(interactive=False)]

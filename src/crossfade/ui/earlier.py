@@ -5,7 +5,7 @@ The file is read in the browser and sent as a text: the page takes no uploads, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -16,6 +16,8 @@ from crossfade.evaluation.reading import read_report
 from crossfade.evaluation.report import Report, as_json
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.phrases import said
 
 MOST_BYTES = 50_000_000
 TOO_LARGE = "too large"
@@ -32,7 +34,6 @@ PICK = f"""() => new Promise(done => {{
   box.click();
 }})"""
 """Lets a person choose a file and gives its text; an empty one where none was chosen."""
-ABOUT = "A report saved as json is shown here again. The last two reports, loaded or measured, can be compared."
 
 
 class Earlier:
@@ -42,23 +43,29 @@ class Earlier:
         self._report = report
         self._before, self._last = gr.State(None), gr.State(None)
         self._text = gr.Textbox(visible=False)
-        self.told = gr.HTML(render.note_html(ABOUT), elem_id="earlier-told")
+        self.told = gr.HTML(_about("en"), elem_id="earlier-told")
         with gr.Row():
-            self._load = gr.Button("Load a report", elem_id="earlier-load")
-            self._compare = gr.Button("Compare the last two", interactive=False, elem_id="earlier-compare")
+            self._load = gr.Button(label("evaluate.load"), elem_id="earlier-load")
+            self._compare = gr.Button(label("evaluate.compare"), interactive=False, elem_id="earlier-compare")
         self._changes = gr.HTML("", elem_id="earlier-changes")
 
-    def wire(self, shown: Any, show: Any) -> None:
+    def greet(self, trigger: Any) -> None:
+        """Say what is here in the reader's language when the trigger fires."""
+        trigger(_greet, None, self.told, **AT_ONCE)
+
+    def wire(self, shown: Any, show: Callable[[Report, str], str]) -> None:
         """`shown` is where a loaded report goes, as `show` draws it."""
 
-        def load(text: str) -> list[Any]:
+        def load(request: gr.Request, text: str) -> list[Any]:
             if not text:
                 return [gr.skip()] * 3
+            language = language_of(request)
             try:
-                found = _read(text)
+                found = _read(text, language)
             except Exception as error:
                 return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
-            return [as_json(found), show(found), render.note_html(f"Loaded: {_name(found.about)}.")]
+            told = say(language, "evaluate.loaded", name=_name(found.about, language))
+            return [as_json(found), show(found, language), render.note_html(told)]
 
         def replaced(report: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> list[Any]:
             return [last, report, gr.Button(interactive=last is not None), ""]
@@ -71,51 +78,61 @@ class Earlier:
         self._report.change(replaced, [self._report, self._last], outputs, **AT_ONCE)
 
 
-def _read(text: str) -> Report:
+def _greet(request: gr.Request) -> str:
+    return _about(language_of(request))
+
+
+def _about(language: str) -> str:
+    return render.note_html(say(language, "evaluate.earlier_about"))
+
+
+def _read(text: str, language: str) -> Report:
     if text == TOO_LARGE:
-        raise QuestionError(
-            f"The file is larger than {MOST_BYTES // 10**6} MB. Compare such reports with crossfade changes."
-        )
+        raise QuestionError(say(language, "evaluate.file_too_large", size=MOST_BYTES // 10**6))
     return read_report(text)
 
 
-def _compare(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+def _compare(request: gr.Request, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
     if before is None or after is None:
         return ""
     try:
-        return changes_html(changes(before, after), before, after)
+        return changes_html(changes(before, after), before, after, language=language_of(request))
     except Exception as error:
         return render.note_html(answering.sentence(error), kind="error")
 
 
-def changes_html(found: Changes, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def changes_html(found: Changes, before: Mapping[str, Any], after: Mapping[str, Any], *, language: str = "en") -> str:
     """What a change fixed and broke, column by column; each set of questions folds out."""
     texts = {question["id"]: str(question["text"]) for question in after["questions"]}
+    nothing = say(language, "evaluate.nothing")
     settings = [
-        f"{key}: {old or 'nothing'} before, {new or 'nothing'} after" for key, (old, new) in found.settings.items()
+        say(language, "evaluate.setting", name=key, before=old or nothing, after=new or nothing)
+        for key, (old, new) in found.settings.items()
     ]
-    settings += [f"Only before: {name}" for name in found.only_before]
-    settings += [f"Only after: {name}" for name in found.only_after]
-    title = f"From {_name(before['about'])} to {_name(after['about'])}"
+    settings += [say(language, "evaluate.only_before", name=name) for name in found.only_before]
+    settings += [say(language, "evaluate.only_after", name=name) for name in found.only_after]
+    names = {"before": _name(before["about"], language), "after": _name(after["about"], language)}
     return (
-        f'<div class="cf-advice"><h3>{render.escape(title)}</h3>'
-        f"<ul>{_items(settings)}</ul>{''.join(_change(change, texts) for change in found.columns)}</div>"
+        f'<div class="cf-advice"><h3>{render.escape(say(language, "evaluate.from_to", **names))}</h3>'
+        f"<ul>{_items(settings)}</ul>{''.join(_change(change, texts, language) for change in found.columns)}</div>"
     )
 
 
-def _change(change: Change, texts: Mapping[str, str]) -> str:
+def _change(change: Change, texts: Mapping[str, str], language: str) -> str:
+    fixed = say(language, "evaluate.fixed", count=len(change.fixed))
+    broke = say(language, "evaluate.broke", count=len(change.broke))
     folds = "".join(
-        f'<details class="cf-fold"><summary>{word} {len(ids)}</summary>'
-        f"<ul>{_items([texts[i] for i in ids])}</ul></details>"
-        for word, ids in (("fixed", change.fixed), ("broke", change.broke))
+        f'<details class="cf-fold"><summary>{told}</summary><ul>{_items([texts[i] for i in ids])}</ul></details>'
+        for told, ids in ((fixed, change.fixed), (broke, change.broke))
         if ids
     )
-    return f'<div class="cf-item">{render.escape(change_line(change))}{folds}</div>'
+    return f'<div class="cf-item">{render.escape(said(language, change_line(change)))}{folds}</div>'
 
 
 def _items(texts: Sequence[str]) -> str:
     return "".join(f"<li>{render.escape(text)}</li>" for text in texts)
 
 
-def _name(about: Mapping[str, Any]) -> str:
-    return ", ".join(str(about[key]) for key in ("title", "questions", "when") if about.get(key)) or "a report"
+def _name(about: Mapping[str, Any], language: str) -> str:
+    told = ", ".join(str(about[key]) for key in ("title", "questions", "when") if about.get(key))
+    return told or say(language, "evaluate.a_report")

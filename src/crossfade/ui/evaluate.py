@@ -28,16 +28,14 @@ from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
 from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
 from crossfade.ui.extras import Extras
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.phrases import said
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "evaluate"
-PASTE_HELP = (
-    "One question a line, or CSV with a header, or JSON lines: question, answers, documents, label, object, tags. "
-    "Only the question is required; an empty list of answers says that no document answers."
-)
 
 
 class EvaluateTab:
@@ -54,14 +52,14 @@ class EvaluateTab:
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 self.source = gr.Dropdown(
-                    [*self._sets(None), PASTED],
+                    self._sources(None, "en"),
                     value=next(iter([*self._sets(None), PASTED])),
-                    label="Questions",
+                    label=label("evaluate.questions"),
                     elem_id="evaluate-source",
                 )
                 self.pasted = gr.Textbox(
-                    label="Your questions",
-                    info=PASTE_HELP,
+                    label=label("evaluate.your_questions"),
+                    info=label("evaluate.paste_help"),
                     lines=6,
                     max_lines=14,
                     visible=not self._sets(None),
@@ -70,28 +68,30 @@ class EvaluateTab:
                 self.modes = gr.CheckboxGroup(
                     [*ALL_MODES, AUTO],
                     value=list(MODES),
-                    label="Modes",
-                    info="All are given the same passages; auto chooses among the others for each question.",
+                    label=label("evaluate.modes"),
+                    info=label("evaluate.modes_info"),
                     elem_id="evaluate-modes",
                 )
-                with gr.Accordion("Draft questions from the documents", open=False, elem_id="evaluate-drafts"):
+                with gr.Accordion(label("evaluate.drafts"), open=False, elem_id="evaluate-drafts"):
                     self.drafting = Drafting(self._catalog)
-                with gr.Accordion("Load a report, compare two", open=False, elem_id="evaluate-earlier"):
+                with gr.Accordion(label("evaluate.earlier"), open=False, elem_id="evaluate-earlier"):
                     self.earlier = Earlier(self.report)
-                with gr.Accordion("Prices, a judge", open=False, elem_id="evaluate-extras"):
+                with gr.Accordion(label("evaluate.extras"), open=False, elem_id="evaluate-extras"):
                     self.extras = Extras(self._startup.settings)
                 with gr.Row(elem_classes="cf-ask"):
                     self.limit = gr.Number(
                         50,
-                        label="Questions at most",
-                        info="Evenly spread; 0 asks all.",
+                        label=label("evaluate.limit"),
+                        info=label("evaluate.limit_info"),
                         precision=0,
                         minimum=0,
                         elem_id="evaluate-limit",
                     )
                     size: dict[str, Any] = {"scale": 0, "min_width": 120}
-                    self.send = gr.Button("Measure", variant="primary", elem_id="evaluate-send", **size)
-                    self.halt = gr.Button("Stop", variant="stop", elem_id="evaluate-stop", visible=False, **size)
+                    self.send = gr.Button(label("evaluate.measure"), variant="primary", elem_id="evaluate-send", **size)
+                    self.halt = gr.Button(
+                        label("evaluate.stop"), variant="stop", elem_id="evaluate-stop", visible=False, **size
+                    )
                 self.notice = gr.HTML("", elem_id="evaluate-notice")
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
                 self.corpus, self.choice = corpus_and_choice(self._catalog)
@@ -99,8 +99,8 @@ class EvaluateTab:
                     self._catalog.loaded(),
                     value=[],
                     multiselect=True,
-                    label="More adapters",
-                    info="Each is a column of its own in the modes that use one.",
+                    label=label("evaluate.more_adapters"),
+                    info=label("evaluate.more_adapters_info"),
                     elem_id="evaluate-adapters",
                 )
         self.shown = gr.HTML("", elem_id="evaluate-report")
@@ -140,6 +140,20 @@ class EvaluateTab:
 
         trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 
+    def greet(self, trigger: Any) -> None:
+        """Draw what the browser does not translate in the reader's language when the trigger fires."""
+
+        def drawn(request: gr.Request, corpus: str | None) -> Any:
+            return gr.Dropdown(choices=self._sources(corpus, language_of(request)))
+
+        trigger(drawn, self.corpus, self.source, **AT_ONCE)
+        self.drafting.greet(trigger)
+        self.earlier.greet(trigger)
+
+    def _sources(self, corpus: str | None, shown: str) -> list[tuple[str, str]]:
+        """(label, value) of each set of questions; a person's own come last."""
+        return [*((name, name) for name in self._sets(corpus)), (say(shown, "evaluate.pasted"), PASTED)]
+
     def _sets(self, corpus: str | None) -> list[str]:
         """The names of the question sets that lie in a corpus."""
         try:
@@ -155,17 +169,18 @@ class EvaluateTab:
         tasks = self._catalog.corpus(corpus).tasks.values()
         return choice.task.questions if source in [task.questions for task in tasks] else gr.skip()
 
-    def _corpus_changed(self, corpus: str | None) -> list[Any]:
-        offered, sets = self._catalog.offered(corpus), [*self._sets(corpus), PASTED]
+    def _corpus_changed(self, request: gr.Request, corpus: str | None) -> list[Any]:
+        offered, sources = self._catalog.offered(corpus), self._sources(corpus, language_of(request))
         return [
             gr.Dropdown(choices=offered, value=offered[0][1] if offered else None),
-            gr.Dropdown(choices=sets, value=sets[0]),
+            gr.Dropdown(choices=sources, value=sources[0][1]),
         ]
 
     def _accept(self, request: gr.Request) -> list[Any]:
         if not self._running.begin(str(request.session_hash), TAB):
-            raise gr.Error(answering.ALREADY, print_exception=False)
-        return [render.note_html(answering.WAITING, kind="wait"), gr.Button(visible=False), gr.Button(visible=True)]
+            raise gr.Error(say(language_of(request), "evaluate.already"), print_exception=False)
+        waiting = render.note_html(say(language_of(request), "evaluate.waiting"), kind="wait")
+        return [waiting, gr.Button(visible=False), gr.Button(visible=True)]
 
     def _measure(
         self,
@@ -180,7 +195,7 @@ class EvaluateTab:
         *extras: Any,
     ) -> Iterator[list[Any]]:
         """Measure, telling how far it is, then show the report; a stopped run is reported as far as it came."""
-        session = str(request.session_hash)
+        session, shown = str(request.session_hash), language_of(request)
         stop = self._running.take(session, TAB)
         if stop is None:
             yield [gr.skip()] * 3
@@ -188,16 +203,17 @@ class EvaluateTab:
         try:
             corpus = self._catalog.corpus(corpus_name)
             choice = self._catalog.choice(corpus.name, key)
-            asked = questions_of(corpus, source or PASTED, pasted or "")
+            asked = questions_of(corpus, source or PASTED, pasted or "", language=shown)
             adapters = filter(None, [choice.adapter, *(others or [])])
             columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], [((name, 1.0),) for name in adapters])
             if not columns:
-                raise QuestionError("No mode is chosen. Tick at least one.")
+                raise QuestionError(say(shown, "evaluate.no_mode"))
             extra = self.extras.read(extras)
-            for line in answering.until_ready(self._startup, stop):
-                yield [gr.skip(), gr.skip(), render.note_html(line, kind="wait")]
+            for _ in answering.until_ready(self._startup, stop):
+                waits = render.note_html(say(shown, "evaluate.loading"), kind="wait")
+                yield [gr.skip(), gr.skip(), waits]
             if stop.is_set():
-                yield [gr.skip(), gr.skip(), render.note_html(answering.STOPPED)]
+                yield [gr.skip(), gr.skip(), render.note_html(say(shown, "evaluate.stopped"))]
                 return
             told: SimpleQueue[RunProgress | Report | Exception] = SimpleQueue()
 
@@ -225,25 +241,26 @@ class EvaluateTab:
                     told.put(error)
 
             Thread(target=work, daemon=True, name="evaluation").start()
-            yield from self._told(told, stop, asked)
+            yield from self._told(told, stop, asked, shown)
         except Exception as error:
             yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
         finally:
             self._running.close(session, TAB)
 
     def _told(
-        self, told: SimpleQueue[RunProgress | Report | Exception], stop: Event, asked: QuestionSet
+        self, told: SimpleQueue[RunProgress | Report | Exception], stop: Event, asked: QuestionSet, shown: str
     ) -> Iterator[list[Any]]:
         for item in answering.thinned(_each(told), important=lambda i: not isinstance(i, RunProgress)):
             if isinstance(item, RunProgress):
-                yield [gr.skip(), gr.skip(), progress_html(item)]
+                yield [gr.skip(), gr.skip(), progress_html(item, shown)]
             elif isinstance(item, Exception):
                 raise item
             else:
-                notes = ["Stopped: what was asked until then is reported and kept."] if stop.is_set() else []
+                notes = [say(shown, "evaluate.stopped_part")] if stop.is_set() else []
                 if asked.unknown_fields:
-                    notes.append(f"Passed over, for no field is named so: {', '.join(asked.unknown_fields)}.")
-                yield [as_json(item), report_html(item), render.note_html(" ".join(notes))]
+                    names = ", ".join(asked.unknown_fields)
+                    notes.append(say(shown, "evaluate.passed_over", names=names))
+                yield [as_json(item), report_html(item, shown), render.note_html(" ".join(notes))]
                 return
 
     def _finish(self, request: gr.Request) -> list[Any]:
@@ -251,12 +268,12 @@ class EvaluateTab:
         waited = self._running.waits(session, TAB)
         if not self._running.forget(session, TAB):
             return [gr.skip()] * 3
-        note = render.note_html(answering.STOPPED) if waited else gr.skip()
+        note = render.note_html(say(language_of(request), "evaluate.stopped")) if waited else gr.skip()
         return [note, gr.Button(visible=True), gr.Button(visible=False)]
 
     def _stop(self, request: gr.Request) -> str:
         self._running.stop(str(request.session_hash), TAB)
-        return render.note_html("Stopping after the answers under way …", kind="wait")
+        return render.note_html(say(language_of(request), "evaluate.stopping"), kind="wait")
 
 
 def _each(told: SimpleQueue[RunProgress | Report | Exception]) -> Iterator[RunProgress | Report | Exception]:
@@ -264,20 +281,25 @@ def _each(told: SimpleQueue[RunProgress | Report | Exception]) -> Iterator[RunPr
         yield told.get()
 
 
-def progress_html(progress: RunProgress) -> str:
+def progress_html(progress: RunProgress, shown: str = "en") -> str:
     """How far a run is: a bar, the counts, the time left."""
-    left = progress.seconds_left
-    told = f"{progress.done:,} of {progress.total:,} answers, now {progress.column}"
-    told += f", {progress.failed:,} failed" if progress.failed else ""
-    told += f", about {max(1, round(left))} s left" if left is not None and left < 90 else ""
-    told += f", about {left / 60:.0f} min left" if left is not None and left >= 90 else ""
-    bar = f'<progress max="{progress.total}" value="{progress.done}" aria-label="Answers made"></progress>'
-    return f'<div class="cf-progress">{bar}{render.note_html(told, kind="wait")}</div>'
+    left, done, total = progress.seconds_left, f"{progress.done:,}", f"{progress.total:,}"
+    told = [say(shown, "evaluate.progress", done=done, total=total, column=said(shown, progress.column))]
+    if progress.failed:
+        told.append(say(shown, "evaluate.failed", count=f"{progress.failed:,}"))
+    if left is not None and left < 90:
+        told.append(say(shown, "evaluate.seconds_left", count=max(1, round(left))))
+    elif left is not None:
+        told.append(say(shown, "evaluate.minutes_left", count=f"{left / 60:.0f}"))
+    name = say(shown, "evaluate.answers_made")
+    bar = f'<progress max="{progress.total}" value="{progress.done}" aria-label="{name}"></progress>'
+    return f'<div class="cf-progress">{bar}{render.note_html(", ".join(told), kind="wait")}</div>'
 
 
-def report_html(report: Report) -> str:
+def report_html(report: Report, shown: str = "en") -> str:
     """The report in a frame: a document of its own, that runs its own script and reaches nothing."""
+    note = "" if shown == "en" else render.note_html(say(shown, "evaluate.report_language"))
     return (
-        f'<iframe class="cf-report" title="Report" sandbox="allow-scripts allow-downloads" '
-        f'srcdoc="{escape(to_html(report))}"></iframe>'
+        f'{note}<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
+        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(to_html(report))}"></iframe>'
     )

@@ -16,16 +16,11 @@ from crossfade.errors import SettingsError
 from crossfade.evaluation.judge import Judge
 from crossfade.evaluation.prices import Prices
 from crossfade.settings import Settings
+from crossfade.ui.language import label
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Where a page is served to its own machine alone."""
-_PRICES = (
-    ("per_hour", "An hour of the machine", ""),
-    ("prompt", "A million prompt tokens", ""),
-    ("cached", "A million cached ones", ""),
-    ("new", "A million new tokens", ""),
-    ("spread", "Spread training over", "So many questions; 0 leaves it out."),
-)
+_PRICES = ("per_hour", "prompt", "cached", "new", "spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +37,35 @@ class Extras:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with gr.Row():
+            labels = (
+                label("evaluate.price_per_hour"),
+                label("evaluate.price_prompt"),
+                label("evaluate.price_cached"),
+                label("evaluate.price_new"),
+                label("evaluate.price_spread"),
+            )
             self._prices = [
                 gr.Number(
                     0,
-                    label=label,
-                    info=info or None,
+                    label=words,
+                    info=label("evaluate.price_spread_info") if key == "spread" else None,
                     minimum=0,
                     precision=0 if key == "spread" else None,
                     min_width=120,
                     elem_id=f"price-{key.replace('_', '-')}",
                 )
-                for key, label, info in _PRICES
+                for key, words in zip(_PRICES, labels, strict=True)
             ]
         with gr.Row():
             self._model = gr.Textbox(
-                label="Judge",
-                info="A model's name; without one nothing is judged. A proxy for people.",
+                label=label("evaluate.judge"),
+                info=label("evaluate.judge_info"),
                 elem_id="judge-model",
             )
             self._url = gr.Textbox(
                 settings.judge_url,
-                label="Its server",
-                info="Such as http://localhost:8000/v1. CROSSFADE_JUDGE_KEY goes to CROSSFADE_JUDGE_URL alone.",
+                label=label("evaluate.judge_server"),
+                info=label("evaluate.judge_server_info"),
                 elem_id="judge-url",
             )
 

@@ -1,0 +1,61 @@
+"""What the rooms below the page say in English, in the reader's language: a sentence is known by its English wording.
+
+    [right_in]
+    en = "{mode} was right in {share} of {count} questions."
+
+in `texts/said.toml` stands for every such sentence, whatever its values are. A value whose name ends in `_said` is
+itself such a sentence, one ending in `_list` several, parted by `; `. What is not known stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from functools import cache
+
+from crossfade.ui.language import say, texts
+
+SUBJECT = "said"
+
+
+def said(language: str, text: str) -> str:
+    """A sentence of the core, in that language where its wording is known."""
+    if language == "en":
+        return text
+    for pattern, key in _patterns():
+        if match := pattern.fullmatch(text):
+            values = {name: _value(language, name, value) for name, value in match.groupdict().items()}
+            return say(language, key, **values)
+    return text
+
+
+def fixed_parts(template: str) -> list[str]:
+    """What a template says whatever its values are, piece by piece."""
+    return [fixed for fixed, _, _, _ in string.Formatter().parse(template) if fixed]
+
+
+def _value(language: str, name: str, value: str) -> str:
+    if name.endswith("_said"):
+        return said(language, value)
+    if name.endswith("_list"):
+        return "；".join(said(language, part) for part in value.split("; "))
+    return value
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Each English wording as an expression, those that say most first: a short one would take a longer one's text."""
+    found = [(entry["en"], key) for key, entry in texts().items() if key.startswith(f"{SUBJECT}.")]
+    found.sort(key=lambda pair: -sum(map(len, fixed_parts(pair[0]))))
+    return [(_pattern(english), key) for english, key in found]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    seen: set[str] = set()
+    made = ""
+    for fixed, name, _, _ in string.Formatter().parse(english):
+        made += re.escape(fixed)
+        if name:
+            made += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+            seen.add(name)
+    return re.compile(made, re.DOTALL)

@@ -1,0 +1,103 @@
+"""What the core says in English is said in Chinese: every advice there is, the status line, the nine questions."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from crossfade.advisor.advice import Advice
+from crossfade.advisor.advise import advise
+from crossfade.advisor.interview import INTERVIEW
+from crossfade.ui.language import texts
+from crossfade.ui.phrases import fixed_parts, said
+from test_advisor import measured, with_causes, with_form
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "crossfade"
+
+
+def is_chinese(text: str) -> bool:
+    """Whether nothing of it reads as English: modes, numbers and names are all that stays in Latin letters."""
+    words = re.findall(r"[A-Za-z]{2,}", re.sub(r"crossfade eval|worse than|\+icl|fine-tune", "", text))
+    known = {"base", "icl", "rag", "hybrid", "auto", "schema", "ICL", "RAG", "MB", "the", "adapter", "examples"}
+    return bool(re.search(r"[\u4e00-\u9fff]", text)) and set(words) <= known
+
+
+def sentences(advice: Advice) -> Iterator[str]:
+    yield from (advice.headline, advice.setup, advice.per_thousand, *advice.steps, *advice.changes)
+    for reason in advice.reasons:
+        yield from (reason.text, reason.source)
+
+
+def test_english_stays_and_what_is_not_known_stays() -> None:
+    assert said("en", "ready") == "ready"
+    assert said("zh", "Cannot read <b>it</b>.") == "Cannot read <b>it</b>."
+    assert said("zh", "") == ""
+
+
+def test_values_are_kept_word_for_word_and_sentences_in_sentences_are_said_too() -> None:
+    assert said("zh", "ready, 3 adapters; refused: ready, {x}") == "就绪，3 个适配器；被拒绝：ready, {x}"
+    assert said("zh", "Index of it's {a}") == "it's {a} 的索引"
+
+
+@pytest.mark.parametrize("question", INTERVIEW, ids=lambda question: question.key)
+def test_each_question_its_why_and_its_answers_are_said(question: object) -> None:
+    assert all(is_chinese(said("zh", t)) for t in (question.text, question.why, *question.options.values()))  # type: ignore[attr-defined]
+
+
+def test_every_advice_of_experience_is_said() -> None:
+    for answers in itertools.product(*[(None, *question.options) for question in INTERVIEW]):
+        given = {q.key: a for q, a in zip(INTERVIEW, answers, strict=True) if a}
+        if random.Random(repr(answers)).random() < 0.01:
+            assert [text for text in sentences(advise(None, given)) if not is_chinese(said("zh", text))] == []
+
+
+def test_every_advice_of_a_report_is_said() -> None:
+    chance = random.Random(7)
+    causes = ("not_retrieved", "not_used", "invented", "refused", "format", "wrong")
+    modes = ("base", "icl", "rag", "fine-tune", "hybrid")
+    for _ in range(24):
+        chosen = chance.sample(modes, chance.randint(1, 5))
+        report = measured({mode: chance.choice((0.3, 0.5, 0.52, 0.9)) for mode in chosen}, chance.choice((20, 100)))
+        for mode in chosen:
+            report = with_causes(report, mode, **{cause: chance.randint(0, 9) for cause in causes})
+        if chance.random() < 0.5:
+            report = with_form(report, **{mode.replace("-", "_"): chance.randint(0, 15) for mode in chosen})
+        given = {q.key: chance.choice([*q.options]) for q in INTERVIEW if chance.random() < 0.6}
+        assert [text for text in sentences(advise(report, given)) if not is_chinese(said("zh", text))] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "getting it",
+        "download 12 of 84 MB",
+        "download 3 MB",
+        "unpack 1 of 84 MB",
+        "waiting 0 MB",
+        "starting",
+        "loading torch and the weights",
+        "40 of 300 passages",
+        "ready (rag is new)",
+        "ready, 3 adapters",
+        "ready, 2 adapters; refused: base; made for an unknown base: base",
+        "left out",
+        "not made",
+    ],
+)
+def test_what_the_status_tells_is_said(line: str) -> None:
+    assert said("zh", line) != line
+
+
+def test_every_word_of_them_is_one_that_the_core_says() -> None:
+    files = (path for path in SOURCE.rglob("*.py") if path.parent.name != "ui")
+    code = set(re.findall(r"\w+", "\n".join(path.read_text(encoding="utf-8") for path in files)))
+    for key, entry in texts().items():
+        if key.startswith("said."):
+            assert set(re.findall(r"\w+", " ".join(fixed_parts(entry["en"])))) <= code | {"The"}, key
