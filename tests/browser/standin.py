@@ -103,8 +103,10 @@ class FixedRetriever:
             for n in (1, 2, 3)
         )
 
-    def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
-        return self._found[:k]
+    def retrieve(
+        self, question: str, *, history: Sequence[Turn] = (), k: int = 3, only: Any = None, without: Any = ()
+    ) -> tuple[Passage, ...]:
+        return tuple(p for p in self._found if (only is None or p.document in only) and p.document not in without)[:k]
 
 
 class FixedChooser:
@@ -148,6 +150,7 @@ class StandIn:
         self.status: tuple[str, ...] = ("Model: starting",)
         self._until, self._fail = until, error
         engine = self._engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
+        self.index = lambda corpus: retriever
         retriever, chooser = FixedRetriever(passage, title=passage or "Harbor Checking"), FixedChooser()
 
         def chosen(corpus: Corpus, task: Task) -> FixedChooser:
