@@ -19,7 +19,7 @@ from crossfade.training.report import data_report
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
-from crossfade.ui import row_files, training
+from crossfade.ui import row_files, training, training_form
 from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.run_view import run_html
@@ -125,7 +125,8 @@ class FakeDesk:
 
 @pytest.fixture
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
-    monkeypatch.setattr(training, "missing_libraries", lambda: ["torch"])
+    for module in (training, training_form):
+        monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
@@ -159,8 +160,8 @@ def options(desk: FakeDesk) -> dict[str, str]:
 
 def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:
     order, desk = part
-    more: dict[str, Any] = {"form": "pair", "response_column": " response ", "patience": 0, "max_rows": 20}
-    notice, report = ordered(order, ROWS, " mine ", epochs=2, learning_rate=0.0005, **more)
+    more: dict[str, Any] = {"form": "pair", "response_column": " response ", "patience": "0", "max_rows": "20"}
+    notice, report = ordered(order, ROWS, " mine ", epochs="2", learning_rate=" 0.0005 ", **more)
     assert "begins now" in notice
     assert "30" in report
     found = options(desk)
@@ -182,7 +183,7 @@ def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, Fa
 
 def test_what_a_method_or_a_form_has_not_is_out_of_sight_and_not_ordered(part: tuple[TrainingOrder, FakeDesk]) -> None:
     order, desk = part
-    everything: dict[str, Any] = {"rank": 4, "layers": "-1,-2", "virtual_tokens": 7, "template": "Good? {text}"}
+    everything: dict[str, Any] = {"rank": "4", "layers": "-1,-2", "virtual_tokens": "7", "template": "Good? {text}"}
     shown = {
         m: [bool(u.visible) for u in order._method(request(), m)[2:]] for m in ("lora", "freeze", "p-tuning", "full")
     }
@@ -237,7 +238,7 @@ def test_what_the_engine_cannot_serve_is_said_before_and_wants_a_tick(part: tupl
 def test_the_page_speaks_chinese_where_the_browser_does(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:
     order = part[0]
     drawn = str([getattr(part, "choices", part) for part in order._redraw(request("zh"), "p-tuning")])
-    for told in ("粘贴的内容", "自动识别", "小巧、快速", "快速：把数据过一遍", "请改选 LoRA", "留空的项"):
+    for told in ("粘贴的内容", "自动识别", "小巧、快速", "快速：把数据过一遍", "请改选 LoRA"):
         assert told in drawn, told
     run = run_of(tmp_path / "run")
     run.log(progress(1, 2.0))
@@ -292,6 +293,27 @@ def test_what_cannot_be_trained_is_told_and_not_ordered(
 ) -> None:
     notice, _ = ordered(part[0], rows, name)
     assert told in notice
+    assert part[1].ordered == []
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"epochs": "two"}, "Epochs is 'two'; give a whole number"),
+        ({"epochs": "1.5"}, "give a whole number"),
+        ({"epochs": "0"}, "epochs is 0; it must be from 1"),
+        ({"learning_rate": "nan"}, "give a number such as"),
+        ({"learning_rate": "5"}, "it must be from"),
+        ({"max_rows": "-3"}, "Rows at most is '-3'"),
+        ({"layers": "last", "method": "freeze"}, "numbers of blocks"),
+        ({"form": "label", "template": "Good?"}, "has no {text}"),
+    ],
+)
+def test_a_figure_that_is_none_is_told_and_not_ordered(
+    part: tuple[TrainingOrder, FakeDesk], more: dict[str, str], told: str
+) -> None:
+    rows = "text,label\n" + "".join(f"The quarter number {n} was fine,{'ab'[n % 2]}\n" for n in range(40))
+    assert told in html.unescape(ordered(part[0], rows, "mine", **more)[0])
     assert part[1].ordered == []
 
 

@@ -54,7 +54,7 @@ class WordEngine:
     base_sha256 = "0" * 64
 
     def __init__(self, answer: str, *, adapters: Mapping[str, str], delay: float, log: Path | None = None) -> None:
-        self.capabilities = Capabilities(4096, True, ("lora",), False)
+        self.capabilities = Capabilities(4096, True, ("LORA", "ADALORA"), False)
         self.adapters = dict(adapters)
         self._answer, self._delay, self._log = answer, delay, log
 
