@@ -16,6 +16,7 @@ ROOMS = [
     "types",
     "errors",
     "settings",
+    "public_address",
     "chat_server",
     "models",
     "adapters",

@@ -179,7 +179,7 @@ def test_too_little_memory_says_what_to_change(
         raise error
 
     monkeypatch.setattr("crossfade.training.trainer.to_tensors", short)
-    with pytest.raises(TrainingError, match=r"memory does not suffice. Lower micro_tokens \(now 1024\)"):
+    with pytest.raises(TrainingError, match=r"memory does not suffice. Lower --micro-tokens \(now 1024\)"):
         train(base, tmp_path / "a")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import html
+import itertools
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,18 +58,22 @@ def tab(startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return built(make)
 
 
-def acted(tab: Any, act: Any, *values: Any) -> str:
+def request(language: str = "en") -> Any:
+    return SimpleNamespace(cookies={}, headers={"accept-language": language})
+
+
+def acted(tab: Any, act: Any, *values: Any, language: str = "en") -> str:
     """Do what a button does, and what the page says then."""
-    told, chosen = act(*values)
+    told, chosen = act(*values, language=language)
     tab._startup.refresh_adapters()
     assert chosen in ("", *tab._startup.registry.names)
     return told
 
 
-def table(startup: Any) -> str:
+def table(startup: Any, language: str = "en") -> str:
     from crossfade.ui.adapter_rows import rows_of, table_html
 
-    return table_html(rows_of(startup))
+    return table_html(rows_of(startup), language)
 
 
 def states(startup: Any) -> dict[str, str]:
@@ -85,7 +91,7 @@ def test_the_table_says_what_is_known_of_each_and_nothing_of_a_card_is_markup(ta
     assert startup.registry.get("json").sha256[:10] in shown
     rows = rows_of(startup)
     assert [row.name for row in rows] == ["domain", "json", "mine"]
-    everything = shown + "".join(map(details_html, rows))
+    everything = shown + "".join(details_html(row, "en") for row in rows)
     assert "<img" not in everything
     assert "**" not in everything
     assert HOSTILE in html.unescape(everything)
@@ -121,20 +127,20 @@ def test_rename_and_delete_are_for_ones_own(tab: Any, startup: Any) -> None:
     assert set(states(startup)) == {"domain", "json"}
     for act, values in ((tab._rename, ("json", "j")), (tab._delete, ("json",))):
         with pytest.raises(AdapterError, match="ships with Crossfade"):
-            act(*values)
+            act(*values, language="en")
 
 
 @pytest.mark.parametrize("name", [None, "", "gone", "../json"])
 def test_an_adapter_that_is_not_there_is_told(tab: Any, name: str | None) -> None:
     from crossfade.errors import AdapterError
 
-    for act in (tab._toggle, tab._delete, lambda n: tab._rename(n, "new")):
+    for act in (tab._toggle, tab._delete, lambda n, language: tab._rename(n, "new", language=language)):
         with pytest.raises(AdapterError, match=r"not there any more|Choose an adapter"):
-            act(name)
+            act(name, language="en")
 
 
 def test_a_zip_that_is_made_and_uploaded_again_is_the_same_adapter(tab: Any, startup: Any, tmp_path: Path) -> None:
-    _, button = tab._pack("json")
+    _, button = tab._pack(request(), "json")
     path = Path(button.value["path"] if isinstance(button.value, dict) else button.value)
     assert path.is_relative_to(tmp_path / "served")
     assert len(path.parent.name) == 64, "nobody guesses where it is"
@@ -151,23 +157,23 @@ def test_an_upload_that_is_refused_is_served_no_more_either(tab: Any, startup: A
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(CrossfadeError, match=why):
-            tab._upload(str(path), "")
+            tab._upload(str(path), "", language="en")
         assert not path.exists()
     for missing in (None, "", str(tmp_path / "never.zip")):
         with pytest.raises(CrossfadeError, match="did not arrive"):
-            tab._upload(missing, "")
+            tab._upload(missing, "", language="en")
     packed = pack(read_adapter(startup.settings.adapters / "json"), tmp_path / "json.zip")
     with pytest.raises(CrossfadeError, match="'json' exists already"):
-        tab._upload(str(packed), "")
+        tab._upload(str(packed), "", language="en")
     assert set(states(startup)) == {"domain", "json", "mine"}
 
 
 def test_what_a_person_is_told_while_everything_loads(tab: Any, startup: Any) -> None:
-    state = tab._state("mine")
+    state = tab._state("mine", "en")
     assert len(state) == len(tab._drawn)
     startup.registry = type(startup.registry)()
     assert "There is no adapter yet" in table(startup)
-    assert len(tab._state("mine")) == len(tab._drawn)
+    assert len(tab._state("mine", "en")) == len(tab._drawn)
 
 
 def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_another(
@@ -183,12 +189,10 @@ def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_anothe
         return out
 
     monkeypatch.setattr(adapter_export, "export", exported)
-    told = list(map(html.unescape, tab.export._export("json", "gguf")))
-    assert "Merging <b>" in told[0]
-    assert "download 1 of 3 MB" in told[1]
+    told = list(map(html.unescape, tab.export._export(request(), "json", "gguf")))
     assert "exports/json-merged.gguf" in told[-1]
-    assert "json-merged-2.gguf" in html.unescape(list(tab.export._export("json", "gguf"))[-1])
-    assert "Unknown adapter 'gone'" in html.unescape(list(tab.export._export("gone", "gguf"))[-1])
+    assert "json-merged-2.gguf" in html.unescape(list(tab.export._export(request(), "json", "gguf"))[-1])
+    assert "Unknown adapter 'gone'" in html.unescape(list(tab.export._export(request(), "gone", "gguf"))[-1])
     assert {p.name for p in (startup.settings.home / "exports").iterdir()} == {
         "json-merged.gguf",
         "json-merged-2.gguf",
@@ -210,7 +214,7 @@ def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: p
             ended.set()
 
     monkeypatch.setattr(adapter_export, "export", exported)
-    running = tab.export._export("json", "folder")
+    running = tab.export._export(request(), "json", "folder")
     assert "Fetching" in next(running)
     running.close()
     go.set()
@@ -226,11 +230,11 @@ def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.Mo
         seen.append((adapter.name, repository, options))
         return "https://hub/<b>"
 
-    told, token = tab.export._push("json", "owner/../x", "secret", False)
+    told, token = tab.export._push(request(), "json", "owner/../x", "secret", False)
     assert "names no repository" in html.unescape(told)
     assert (token, "secret" in told) == ("", False)
     monkeypatch.setattr(adapter_export, "push_adapter", pushed)
-    told, token = tab.export._push("json", " owner/json ", "secret", True)
+    told, token = tab.export._push(request(), "json", " owner/json ", "secret", True)
     assert seen == [("json", "owner/json", {"token": "secret", "private": False})]
     assert (token, "<b>" in told) == ("", False)
 
@@ -317,3 +321,65 @@ def test_few_uploads_at_a_time_and_no_more_than_the_disk_bears_in_an_hour(
     now = uploads.time.monotonic()
     monkeypatch.setattr(uploads.time, "monotonic", lambda: now + uploads.KEPT_SECONDS + 1)
     assert in_a_loop(door.ask(UPLOAD)) == 200
+
+
+def test_a_folder_is_checked_as_a_zip_is_and_served_no_more(tab: Any, startup: Any, tmp_path: Path) -> None:
+    from crossfade.errors import CrossfadeError
+
+    sendings = itertools.count()
+
+    def sent(*more: str) -> list[str]:
+        """The files of `json` as Gradio keeps a folder's: each in a place of its own, without the folder's name."""
+        paths = [path for path in (startup.settings.adapters / "json").iterdir() if path.is_file()]
+        kept = []
+        for number, name in enumerate((*(path.name for path in paths), *more)):
+            place = tmp_path / "sent" / f"{next(sendings)}" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes((startup.settings.adapters / "json" / name).read_bytes() if number < len(paths) else b"x")
+            kept.append(str(place))
+        return kept
+
+    def left() -> list[Path]:
+        return [path for path in (tmp_path / "sent").rglob("*") if path.is_file()]
+
+    told = acted(tab, tab._upload_folder, sent("evil.py", "notes.md"), " tickets ")
+    assert told == "tickets is here: for json"
+    assert startup.registry.get("tickets").sha256 == startup.registry.get("json").sha256
+    assert not list((startup.settings.my_adapters / "tickets").glob("*.py"))
+    assert left() == []
+    for files, name, why in (
+        (sent(), "", "came without a name"),
+        (sent(), "tickets", "exists already"),
+        (sent("adapter_config.json"), "new", "more than once"),
+        (sent()[-1:], "new", "adapter_config.json|is missing"),
+        ([], "new", "arrived"),
+    ):
+        with pytest.raises(CrossfadeError, match=why):
+            tab._upload_folder(files, name, language="en")
+    assert set(states(startup)) == {"domain", "json", "mine", "tickets"}
+
+
+def test_the_newest_exports_are_kept_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    import os
+
+    from crossfade.ui.adapter_export import keep_the_newest
+
+    names = ["a-merged", "b-merged.gguf", "b-merged-2.gguf", "c-lora.gguf", "d-merged-3"]
+    for number, name in enumerate([*names, "mine.txt"]):
+        path = tmp_path / name
+        if "." in name:
+            path.write_text("x")
+        else:
+            path.mkdir()
+            (path / "config.json").write_text("{}")
+        os.utime(path, (number, number))
+    keep_the_newest(tmp_path, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"c-lora.gguf", "d-merged-3", "mine.txt"}
+
+
+def test_the_list_speaks_chinese_where_the_browser_does(tab: Any, startup: Any) -> None:
+    shown = html.unescape(table(startup, "zh"))
+    for told in ("用途", "可用", "秩 4", "得分"):
+        assert told in shown
+    assert "served" not in shown.replace("cf-served", "")
+    assert acted(tab, tab._toggle, "json", language="zh") == "json 已停用。"

@@ -51,6 +51,7 @@ def test_every_event_is_private_and_answers_share_one_bounded_queue(parts: Any, 
         ("evaluate", 1),
         ("adapters", 1),
         ("train", 1),
+        ("build", 1),
         ("export", 1),
     }, "one evaluation at a time"
     assert sum(f.concurrency_id == answering.QUEUE for f in queued) == 3, "chat, crossfader, comparison"

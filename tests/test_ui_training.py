@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +11,20 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from crossfade.engines.protocol import Capabilities
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.forms import Mapping
-from crossfade.training.record import Sample, TrainingProgress
+from crossfade.training.record import SETTINGS, Sample, TrainingProgress
 from crossfade.training.report import data_report
-from crossfade.training.run_folder import RunFolder, new_run
+from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
-from crossfade.ui import training
+from crossfade.ui import row_files, training, training_form
+from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
-from crossfade.ui.runs import run_html
-from crossfade.ui.training import TrainingOrder, report_html
+from crossfade.ui.run_view import run_html
+from crossfade.ui.runs import Runs
+from crossfade.ui.training import TrainingOrder
 from ui_kit import built
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -38,8 +42,8 @@ def progress(step: int, loss: float) -> TrainingProgress:
 
 def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
-    assert "Waits" in run_html(run)
-    assert "Waits for 3 before it" in run_html(run, before=3)
+    assert "Waits" in run_html(run, "en")
+    assert "Waits for 3 before it" in run_html(run, "en", before=3)
     for step in (1, 2, 3):
         run.log(progress(step, 3.0 - step / 2))
     run.log_held_out(0, 3.1)
@@ -47,44 +51,48 @@ def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
     run.log_samples([Sample(0, "Q", "gold", "before"), Sample(3, "Q", "gold", "now")])
     with run.held():
         run.tell("running")
-        html = run_html(run)
-    assert "Step 3 of 10, 300 tokens&#47;s" in html
-    assert "about 42 s left" in html
-    assert html.count("<circle") == 2
-    assert all(word in html for word in ("before", "now", "gold", "At step 3"))
-    assert "Interrupted" in run_html(run)
+        shown = run_html(run, "en")
+    assert "Step 3 of 10, 300 tokens&#47;s" in shown
+    assert "about 42 s left" in shown
+    assert shown.count("<circle") == 2
+    assert all(word in shown for word in ("before", "now", "gold", "At step 3"))
+    assert "Interrupted" in run_html(run, "en")
 
 
 def test_a_run_that_failed_says_why_and_a_whole_base_how_to_use_it(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     run.tell("failed", f"The loss is not a number {HOSTILE}")
-    assert "The loss is not a number" in run_html(run)
-    assert HOSTILE not in run_html(run)
+    assert "The loss is not a number" in run_html(run, "en")
+    assert HOSTILE not in run_html(run, "en")
     whole = run_of(tmp_path / "whole", method="full")
     whole.tell("done", made="somewhere")
-    assert "Start Crossfade with &#45;&#45;base somewhere" in run_html(whole)
+    assert "Start Crossfade with &#45;&#45;base somewhere" in run_html(whole, "en")
 
 
 def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", name=HOSTILE, data=HOSTILE)
     run.log_samples([Sample(1, HOSTILE, HOSTILE, HOSTILE)])
-    assert HOSTILE not in run_html(run)
+    assert HOSTILE not in run_html(run, "en")
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"{HOSTILE} {n}", "response": HOSTILE}) + "\n" for n in range(3)))
     table = read_table(file)
-    html = report_html(
+    shown = report_html(
         data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
     )
-    assert HOSTILE not in html
-    assert "<table>" in html
+    assert HOSTILE not in shown
+    assert "<table>" in shown
 
 
 def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -> None:
     svg = loss_svg([(1, 2.0), (2, 2.0), (3, 2.0)], [], steps=3)
     heights = {point.split(",")[1] for point in svg.split('points="')[1].split('"')[0].split()}
     assert len(heights) == 1
-    assert "from 2.00 at step 1 to 2.00 at 3" in svg
+    assert "from 2.00 at step 1 to 2.00 at 3" in html.unescape(svg)
     assert loss_svg([], [], steps=3) == ""
+
+
+def request(language: str = "en") -> Any:
+    return SimpleNamespace(cookies={}, headers={"accept-language": language})
 
 
 class FakeDesk:
@@ -104,16 +112,27 @@ class FakeDesk:
         return []
 
     def runs(self) -> list[RunFolder]:
-        return []
+        return list_runs(self._folder)
+
+    def mark(self) -> str:
+        return str(len(self.runs()))
+
+    def knows(self, run: RunFolder) -> bool:
+        return True
+
+    is_busy = False
 
 
 @pytest.fixture
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
-    monkeypatch.setattr(training, "missing_libraries", lambda: ["torch"])
+    for module in (training, training_form):
+        monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
-    startup = SimpleNamespace(settings=settings, adapters=())
+    engine = SimpleNamespace(capabilities=Capabilities(4096, True, ("LORA", "ADALORA"), False), adapters={})
+    pipeline = SimpleNamespace(engine=engine)
+    startup = SimpleNamespace(settings=settings, adapters=(), corpora=(), pipeline=pipeline)
 
     def make() -> Any:
         with gr.Blocks():
@@ -123,25 +142,31 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder
 
 
 ROWS = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"Answer {n}."}) + "\n" for n in range(30))
-NO_COLUMNS = ("", "", "", "")
 
 
-def ordered(part: TrainingOrder, rows: str, name: str, *numbers: Any, columns: Any = NO_COLUMNS) -> tuple[str, str]:
+def ordered(part: TrainingOrder, rows: str, name: str, **more: Any) -> tuple[str, str]:
     """The sentence that is told, and the report."""
-    given = [*numbers, *[None] * (4 - len(numbers))]
-    _, report, notice = part._order(training.PASTED, rows, *columns, name, "", "lora", "quick", *given)
+    given = dict.fromkeys(part.fields) | {"source": row_files.PASTED, "pasted": rows, "name": name}
+    given |= {"method": "lora", "preset": "quick", **more}
+    assert list(given) == list(part.fields), "no field of another name"
+    _, report, notice = part._order(request(), *given.values())
     return str(notice), str(report)
+
+
+def options(desk: FakeDesk) -> dict[str, str]:
+    (words,) = desk.ordered
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:
     order, desk = part
-    notice, report = ordered(order, ROWS, " mine ", 2, 0.0005, None, 20, columns=("pair", "", " response ", ""))
+    more: dict[str, Any] = {"form": "pair", "response_column": " response ", "patience": "0", "max_rows": "20"}
+    notice, report = ordered(order, ROWS, " mine ", epochs="2", learning_rate=" 0.0005 ", **more)
     assert "begins now" in notice
     assert "30" in report
-    (words,) = desk.ordered
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    assert Path(options.pop("--data")).read_text() == ROWS
-    assert options == {
+    found = options(desk)
+    assert Path(found.pop("--data")).read_text() == ROWS
+    assert found == {
         "--name": "mine",
         "--purpose": "",
         "--method": "lora",
@@ -151,8 +176,104 @@ def test_an_order_becomes_the_words_of_the_command(part: tuple[TrainingOrder, Fa
         "--response-column": "response",
         "--epochs": "2",
         "--learning-rate": "0.0005",
+        "--patience": "0",
         "--max-rows": "20",
     }
+
+
+def test_what_a_method_or_a_form_has_not_is_out_of_sight_and_not_ordered(part: tuple[TrainingOrder, FakeDesk]) -> None:
+    order, desk = part
+    everything: dict[str, Any] = {"rank": "4", "layers": "-1,-2", "virtual_tokens": "7", "template": "Good? {text}"}
+    shown = {
+        m: [bool(u.visible) for u in order._method(request(), m)[2:]] for m in ("lora", "freeze", "p-tuning", "full")
+    }
+    assert shown == {
+        "lora": [True, False, False],
+        "freeze": [False, True, False],
+        "p-tuning": [False, False, True],
+        "full": [False, False, False],
+    }
+    assert "begins now" in ordered(order, ROWS, "mine", method="freeze", form="pair", **everything)[0]
+    found = options(desk)
+    assert found["--layers"] == "-1,-2"
+    assert not {"--rank", "--virtual-tokens", "--template"} & set(found)
+    desk.ordered.clear()
+    labelled = "text,label\n" + "".join(f"The quarter number {n} was fine,{'ab'[n % 2]}\n" for n in range(40))
+    assert "begins now" in ordered(order, labelled, "other", form="label", **everything)[0]
+    assert options(desk)["--template"] == "Good? {text}"
+    assert "--layers" not in options(desk)
+
+
+def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    order.files.folder.mkdir(parents=True)
+    (order.files.folder / "judged.jsonl").write_text(ROWS.splitlines()[3] + "\n")
+    notice, report = ordered(order, ROWS, "mine", against=["judged.jsonl"])
+    assert "the report says why" in notice
+    assert "what a judging set asks" in report
+    assert "no sentence" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite="yes")[0]
+    assert "not there any more" in ordered(order, ROWS, "mine", against=["../secret"])[0]
+    assert desk.ordered == []
+    words = "They stand in both by intention"
+    assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite=words)[0]
+    assert options(desk)["--against"] == str(order.files.folder / "judged.jsonl")
+    assert options(desk)["--despite-overlap"] == words
+
+
+def test_what_the_engine_cannot_serve_is_said_before_and_wants_a_tick(part: tuple[TrainingOrder, FakeDesk]) -> None:
+    order, desk = part
+    note, tick, *_ = order._method(request(), "p-tuning")
+    assert "Choose LoRA" in note
+    assert tick.visible
+    assert not any(order._method(request(), method)[1].visible for method in SETTINGS if method != "p-tuning")
+    assert "tick that you train it" in ordered(order, ROWS, "mine", method="p-tuning")[0]
+    assert desk.ordered == []
+    assert "begins now" in ordered(order, ROWS, "mine", method="p-tuning", anyway=True)[0]
+    order._startup.pipeline = None
+    assert not order._method(request(), "p-tuning")[1].visible, "while it loads nobody knows"
+
+
+def test_the_page_speaks_chinese_where_the_browser_does(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:
+    order = part[0]
+    drawn = str([getattr(part, "choices", part) for part in order._redraw(request("zh"), "p-tuning")])
+    for told in ("粘贴的内容", "自动识别", "小巧、快速", "快速：把数据过一遍", "请改选 LoRA"):
+        assert told in drawn, told
+    run = run_of(tmp_path / "run")
+    run.log(progress(1, 2.0))
+    run.log_held_out(0, 3.1)
+    run.tell("done")
+    drawn = run_html(run, "zh")
+    assert "已完成" in drawn
+    assert "留出的数据的损失" in drawn
+    assert "Done" not in drawn
+
+
+def test_an_open_page_finds_what_another_one_ordered_and_else_asks_for_nothing(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+
+    def make() -> Any:
+        with gr.Blocks():
+            return Runs(order._startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
+
+    runs = built(make)
+    known = runs.known.value
+    assert all(update["__type__"] == "update" and len(update) == 1 for update in runs._ask(request(), known, None))
+    ordered(order, ROWS, "mine")
+    mark, chosen, shown, *_, timer, _ = runs._ask(request(), known, None)
+    assert chosen.value == "mine-1"
+    assert "mine" in shown
+    assert timer.active
+    ordered(order, ROWS, "second")
+    _, chosen, *_ = runs._ask(request(), mark, "mine-1")
+    assert chosen.value == "mine-1", "what still goes stays in sight"
+    assert [value for _, value in chosen.choices] == ["second-1", "mine-1"]
+    RunFolder(tmp_path / "trainings" / "mine-1").tell("done")
+    new_run(tmp_path / "trainings", "third").tell("done")
+    assert runs._ask(request(), mark, "mine-1")[1].value == "third-1"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +296,27 @@ def test_what_cannot_be_trained_is_told_and_not_ordered(
     assert part[1].ordered == []
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"epochs": "two"}, "Epochs is 'two'; give a whole number"),
+        ({"epochs": "1.5"}, "give a whole number"),
+        ({"epochs": "0"}, "epochs is 0; it must be from 1"),
+        ({"learning_rate": "nan"}, "give a number such as"),
+        ({"learning_rate": "5"}, "it must be from"),
+        ({"max_rows": "-3"}, "Rows at most is '-3'"),
+        ({"layers": "last", "method": "freeze"}, "numbers of blocks"),
+        ({"form": "label", "template": "Good?"}, "has no {text}"),
+    ],
+)
+def test_a_figure_that_is_none_is_told_and_not_ordered(
+    part: tuple[TrainingOrder, FakeDesk], more: dict[str, str], told: str
+) -> None:
+    rows = "text,label\n" + "".join(f"The quarter number {n} was fine,{'ab'[n % 2]}\n" for n in range(40))
+    assert told in html.unescape(ordered(part[0], rows, "mine", **more)[0])
+    assert part[1].ordered == []
+
+
 def test_a_file_that_is_sent_is_kept_out_of_the_served_folder_under_a_plain_name(
     part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
 ) -> None:
@@ -182,10 +324,10 @@ def test_a_file_that_is_sent_is_kept_out_of_the_served_folder_under_a_plain_name
     sent.parent.mkdir()
     for _ in range(2):
         sent.write_text(ROWS)
-        part[0]._upload(str(sent))
+        part[0]._upload(request(), str(sent))
     assert not sent.exists()
-    assert set(part[0]._files()) == {"rows-more.jsonl", "rows-more-2.jsonl"}
+    assert set(part[0].files.names()) == {"rows-more.jsonl", "rows-more-2.jsonl"}
     program = tmp_path / "cache" / "rows.exe"
     program.write_text("MZ")
-    assert "was not kept" in str(part[0]._upload(str(program))[-1])
-    assert len(part[0]._files()) == 2
+    assert "was not kept" in str(part[0]._upload(request(), str(program))[-1])
+    assert len(part[0].files.names()) == 2

@@ -17,6 +17,7 @@ from functools import cache
 from http.client import HTTPException
 from typing import Any
 
+from crossfade import public_address
 from crossfade.errors import EngineError
 from crossfade.types import Message
 
@@ -41,12 +42,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class ChatServer:
-    """A model on a server: `url` up to and without `/chat/completions`. `who` is what errors call it."""
+    """A model on a server: `url` up to and without `/chat/completions`. `who` is what errors call it.
+
+    `public_only` is for an address that a visitor gave: one of this machine or of its network is not asked.
+    """
 
     url: str
     model: str
     key: str = field(default="", repr=False)
     who: str = "server"
+    public_only: bool = False
 
     def __post_init__(self) -> None:
         """Raises EngineError for an address that is none, or that holds a password or a query."""
@@ -113,7 +118,7 @@ class ChatServer:
             },
         )
         until, data = time.monotonic() + timeout, bytearray()
-        with _opener().open(request, timeout=timeout) as reply:
+        with _opener(self.public_only).open(request, timeout=timeout) as reply:
             while part := reply.read1(65_536):
                 data += part
                 if time.monotonic() > until:
@@ -148,5 +153,5 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 @cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect)
+def _opener(public_only: bool) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirect, *(public_address.HANDLERS if public_only else ()))

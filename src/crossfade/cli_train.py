@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +27,6 @@ from crossfade.cli_rows import (
     own_data,
 )
 from crossfade.cli_runs import list_runs, print_made, resume, run_now
-from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, tell
 
@@ -70,6 +69,10 @@ def train(
     virtual_tokens: Annotated[int | None, typer.Option("--virtual-tokens", min=1, help="Of P-Tuning.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, max=4096, help="Rows of one optimizer step.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=8, help="Longer rows are left out.")] = None,
+    micro_tokens: Annotated[
+        int | None,
+        typer.Option("--micro-tokens", min=1, help="Tokens computed together; by default as the memory allows."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option("--patience", min=0, help="Stop after so many measurements without a better one.")
     ] = None,
@@ -97,7 +100,7 @@ def train(
 
     require_training_libraries()
     from crossfade.training.adapter import Order
-    from crossfade.training.record import settings_of
+    from crossfade.training.record import layers_of, settings_of
 
     settings = Settings.from_environment()
     settings = settings.with_base(base) if base else settings
@@ -106,10 +109,11 @@ def train(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "rank": rank,
-        "layers": _layers(layers),
+        "layers": layers_of(layers),
         "virtual_tokens": virtual_tokens,
         "batch": batch,
         "max_tokens": max_tokens,
+        "micro_tokens": micro_tokens,
         "patience": patience,
         "seed": seed,
     }
@@ -141,7 +145,7 @@ def train(
         start=startup.registry.get(start) if start else None,
         replace=replace,
     )
-    print_made([trained(order, startup, run=run)], as_json=as_json)
+    print_made([trained(order, startup, run=run, fit=micro_tokens is None)], as_json=as_json)
 
 
 def _again(words: Sequence[str]) -> list[str]:
@@ -150,21 +154,16 @@ def _again(words: Sequence[str]) -> list[str]:
     return [*words[:at], *words[at + 2 :]]
 
 
-def _layers(text: str) -> tuple[int, ...] | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", text):
-        raise TrainingError(f"--layers is {text!r}; give numbers of blocks, such as -1,-2.")
-    return tuple(int(part) for part in text.split(","))
-
-
-def trained(order: Order, startup: Startup, *, run: str = "") -> Path:
+def trained(order: Order, startup: Startup, *, run: str = "", fit: bool = True) -> Path:
     """Fetch what a training needs, make the rows, and train; the folder of what was learned."""
-    return run_now(begun(order, startup, run=run))
+    return run_now(begun(order, startup, run=run, fit=fit))
 
 
-def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
-    """Fetch what a training needs and make its rows; the run's folder, `run` if it is made already."""
+def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) -> RunFolder:
+    """Fetch what a training needs and make its rows; the run's folder, `run` if it is made already.
+
+    With `fit` so many tokens are computed together as the machine's memory allows.
+    """
     from crossfade.models.fetch import fetch
     from crossfade.models.gguf_file import base_identity
     from crossfade.models.hf_folder import hf_folder
@@ -184,6 +183,7 @@ def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
     tell("Converting the base to train on; about half a minute the first time ...")
     base_folder = hf_folder(source, settings.home)
     tell(f"Making the rows of {order.name}{' with their passages' if of_task else ''} ...")
+    order = _fitted(order, base_folder) if fit else order
     folder = RunFolder(settings.trainings / run) if run else new_run(settings.trainings, order.name)
     begin(
         order,
@@ -194,3 +194,16 @@ def begun(order: Order, startup: Startup, *, run: str = "") -> RunFolder:
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
     return folder
+
+
+def _fitted(order: Order, base_folder: Path) -> Order:
+    from crossfade.models.torch_libraries import gpu_memory
+    from crossfade.training.plan import memory_of_machine, micro_tokens_for, size_of
+    from crossfade.training.run_folder import read_json
+
+    size = size_of(order.settings, read_json(base_folder / "config.json") or {})
+    if size is None:
+        return order
+    gpu = gpu_memory()
+    together = micro_tokens_for(size, gpu or memory_of_machine(), gpu=bool(gpu))
+    return replace_fields(order, settings=replace_fields(order.settings, micro_tokens=together))

@@ -54,7 +54,7 @@ class WordEngine:
     base_sha256 = "0" * 64
 
     def __init__(self, answer: str, *, adapters: Mapping[str, str], delay: float, log: Path | None = None) -> None:
-        self.capabilities = Capabilities(4096, True, ("lora",), False)
+        self.capabilities = Capabilities(4096, True, ("LORA", "ADALORA"), False)
         self.adapters = dict(adapters)
         self._answer, self._delay, self._log = answer, delay, log
 
@@ -103,8 +103,10 @@ class FixedRetriever:
             for n in (1, 2, 3)
         )
 
-    def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
-        return self._found[:k]
+    def retrieve(
+        self, question: str, *, history: Sequence[Turn] = (), k: int = 3, only: Any = None, without: Any = ()
+    ) -> tuple[Passage, ...]:
+        return tuple(p for p in self._found if (only is None or p.document in only) and p.document not in without)[:k]
 
 
 class DocumentRetriever:
@@ -166,6 +168,7 @@ class StandIn:
         self.status: tuple[str, ...] = ("Model: starting",)
         self._until, self._fail = until, error
         engine = self._engine = WordEngine(answer, adapters=hashes, delay=delay, log=log)
+        self.index = lambda corpus: retriever
         retriever: Any = FixedRetriever(passage, title=passage or "Harbor Checking")
         if documents:
             retriever = DocumentRetriever(self.corpora[0], documents)

@@ -50,6 +50,13 @@ def device_name() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def gpu_memory() -> int:
+    """The memory in bytes of the GPU that is trained on, 0 where there is none."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else 0
+
+
 def has_fast_bfloat16(device: str) -> bool:
     """Whether bfloat16 products are done in hardware; without it they are slower than float32 several times over."""
     import torch

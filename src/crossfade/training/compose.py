@@ -73,12 +73,14 @@ def compose(
     earlier_turns: float = 0.0,
     shuffled: float = 0.0,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[TrainingRow]:
     """Training rows of a task. Rows have `question` and `answer`, or `message` and `ticket`, an object or its text.
 
     Rows that have `documents` and a `kind` are made into several, with passages found by `finder`, which may use only
     documents that some row names. Of these the share `earlier_turns` comes after one or two other questions, and of
-    those with passages the share `shuffled` has them in another order. Raises TrainingError for a row of another form.
+    those with passages the share `shuffled` has them in another order. `progress` is told of the rows done and of all;
+    what it raises ends the work. Raises TrainingError for a row of another form.
     """
     draw = random.Random(seed)
     pairs = [_pair(row, number) for number, row in enumerate(rows, start=1)]
@@ -101,7 +103,9 @@ def compose(
     def earlier(row: dict[str, Any]) -> tuple[Turn, ...]:
         return _earlier(row, rows, draw) if earlier_turns and draw.random() < earlier_turns else ()
 
-    for row, (question, answer) in zip(rows, pairs, strict=True):
+    for number, (row, (question, answer)) in enumerate(zip(rows, pairs, strict=True)):
+        if progress:
+            progress(number, len(rows))
         if "kind" not in row or finder is None:
             add("as it is", question, answer)
             continue

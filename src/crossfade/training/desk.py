@@ -42,6 +42,7 @@ class Desk:
         self._change = Condition()
         self._worker: Thread | None = None
         self._closed = False
+        self._orders = 0
         self._cancelled: RunFolder | None = None
         atexit.register(self.close)
 
@@ -100,6 +101,12 @@ class Desk:
         """Whether a training is under way, what follows its end included."""
         return self._now is not None
 
+    def mark(self) -> str:
+        """Another text whenever a run was ordered, here or by a command, or goes on; costs one look at a folder."""
+        with suppress(OSError):
+            return f"{self._orders} {self._runs.stat().st_mtime_ns}"
+        return str(self._orders)
+
     def waiting(self) -> list[RunFolder]:
         """The runs that wait, the next one first."""
         with self._change:
@@ -120,6 +127,7 @@ class Desk:
 
     def _enqueue(self, run: RunFolder) -> None:
         run.tell("waiting")
+        self._orders += 1
         self._waiting.append(run)
         if self._worker is None or not self._worker.is_alive():
             self._worker = Thread(target=self._work, daemon=True, name="trainings")

@@ -6,11 +6,13 @@ Knows Llama-like configurations (Llama, Qwen2, SmolLM); of another base nothing 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from crossfade.training.estimate import Machine, Plan, Size
+from crossfade.training.estimate import Machine, Plan, Size, estimate
 from crossfade.training.methods import LAST_BLOCKS
 from crossfade.training.record import (
     AdaLoraSettings,
@@ -27,6 +29,32 @@ UNSEEN_SPEED, UNSEEN_PARAMETERS = 325.0, 134_515_008
 """Tokens a second of LoRA on a base of so many parameters with two cores, of the slowest set of benchmarks/README.md;
 where no training has run on this machine yet it is taken in proportion to the base's size."""
 
+MOST_ON_CPU, MOST_ON_GPU = 1024, 16_384
+"""The tokens that go through a model together, at most: more do not stay in a processor's caches, while a GPU is busy
+only with many. Measured on two cores with SmolLM2-135M; see benchmarks/README.md."""
+FEWEST_TOGETHER = 128
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux says how much memory a container may have."""
+SHARE = 0.5
+"""The share of the memory beside weights, gradients and optimizer that activations may take; the rest is for libraries,
+for the chat, and for what the estimate leaves out."""
+
+
+def micro_tokens_for(size: Size, memory: int, *, gpu: bool) -> int:
+    """How many tokens may go through a model together on a machine, a power of two.
+
+    `memory` is in bytes, of the GPU where there is one, 0 where it is not known. It goes by all memory and not by what
+    is free now, so that the same command on the same machine gives the same weights.
+    """
+    if not memory:
+        return MOST_ON_CPU
+    tokens = MOST_ON_GPU if gpu else MOST_ON_CPU
+    fixed = estimate(0, Plan(Machine(1.0), size, micro_tokens=0)).memory
+    one = estimate(0, Plan(Machine(1.0), size, micro_tokens=1)).activations
+    while tokens > FEWEST_TOGETHER and tokens * one > SHARE * (memory - fixed):
+        tokens //= 2
+    return tokens
+
 
 def plan_of(
     settings: RunSettings, base_folder: Path, runs: Iterable[RunFolder], *, memory: int | None = None
@@ -41,7 +69,8 @@ def plan_of(
     speed = next((s for run in runs if (s := _speed(run, settings.method, base_folder))), 0.0)
     speed = speed or UNSEEN_SPEED * UNSEEN_PARAMETERS / size.parameters
     there = memory_of_machine() if memory is None else memory
-    return Plan(Machine(speed, there), size, epochs=settings.epochs, micro_tokens=settings.micro_tokens)
+    together = min(settings.micro_tokens, micro_tokens_for(size, there, gpu=False))
+    return Plan(Machine(speed, there), size, epochs=settings.epochs, micro_tokens=together)
 
 
 def size_of(settings: RunSettings, config: Mapping[str, Any]) -> Size | None:
@@ -86,12 +115,16 @@ def size_of(settings: RunSettings, config: Mapping[str, Any]) -> Size | None:
     )
 
 
-def memory_of_machine() -> int:
-    """The machine's memory in bytes, 0 where it cannot be told."""
+def memory_of_machine(limits: Iterable[Path] = CONTAINER_LIMITS) -> int:
+    """The memory in bytes that a process may have here, the machine's or its container's; 0 where it is not told."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return 0
+        there = 0
+    for path in limits:
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            there = min(there or sys.maxsize, int(path.read_text()))
+    return there
 
 
 def _speed(run: RunFolder, method: str, base_folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
@@ -175,6 +176,15 @@ def settings_of(method: str, preset: str, changes: Mapping[str, Any]) -> RunSett
             given["first_rank"] = given["rank"] + max(1, given["rank"] // 2)
             given["alpha"] = 2 * given["first_rank"]
     return kind(**{**PRESETS.get(preset, {}), **given})
+
+
+def layers_of(text: str) -> tuple[int, ...] | None:
+    """The blocks that Freeze trains, written such as `-1,-2`; None where nothing is. Raises TrainingError."""
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"\s*-?\d{1,4}\s*(,\s*-?\d{1,4}\s*)*", text):
+        raise TrainingError(f"--layers is {text[:60]!r}; give numbers of blocks, such as -1,-2.")
+    return tuple(int(part) for part in text.split(","))
 
 
 @dataclass(frozen=True, slots=True)

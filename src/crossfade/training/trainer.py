@@ -244,7 +244,7 @@ def _what_to_change(error: Exception, folder: RunFolder, settings: RunSettings) 
         )
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text:
         return (
-            f"The memory does not suffice. Lower micro_tokens (now {settings.micro_tokens}) or max_tokens (now "
+            f"The memory does not suffice. Lower --micro-tokens (now {settings.micro_tokens}) or --max-tokens (now "
             f"{settings.max_tokens}), close other programs, or choose LoRA or QLoRA, which need less than "
             f"{settings.method or 'this method'}."
         )

@@ -1,32 +1,35 @@
 """Below the list of adapters: export the chosen one, or push it to a hub. Knows not how either is made.
 
 What is exported stays on the machine that serves the page, in the home's `exports`: a merged base is too large for a
-browser's download, and the page serves no folder.
+browser's download, and the page serves no folder. The newest `KEPT` are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from crossfade.adapters.push import push_adapter
 from crossfade.adapters.registry import adapters_of
-from crossfade.errors import AdapterError
 from crossfade.training.export import KINDS, export
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.working import Done, Told, in_thread
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 EXPORT = "export"
 ENDINGS = {"folder": "-merged", "gguf": "-merged.gguf", "adapter-gguf": "-lora.gguf"}
-SECONDS_BETWEEN_LOOKS = 0.3
+KEPT = 5
+"""So many exports are kept, the newest: each may be as large as the base."""
+_KINDS = {"folder": "adapters.as_folder", "gguf": "adapters.as_gguf", "adapter-gguf": "adapters.as_adapter_gguf"}
 
 
 class ExportBox:
@@ -34,88 +37,119 @@ class ExportBox:
 
     def __init__(self, startup: Startup, *, chosen: Any) -> None:
         self._startup = startup
-        with gr.Accordion("Export, or push to a hub", open=False, elem_id="adapters-export"):
+        with gr.Accordion(label("adapters.export_or_push"), open=False, elem_id="adapters-export"):
             self.form = gr.Radio(
-                [(words[:1].upper() + words[1:], form) for form, words in KINDS.items()],
+                kinds("en"),
                 value="folder",
-                label="Export",
+                label=label("adapters.export"),
+                info=label("adapters.export_info"),
                 elem_id="export-form",
+                elem_classes="cf-lines",
             )
             with gr.Row():
-                self.make = gr.Button("Export", elem_id="export-make", min_width=100)
-                self.halt = gr.Button("Stop", variant="stop", visible=False, elem_id="export-stop", min_width=100)
+                self.make = gr.Button(label("adapters.export"), elem_id="export-make", min_width=100)
+                self.halt = gr.Button(
+                    label("adapters.stop"), variant="stop", visible=False, elem_id="export-stop", min_width=100
+                )
             self.repository = gr.Textbox(
-                label="Repository", placeholder="owner/name", max_lines=1, elem_id="push-repository"
+                label=label("adapters.repository"), placeholder="owner/name", max_lines=1, elem_id="push-repository"
             )
             self.token = gr.Textbox(
-                label="Token",
-                info="Of the hub, with the right to write; it is used once and kept nowhere.",
+                label=label("adapters.token"),
+                info=label("adapters.token_info"),
                 type="password",
                 max_lines=1,
                 elem_id="push-token",
             )
-            self.public = gr.Checkbox(label="Make a new repository public", elem_id="push-public")
-            self.send = gr.Button("Push", elem_id="push-send")
+            self.public = gr.Checkbox(label=label("adapters.public"), elem_id="push-public")
+            self.send = gr.Button(label("adapters.push"), elem_id="push-send")
             self.notice = gr.HTML("", elem_id="export-notice")
         buttons, limited = [self.make, self.halt], {"concurrency_id": EXPORT, "concurrency_limit": 1, **QUIET}
         begun = self.make.click(lambda: _busy(True), None, buttons, **AT_ONCE)
         made = begun.then(self._export, [chosen, self.form], self.notice, **limited)
         made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        stopped = self.halt.click(lambda: render.note_html("Stopped."), None, self.notice, cancels=[made], **AT_ONCE)
+        stopped = self.halt.click(_stopped, None, self.notice, cancels=[made], **AT_ONCE)
         stopped.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        pushed = self.send.click(lambda: render.note_html("Pushing …", kind="wait"), None, self.notice, **AT_ONCE).then(
+        pushed = self.send.click(_pushing, None, self.notice, **AT_ONCE).then(
             self._push, [chosen, self.repository, self.token, self.public], [self.notice, self.token], **limited
         )
         self.events = (made, pushed)
 
-    def _export(self, name: str | None, form: str) -> Iterator[str]:
+    def refresh(self, trigger: Any) -> None:
+        """Draw the choices in the reader's language when the trigger fires."""
+
+        def redraw(request: gr.Request) -> Any:
+            return gr.Radio(choices=kinds(language_of(request)))
+
+        trigger(redraw, None, self.form, **AT_ONCE)
+
+    def _export(self, request: gr.Request, name: str | None, form: str) -> Iterator[str]:
         """Export, telling each stage; closed before its end, it stops at the next one and leaves nothing."""
-        stop, told = Event(), SimpleQueue[str | Path | Exception]()
+        language = language_of(request)
 
-        def report(line: str) -> None:
-            if stop.is_set():
-                raise AdapterError("Stopped.")
-            told.put(line)
+        def work(tell: Callable[[Told], None], stop: Event) -> Path:
+            settings = self._startup.settings
+            adapter = adapters_of(settings).find(name or "")
+            out = _free(settings.home / "exports", f"{adapter.name}{ENDINGS[form]}")
 
-        def progress(stage: str, done: int, total: int) -> None:
-            report(f"{stage} {done / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB")
+            def progress(stage: str, done: int, total: int) -> None:
+                tell(Told(f"{stage} {done / 1e6:.0f}{f' / {total / 1e6:.0f}' if total else ''} MB"))
 
-        def work() -> None:
-            try:
-                settings = self._startup.settings
-                adapter = adapters_of(settings).find(name or "")
-                out = _free(settings.home / "exports", f"{adapter.name}{ENDINGS[form]}")
-                told.put(export(settings, ((adapter, 1.0),), to=form, out=out, progress=progress, report=report))
-            except Exception as error:
-                told.put(error)
+            tell(Told(say(language, "adapters.beginning")))
+            made = export(
+                settings, ((adapter, 1.0),), to=form, out=out, progress=progress, report=lambda line: tell(Told(line))
+            )
+            keep_the_newest(made.parent)
+            return made
 
-        Thread(target=work, daemon=True, name="export").start()
-        line = "Beginning"
         try:
-            while True:
-                try:
-                    item = told.get(timeout=SECONDS_BETWEEN_LOOKS)
-                except Empty:
-                    item = line
-                if isinstance(item, Path):
-                    yield render.note_html(f"It is in {item}, on the machine that serves this page.")
-                    return
-                if isinstance(item, Exception):
-                    yield render.note_html(answering.sentence(item), kind="error")
-                    return
-                line = item
-                yield render.note_html(f"{line} …", kind="wait")
-        finally:
-            stop.set()
+            for item in in_thread(work):
+                if isinstance(item, Done):
+                    yield render.note_html(say(language, "adapters.exported", path=item.result))
+                else:
+                    yield render.note_html(f"{item.line} …", kind="wait")
+        except Exception as error:
+            yield render.note_html(answering.sentence(error), kind="error")
 
-    def _push(self, name: str | None, repository: str | None, token: str | None, public: bool) -> list[str]:
+    def _push(
+        self, request: gr.Request, name: str | None, repository: str | None, token: str | None, public: bool
+    ) -> list[str]:
         """Push, and forget the token, whatever came."""
         try:
             adapter = adapters_of(self._startup.settings).find(name or "")
             address = push_adapter(adapter, (repository or "").strip(), token=token or "", private=not public)
         except Exception as error:
             return [render.note_html(answering.sentence(error), kind="error"), ""]
-        return [render.note_html(f"{adapter.name} is in {repository}: {address}"), ""]
+        told = {"name": adapter.name, "repository": repository, "address": address}
+        return [render.note_html(say(language_of(request), "adapters.pushed", **told)), ""]
+
+
+def kinds(language: str) -> list[tuple[str, str]]:
+    """What can be made, in words."""
+    return [(say(language, _KINDS[kind]), kind) for kind in KINDS]
+
+
+def keep_the_newest(folder: Path, most: int = KEPT) -> None:
+    """Remove what was exported before the newest ones; what is being written, under another name, stays."""
+    made = [path for path in folder.glob("[!.]*") if path.name.endswith(tuple(ENDINGS.values())) or _numbered(path)]
+    for path in sorted(made, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _numbered(path: Path) -> bool:
+    stem, _, number = path.stem.rpartition("-")
+    return number.isdecimal() and f"{stem}{path.suffix}".endswith(tuple(ENDINGS.values()))
+
+
+def _stopped(request: gr.Request) -> str:
+    return render.note_html(say(language_of(request), "adapters.stopped"))
+
+
+def _pushing(request: gr.Request) -> str:
+    return render.note_html(say(language_of(request), "adapters.pushing"), kind="wait")
 
 
 def _busy(busy: bool) -> list[Any]:

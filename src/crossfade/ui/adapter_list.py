@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.adapters.archive import pack, take_in
+from crossfade.adapters.archive import FILES, pack, take_in
 from crossfade.adapters.manage import delete, rename, set_enabled
+from crossfade.adapters.peft_files import CARD_FILE, NAME
 from crossfade.adapters.registry import adapters_of
 from crossfade.errors import AdapterError
+from crossfade.training.run_folder import read_json
 from crossfade.ui import answering, render
 from crossfade.ui.adapter_export import ExportBox
 from crossfade.ui.adapter_rows import Row, details_html, rows_of, table_html
 from crossfade.ui.controls import AT_ONCE, QUIET
-from crossfade.ui.uploads import taken_out
+from crossfade.ui.language import label, language_of, say
+from crossfade.ui.uploads import taken_out, taken_out_together
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "adapters"
-WORKING = "Working …"
 Told = tuple[str, str]
 """A sentence, and the name of the adapter that is chosen afterwards."""
 
@@ -47,45 +49,59 @@ class AdapterList:
     def _draw(self) -> None:
         rows = rows_of(self._startup)
         first = rows[0] if rows else None
-        self.shown = gr.HTML(table_html(rows), elem_id="adapters-table")
+        self.shown = gr.HTML(table_html(rows, "en"), elem_id="adapters-table")
         with gr.Row():
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=3, min_width=300):
                 self.chosen = gr.Dropdown(
                     [row.name for row in rows],
                     value=first.name if first else None,
-                    label="Adapter",
+                    label=label("adapters.adapter"),
                     elem_id="adapters-chosen",
                 )
-                self.about = gr.HTML(details_html(first), elem_id="adapters-about")
-            with gr.Column(scale=2, min_width=320):
+                self.about = gr.HTML(details_html(first, "en"), elem_id="adapters-about")
+            with gr.Column(scale=2, min_width=300):
                 with gr.Row():
-                    self.toggle = gr.Button(elem_id="adapters-toggle", min_width=100, **_toggle(first))
-                    self.make_zip = gr.Button("Make a zip", elem_id="adapters-zip", min_width=100)
-                    self.ask_delete = gr.Button("Delete", elem_id="adapters-delete", min_width=100, **_own(first))
-                self.download = gr.DownloadButton("Download", visible=False, elem_id="adapters-download")
+                    self.toggle = gr.Button(
+                        elem_id="adapters-toggle",
+                        min_width=100,
+                        **{**_toggle(first, "en"), "value": label(_word(first))},
+                    )
+                    self.make_zip = gr.Button(label("adapters.make_zip"), elem_id="adapters-zip", min_width=100)
+                    self.ask_delete = gr.Button(
+                        label("adapters.delete"), elem_id="adapters-delete", min_width=100, **_own(first)
+                    )
+                self.download = gr.DownloadButton(
+                    label("adapters.download"), visible=False, elem_id="adapters-download"
+                )
                 self.sure = gr.Column(visible=False, elem_id="adapters-sure")
                 with self.sure:
                     self.asked = gr.HTML("")
                     with gr.Row():
-                        self.really = gr.Button("Delete for good", variant="stop", elem_id="adapters-really")
-                        self.keep = gr.Button("Keep it", elem_id="adapters-keep")
+                        self.really = gr.Button(label("adapters.really"), variant="stop", elem_id="adapters-really")
+                        self.keep = gr.Button(label("adapters.keep"), elem_id="adapters-keep")
                 self.to_delete = gr.State("")
                 with gr.Row(elem_classes="cf-ask"):
-                    self.new_name = gr.Textbox(label="New name", max_lines=1, elem_id="adapters-new-name")
-                    self.rename = gr.Button("Rename", scale=0, min_width=100, elem_id="adapters-rename", **_own(first))
-                with gr.Row(elem_classes="cf-ask"):
-                    self.upload_name = gr.Textbox(
-                        label="Name of what is uploaded",
-                        info="Empty: the one it has.",
-                        max_lines=1,
-                        elem_id="adapters-upload-name",
+                    self.new_name = gr.Textbox(
+                        label=label("adapters.new_name"), max_lines=1, elem_id="adapters-new-name", min_width=140
                     )
+                    self.rename = gr.Button(
+                        label("adapters.rename"), scale=0, min_width=100, elem_id="adapters-rename", **_own(first)
+                    )
+                self.upload_name = gr.Textbox(
+                    label=label("adapters.upload_name"),
+                    info=label("adapters.upload_name_info"),
+                    max_lines=1,
+                    elem_id="adapters-upload-name",
+                )
+                with gr.Row():
                     self.upload = gr.UploadButton(
-                        "Upload a zip",
-                        file_types=[".zip"],
-                        scale=0,
-                        min_width=100,
-                        elem_id="adapters-upload",
+                        label("adapters.upload"), file_types=[".zip"], min_width=120, elem_id="adapters-upload"
+                    )
+                    self.upload_folder = gr.UploadButton(
+                        label("adapters.upload_folder"),
+                        file_count="directory",
+                        min_width=120,
+                        elem_id="adapters-upload-folder",
                     )
                 self.notice = gr.HTML("", elem_id="adapters-notice")
                 self.export = ExportBox(self._startup, chosen=self.chosen)
@@ -96,9 +112,10 @@ class AdapterList:
         self._on(self.rename.click, self._rename, [self.chosen, self.new_name])
         self._on(self.really.click, self._delete, [self.to_delete])
         self._on(self.upload.upload, self._upload, [self.upload, self.upload_name])
+        self._on(self.upload_folder.upload, self._upload_folder, [self.upload_folder, self.upload_name])
         self.ask_delete.click(self._ask_delete, self.chosen, [self.sure, self.asked, self.to_delete], **AT_ONCE)
         self.keep.click(lambda: (gr.Column(visible=False), ""), None, [self.sure, self.to_delete], **AT_ONCE)
-        self.make_zip.click(lambda: render.note_html(WORKING, kind="wait"), None, self.notice, **AT_ONCE).then(
+        self.make_zip.click(_working, None, self.notice, **AT_ONCE).then(
             self._pack,
             self.chosen,
             [self.notice, self.download],
@@ -115,95 +132,119 @@ class AdapterList:
 
     def refresh(self, trigger: Any) -> None:
         """Draw the adapters as they are now when the trigger fires; what was chosen stays where it is still there."""
-        trigger(lambda name: [gr.skip(), *self._state(name)[1:]], self.chosen, self._drawn, **AT_ONCE)
+        trigger(self._again, self.chosen, self._drawn, **AT_ONCE)
+        self.export.refresh(trigger)
 
-    def _state(self, name: str | None, note: str = "") -> list[Any]:
+    def _again(self, request: gr.Request, name: str | None) -> list[Any]:
+        return [gr.skip(), *self._state(name, language_of(request))[1:]]
+
+    def _state(self, name: str | None, language: str, note: str = "") -> list[Any]:
         """Everything as it is now, with that adapter chosen, or the first where it is gone."""
         rows = rows_of(self._startup)
         row = next((row for row in rows if row.name == name), rows[0] if rows else None)
         return [
             note,
-            table_html(rows),
+            table_html(rows, language),
             gr.Dropdown(choices=[row.name for row in rows], value=row.name if row else None),
-            details_html(row),
-            gr.Button(**_toggle(row)),
+            details_html(row, language),
+            gr.Button(**_toggle(row, language)),
             gr.Button(**_own(row)),
             gr.Button(**_own(row)),
             gr.DownloadButton(value=None, visible=False),
             gr.Column(visible=False),
         ]
 
-    def _choose(self, name: str | None) -> list[Any]:
-        return self._state(name)
+    def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
+        return self._state(name, language_of(request))
 
     def _on(self, event: Any, act: Callable[..., Told], inputs: list[Any]) -> None:
         """Say that it is being worked on, act on the adapters one at a time, have them served, and say what came."""
 
-        def work(*values: Any) -> list[Any]:
-            name = str(values[0] or "")
+        def work(request: gr.Request, *values: Any) -> list[Any]:
+            name, language = str(values[0] or ""), language_of(request)
             try:
                 answering.ready_pipeline(self._startup)
-                told, name = act(*values)
+                told, name = act(*values, language=language)
                 self._startup.refresh_adapters()
                 note = render.note_html(told)
             except Exception as error:
                 note = render.note_html(answering.sentence(error), kind="error")
-            return [*self._state(name, note), gr.UploadButton(value=None), ""]
+            empty = gr.UploadButton(value=None)
+            return [*self._state(name, language, note), empty, empty, ""]
 
-        outputs = [*self._drawn, self.upload, self.to_delete]
-        event(lambda: render.note_html(WORKING, kind="wait"), None, self.notice, **AT_ONCE).then(
+        outputs = [*self._drawn, self.upload, self.upload_folder, self.to_delete]
+        event(_working, None, self.notice, **AT_ONCE).then(
             work, inputs, outputs, concurrency_id=TAB, concurrency_limit=1, **QUIET
         )
 
-    def _row(self, name: str | None) -> Row:
+    def _row(self, name: str | None, language: str) -> Row:
         for row in rows_of(self._startup):
             if row.name == name:
                 return row
-        raise AdapterError(f"Adapter {name!r} is not there any more." if name else "Choose an adapter first.")
+        raise AdapterError(say(language, "adapters.gone", name=name) if name else say(language, "adapters.choose"))
 
-    def _toggle(self, name: str | None) -> Told:
-        row = self._row(name)
+    def _toggle(self, name: str | None, *, language: str) -> Told:
+        row = self._row(name, language)
         enabled = row.state == "disabled"
         set_enabled(self._startup.settings, row.name, enabled=enabled)
-        return f"{row.name} is {'enabled' if enabled else 'disabled'}.", row.name
+        key = "adapters.enabled" if enabled else "adapters.disabled"
+        return say(language, key, name=row.name), row.name
 
-    def _rename(self, name: str | None, new: str | None) -> Told:
-        row, new = self._row(name), (new or "").strip()
+    def _rename(self, name: str | None, new: str | None, *, language: str) -> Told:
+        row, new = self._row(name, language), (new or "").strip()
         rename(self._startup.settings, row.name, new=new)
-        return f"{row.name} is now {new}.", new
+        return say(language, "adapters.renamed", name=row.name, new=new), new
 
-    def _ask_delete(self, name: str | None) -> list[Any]:
-        told = render.note_html(f"Delete {name} for good? There is no way back.", kind="error")
+    def _ask_delete(self, request: gr.Request, name: str | None) -> list[Any]:
+        told = render.note_html(say(language_of(request), "adapters.sure", name=name), kind="error")
         return [gr.Column(visible=bool(name)), told, name or ""]
 
-    def _delete(self, name: str) -> Told:
+    def _delete(self, name: str, *, language: str) -> Told:
         """Delete what was asked about, whatever has been chosen since."""
-        delete(self._startup.settings, self._row(name).name)
-        return f"{name} is deleted.", ""
+        delete(self._startup.settings, self._row(name, language).name)
+        return say(language, "adapters.deleted", name=name), ""
 
-    def _upload(self, uploaded: str | None, name: str | None) -> Told:
-        settings = self._startup.settings
+    def _upload(self, uploaded: str | None, name: str | None, *, language: str) -> Told:
         with taken_out(uploaded) as path:
-            made = take_in(path, settings.my_adapters, registry=adapters_of(settings), name=(name or "").strip())
-        return f"{made.name} is here: {made.purpose or 'no purpose recorded'}", made.name
+            return self._take_in(path, (name or "").strip(), language)
 
-    def _pack(self, name: str | None) -> list[Any]:
+    def _upload_folder(self, uploaded: list[str] | None, name: str | None, *, language: str) -> Told:
+        """Take in those files of a folder that an adapter has; the folder's own name does not come with it."""
+        with taken_out_together(uploaded or [], FILES) as folder:
+            own = str((read_json(folder / CARD_FILE) or {}).get("name") or "")
+            if not (chosen := (name or "").strip() or (own if NAME.fullmatch(own) else "")):
+                raise AdapterError(say(language, "adapters.name_folder"))
+            return self._take_in(folder, chosen, language)
+
+    def _take_in(self, path: Path, name: str, language: str) -> Told:
+        settings = self._startup.settings
+        made = take_in(path, settings.my_adapters, registry=adapters_of(settings), name=name)
+        purpose = made.purpose or say(language, "adapters.no_purpose")
+        return say(language, "adapters.here", name=made.name, purpose=purpose), made.name
+
+    def _pack(self, request: gr.Request, name: str | None) -> list[Any]:
         """Make the zip where Gradio serves it from, under a path that nobody guesses; it goes within the hour."""
+        language = language_of(request)
         try:
-            adapter = adapters_of(self._startup.settings).find(self._row(name).name)
+            adapter = adapters_of(self._startup.settings).find(self._row(name, language).name)
             place = Path(self.download.GRADIO_CACHE) / secrets.token_hex(32) / f"{adapter.name}.zip"
             path = pack(adapter, place)
         except Exception as error:
             return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
-        label = f"Download {path.name}, {path.stat().st_size / 1e6:.1f} MB"
-        return ["", gr.DownloadButton(label, value=str(path), visible=True)]
+        told = say(language, "adapters.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
+        return ["", gr.DownloadButton(told, value=str(path), visible=True)]
 
 
-def _toggle(row: Row | None) -> dict[str, Any]:
-    return {
-        "value": "Enable" if row and row.state == "disabled" else "Disable",
-        "interactive": bool(row and row.facts),
-    }
+def _working(request: gr.Request) -> str:
+    return render.note_html(say(language_of(request), "adapters.working"), kind="wait")
+
+
+def _word(row: Row | None) -> str:
+    return "adapters.enable" if row and row.state == "disabled" else "adapters.disable"
+
+
+def _toggle(row: Row | None, language: str) -> dict[str, Any]:
+    return {"value": say(language, _word(row)), "interactive": bool(row and row.facts)}
 
 
 def _own(row: Row | None) -> dict[str, Any]:

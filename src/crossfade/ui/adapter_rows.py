@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING
 from crossfade.adapters.facts import AdapterFacts, facts_of
 from crossfade.adapters.manage import is_own
 from crossfade.ui import render
+from crossfade.ui.language import say
 from crossfade.ui.render import escape
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
-HEAD = ("Name", "Purpose", "Method", "Base", "MB", "Data", "Held-out loss", "Score", "Hash", "State")
+HEAD = (
+    "adapters.name",
+    "adapters.purpose",
+    "adapters.method",
+    "adapters.base",
+    "adapters.size",
+    "adapters.data",
+    "adapters.loss",
+    "adapters.score",
+    "adapters.hash",
+    "adapters.state",
+)
+STATES = {
+    "loading": "adapters.state_loading",
+    "served": "adapters.state_served",
+    "disabled": "adapters.state_disabled",
+    "refused": "adapters.state_refused",
+}
 BEST_MODES = ("hybrid", "fine-tune")
 """The modes whose score is shown in the list, the first that was measured."""
 
@@ -44,18 +62,19 @@ def rows_of(startup: Startup) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.own, row.name)))
 
 
-def table_html(rows: tuple[Row, ...]) -> str:
-    """The list as a table."""
+def table_html(rows: tuple[Row, ...], language: str) -> str:
+    """The list as a table; where it is wider than the page, it scrolls by itself, with the keyboard too."""
     if not rows:
-        return render.note_html("There is no adapter yet. Train one, or upload one.")
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in HEAD)
+        return render.note_html(say(language, "adapters.none"))
+    head = "".join(f'<th scope="col">{escape(say(language, key))}</th>' for key in HEAD)
+    title = escape(say(language, "adapters.list"))
     return (
-        f'<div class="cf-table cf-adapters-list"><table><thead><tr>{head}</tr></thead><tbody>'
-        f"{''.join(map(_row_html, rows))}</tbody></table></div>"
+        f'<div class="cf-table cf-adapters-list" role="region" aria-label="{title}" tabindex="0"><table><thead>'
+        f"<tr>{head}</tr></thead><tbody>{''.join(_row_html(row, language) for row in rows)}</tbody></table></div>"
     )
 
 
-def details_html(row: Row | None) -> str:
+def details_html(row: Row | None, language: str) -> str:
     """All that is known of one adapter: its purpose, its whole hash, every score that its card records."""
     if row is None:
         return ""
@@ -63,30 +82,32 @@ def details_html(row: Row | None) -> str:
     if row.facts is None:
         return f'<div class="cf-adapter-details">{told}</div>'
     facts = row.facts
-    told += f'<p dir="auto">{escape(facts.purpose or "No purpose is recorded.")}</p>'
+    told += f'<p dir="auto">{escape(facts.purpose or say(language, "adapters.no_purpose"))}</p>'
     told += f'<p class="cf-note">sha256 <code>{escape(facts.sha256)}</code></p>'
     if facts.scores:
         told += (
-            f'<details class="cf-fold"><summary>{len(facts.scores)} scores</summary>'
-            f'<div class="cf-table">{_scores_html(facts)}</div></details>'
+            f'<details class="cf-fold"><summary>{escape(say(language, "adapters.scores", count=len(facts.scores)))}'
+            f'</summary><div class="cf-table" tabindex="0">{_scores_html(facts, language)}</div></details>'
         )
     return f'<div class="cf-adapter-details">{told}</div>'
 
 
-def _scores_html(facts: AdapterFacts) -> str:
+def _scores_html(facts: AdapterFacts, language: str) -> str:
     """A line for each figure, a column for each mode."""
     figures, modes = dict.fromkeys(s[0] for s in facts.scores), dict.fromkeys(s[1] for s in facts.scores)
     found = {(what, mode): f"{value:.3g}" for what, mode, value in facts.scores}
-    head = "".join(f"<th>{escape(mode)}</th>" for mode in modes)
+    head = "".join(f'<th scope="col">{escape(mode)}</th>' for mode in modes)
     lines = "".join(
         f"<tr><td>{escape(what)}</td>{''.join(f'<td>{escape(found.get((what, m), str()))}</td>' for m in modes)}</tr>"
         for what in figures
     )
-    return f"<table><tr><th>Score</th>{head}</tr>{lines}</table>"
+    score = escape(say(language, "adapters.score"))
+    return f'<table><tr><th scope="col">{score}</th>{head}</tr>{lines}</table>'
 
 
-def _row_html(row: Row) -> str:
-    state = f'<span class="cf-state cf-{row.state}" title="{escape(row.reason)}">{row.state}</span>'
+def _row_html(row: Row, language: str) -> str:
+    word = escape(say(language, STATES[row.state]))
+    state = f'<span class="cf-state cf-{row.state}" title="{escape(row.reason)}">{word}</span>'
     if row.reason:
         state += f'<div class="cf-error">{escape(row.reason)}</div>'
     if row.facts is None:
@@ -96,16 +117,20 @@ def _row_html(row: Row) -> str:
         cells = [
             f"<b>{escape(f.name)}</b>",
             escape(f.purpose),
-            escape(f"{f.method}, rank {f.rank}"),
+            escape(say(language, "adapters.method_rank", method=f.method, rank=f.rank)),
             escape(f.base),
             f"{f.bytes / 1e6:.1f}",
-            escape(f.data + (f", {f.rows:,} rows" if f.rows else "")),
+            escape(_data(f, language)),
             _losses(f),
-            escape(_score(f)),
+            escape(_score(f, language)),
             f'<code title="{escape(f.sha256)}">{escape(f.sha256[: render.HASH_DIGITS])}</code>',
             state,
         ]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _data(facts: AdapterFacts, language: str) -> str:
+    return say(language, "adapters.data_rows", data=facts.data, rows=f"{facts.rows:,}") if facts.rows else facts.data
 
 
 def _losses(facts: AdapterFacts) -> str:
@@ -113,11 +138,12 @@ def _losses(facts: AdapterFacts) -> str:
     return "" if before is None or after is None else f"{before:.2f} &#8594; {after:.2f}"
 
 
-def _score(facts: AdapterFacts) -> str:
+def _score(facts: AdapterFacts, language: str) -> str:
     """The first figure of the best mode, with the base's beside it."""
     for wanted in BEST_MODES:
         for what, mode, value in facts.scores:
             if mode == wanted:
                 base = next((v for w, m, v in facts.scores if (w, m) == (what, "base")), None)
-                return f"{what} {value:.2f}" + ("" if base is None else f" (base {base:.2f})")
+                told = f"{what} {value:.2f}"
+                return told if base is None else say(language, "adapters.beside_base", score=told, base=f"{base:.2f}")
     return ""

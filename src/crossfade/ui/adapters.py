@@ -13,6 +13,7 @@ from crossfade.ui.adapter_list import AdapterList
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE, Catalog
+from crossfade.ui.language import label, language_of, say
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
 
@@ -26,18 +27,20 @@ class AdaptersTab:
     def __init__(self, startup: Startup, desk: Desk) -> None:
         self._catalog = Catalog(startup)
         ordered = gr.State(None)
-        with gr.Accordion("Adapters that there are", open=True):
+        with gr.Accordion(label("adapters.there_are"), open=True):
             self.list = AdapterList(startup)
         with gr.Row():
-            with gr.Column(scale=1, min_width=320):
-                gr.HTML("<h2>Train</h2>")
+            with gr.Column(scale=1, min_width=300):
+                train = gr.HTML(_head("en", "adapters.train"))
                 self.order = TrainingOrder(startup, desk, ordered=ordered)
-            with gr.Column(scale=1, min_width=320):
-                gr.HTML("<h2>Trainings</h2>")
+            with gr.Column(scale=1, min_width=300):
+                trainings = gr.HTML(_head("en", "adapters.trainings"))
                 self.runs = Runs(startup, desk, ordered=ordered)
+        self._heads = [train, trainings]
 
     def refresh(self, trigger: Any) -> None:
-        """Read files and runs again when the trigger fires."""
+        """Read files and runs again when the trigger fires, and draw them in the reader's language."""
+        trigger(_heads, None, self._heads, **AT_ONCE)
         self.order.refresh(trigger)
         self.runs.refresh(trigger)
 
@@ -66,3 +69,12 @@ class AdaptersTab:
         key = next((c.key for c in self._catalog.choices(corpus) if c.adapter == adapter), None)
         choice = gr.Dropdown(choices=self._catalog.offered(corpus), value=key)
         return [gr.Tabs(selected=tab), "", choice, *values]
+
+
+def _head(language: str, key: str) -> str:
+    return f"<h2>{say(language, key)}</h2>"
+
+
+def _heads(request: gr.Request) -> list[str]:
+    language = language_of(request)
+    return [_head(language, "adapters.train"), _head(language, "adapters.trainings")]

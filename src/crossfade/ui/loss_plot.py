@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from crossfade.ui import render
+from crossfade.ui.language import say
+
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
 SMOOTHING = 0.9
@@ -12,7 +15,7 @@ SMOOTHING = 0.9
 Curve = Sequence[tuple[int, float]]
 
 
-def loss_svg(learned: Curve, held_out: Curve, *, steps: int, kept: int = 0) -> str:
+def loss_svg(learned: Curve, held_out: Curve, *, steps: int, kept: int = 0, language: str = "en") -> str:
     """Learned rows as a line, smoothed, held-out rows as dots on a line, the kept step as a ring; step from 0 to the
     last across, nats a token up."""
     if not learned and not held_out:
@@ -25,7 +28,8 @@ def loss_svg(learned: Curve, held_out: Curve, *, steps: int, kept: int = 0) -> s
     def at(step: float, loss: float) -> tuple[float, float]:
         return round(LEFT + across * step / max(1, steps), 1), round(TOP + up * (high - loss) / (high - low), 1)
 
-    parts = [f'<svg class="cf-loss" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_words(held_out, smooth)}">']
+    label = render.escape(_words(held_out, smooth, language))
+    parts = [f'<svg class="cf-loss" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
     for share in (0.0, 0.5, 1.0):
         loss = low + share * (high - low)
         y = at(0, loss)[1]
@@ -39,7 +43,8 @@ def loss_svg(learned: Curve, held_out: Curve, *, steps: int, kept: int = 0) -> s
         parts.append(f'<polyline class="cf-held-out" points="{_points(places)}"/>')
         for (step, loss), (x, y) in zip(held_out, places, strict=True):
             ring = ' class="cf-kept" r="6"' if step and step == kept else ' r="4"'
-            parts.append(f'<circle cx="{x}" cy="{y}"{ring}><title>step {step}: {loss:.3f}</title></circle>')
+            title = render.escape(say(language, "training.plot_point", step=step, loss=f"{loss:.3f}"))
+            parts.append(f'<circle cx="{x}" cy="{y}"{ring}><title>{title}</title></circle>')
     return "".join([*parts, "</svg>"])
 
 
@@ -55,8 +60,8 @@ def _points(places: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x},{y}" for x, y in places)
 
 
-def _words(held_out: Curve, smooth: Curve) -> str:
-    curve, name = (held_out, "held-out") if held_out else (smooth, "learned")
-    return (
-        f"Loss of the {name} rows, from {curve[0][1]:.2f} at step {curve[0][0]} to {curve[-1][1]:.2f} at {curve[-1][0]}"
-    )
+def _words(held_out: Curve, smooth: Curve, language: str) -> str:
+    curve, name = (held_out, "training.held_out_rows") if held_out else (smooth, "training.learned_rows")
+    (first, high), (last, low) = curve[0], curve[-1]
+    told = {"rows": say(language, name), "high": f"{high:.2f}", "first": first, "low": f"{low:.2f}", "last": last}
+    return say(language, "training.plot_words", **told)

@@ -5,15 +5,13 @@ A training is `crossfade train` in a process of its own; what is shown of it is 
 
 from __future__ import annotations
 
-import hashlib
-import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from crossfade.adapters.peft_files import NAME
 from crossfade.adapters.registry import adapters_of
 from crossfade.errors import CrossfadeError, ModelError, TrainingError
 from crossfade.models.fetch import fetch
@@ -21,177 +19,210 @@ from crossfade.models.hf_folder import hf_folder
 from crossfade.models.torch_libraries import missing_libraries
 from crossfade.training.desk import Desk
 from crossfade.training.estimate import Plan
-from crossfade.training.guess import guess
-from crossfade.training.methods import SERVED
 from crossfade.training.plan import plan_of
-from crossfade.training.record import PRESETS, SETTINGS, settings_of
-from crossfade.training.report import DataReport, data_report
-from crossfade.training.table import read_table
-from crossfade.training.tokens import rough_count
+from crossfade.training.record import layers_of, settings_of
+from crossfade.training.report import DataReport, sentence
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
-from crossfade.ui.uploads import taken_out
+from crossfade.ui.data_view import report_html, report_on
+from crossfade.ui.language import language_of, say
+from crossfade.ui.row_files import PASTED, RowFiles
+from crossfade.ui.training_choices import (
+    OF_METHOD,
+    adapter_kind,
+    forms,
+    judging_sets,
+    methods,
+    presets,
+    served_note,
+    unserved_note,
+)
+from crossfade.ui.training_form import TrainingForm, missing_note
+from crossfade.ui.uploads import served_copy
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "train"
-PASTED = "Pasted here"
-ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"]
-MOST_CHARACTERS = 2_000_000
-WHAT = {
-    "lora": "LoRA: small, quick, swapped in the chat. Begin here.",
-    "qlora": "QLoRA: LoRA on a base in 4 bits. Saves memory; on a CPU no time.",
-    "adalora": "AdaLoRA: LoRA whose ranks go where they matter. Slower steps.",
-    "p-tuning": "P-Tuning: a few virtual tokens before the prompt. Fewest parameters, weaker.",
-    "freeze": "Freeze: the last blocks trained whole. Between LoRA and full.",
-    "full": "Full: every parameter. Most memory; makes a base of its own.",
+COLUMNS = ("form", "prompt_column", "response_column", "template", "instructions")
+NUMBERS = {
+    "epochs": "training.epochs",
+    "learning_rate": "training.learning_rate",
+    "rank": "training.rank",
+    "virtual_tokens": "training.virtual_tokens",
+    "patience": "training.patience",
+    "max_rows": "training.max_rows",
 }
-HOW = {
-    "quick": "once over the rows",
-    "balanced": "three times, ends early where it has settled",
-    "thorough": "eight times, ends early where it has settled",
-}
+"""The fields that hold a number, each with its label."""
 
 
 class TrainingOrder:
-    """Draws the part into the `gr.Blocks` that is open. `ordered` is a State with the name of the last run ordered."""
+    """Draws the part into the `gr.Blocks` that is open. `ordered` is a State with the name of the last run ordered.
+
+    `fields` are the components that an order is made of, by name.
+    """
 
     def __init__(self, startup: Startup, desk: Desk, *, ordered: Any) -> None:
         self._startup, self._desk, self._ordered = startup, desk, ordered
-        self._folder = startup.settings.home / "data"
-        self._draw()
+        self.files = RowFiles(startup.settings.home / "data")
+        self.form = TrainingForm(startup, self.files)
+        self.fields = self.form.fields
         self._wire()
 
-    def _draw(self) -> None:
-        files = self._files()
-        with gr.Row(elem_classes="cf-ask"):
-            self.source = gr.Dropdown(
-                [*files, PASTED], value=[*files, PASTED][0], label="Rows to learn from", elem_id="train-source", scale=4
-            )
-            self.upload = gr.UploadButton(
-                "Add a file", file_types=ENDINGS, elem_id="train-upload", scale=0, min_width=120
-            )
-        self.pasted = gr.Textbox(
-            label="Your rows",
-            info='JSON lines, such as {"prompt": "...", "response": "..."}, or CSV with a header.',
-            lines=6,
-            max_lines=14,
-            visible=not files,
-            elem_id="train-pasted",
-        )
-        with gr.Accordion("Columns and instructions", open=False):
-            self.columns = [
-                gr.Dropdown([("guess", ""), "pair", "messages", "alpaca", "sharegpt", "label"], value="", label="Form"),
-                gr.Textbox(label="Column of the prompt or text", placeholder="guessed"),
-                gr.Textbox(label="Column of the response or label", placeholder="guessed"),
-                gr.Textbox(
-                    label="Instructions", placeholder="guessed", info="The system message, in training and in the chat."
-                ),
-            ]
-        self.check = gr.Button("Look at the rows", elem_id="train-check")
-        self.report = gr.HTML("", elem_id="train-report")
-        with gr.Row():
-            self.name = gr.Textbox(label="Name of the adapter", placeholder="my-style", elem_id="train-name")
-            self.purpose = gr.Textbox(label="Purpose", placeholder="One line for people", elem_id="train-purpose")
-        self.method = gr.Radio(
-            [(WHAT[name], name) for name in SETTINGS], value="lora", label="Method", elem_id="train-method"
-        )
-        self.served = gr.HTML(_served("lora"), elem_id="train-served")
-        self.preset = gr.Radio(
-            [(f"{name}: {HOW[name]}", name) for name in PRESETS],
-            value="quick",
-            label="How long",
-            elem_id="train-preset",
-        )
-        with gr.Accordion("More settings", open=False):
-            with gr.Row():
-                self.numbers = [
-                    gr.Number(None, label="Epochs", precision=0, minimum=1, elem_id="train-epochs"),
-                    gr.Number(None, label="Learning rate", minimum=1e-7, maximum=0.1),
-                    gr.Number(None, label="Rank", precision=0, minimum=1),
-                    gr.Number(None, label="Rows at most", precision=0, minimum=1, elem_id="train-max-rows"),
-                ]
-            gr.Markdown("What is left empty is the method's own.")
-        if missing := missing_libraries():
-            what = ", ".join(missing)
-            gr.HTML(render.note_html(f"Training needs {what}, which are not installed: pip install 'crossfade[train]'"))
-        self.send = gr.Button("Train", variant="primary", elem_id="train-send")
-        self.notice = gr.HTML("", elem_id="train-notice")
-
     def _wire(self) -> None:
-        self.source.change(lambda s: gr.Textbox(visible=s == PASTED), self.source, self.pasted, **AT_ONCE)
-        self.method.change(_served, self.method, self.served, **AT_ONCE)
-        self.upload.upload(self._upload, self.upload, [self.source, self.upload, self.notice], **AT_ONCE)
-        rows = [self.source, self.pasted, *self.columns]
-        queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
-        self.check.click(self._check, [*rows, self.method, self.preset], self.report, **queued)
-        self.send.click(
-            self._order,
-            [*rows, self.name, self.purpose, self.method, self.preset, *self.numbers],
-            [self._ordered, self.report, self.notice],
-            **queued,
+        field, given = self.fields, list(self.fields.values())
+        field["source"].change(
+            lambda source: [gr.Textbox(visible=source == PASTED), gr.DownloadButton(value=None, visible=False)],
+            field["source"],
+            [field["pasted"], self.form.download],
+            **AT_ONCE,
         )
+        field["form"].change(lambda f: gr.Textbox(visible=f == "label"), field["form"], field["template"], **AT_ONCE)
+        field["against"].change(lambda a: gr.Textbox(visible=bool(a)), field["against"], field["despite"], **AT_ONCE)
+        field["method"].change(
+            self._method,
+            field["method"],
+            [self.form.served, field["anyway"], *(field[n] for n in OF_METHOD)],
+            **AT_ONCE,
+        )
+        self.form.upload.upload(
+            self._upload, self.form.upload, [field["source"], self.form.upload, self.form.notice], **AT_ONCE
+        )
+        queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
+        self.form.check.click(self._check, given, self.form.report, **queued)
+        self.form.get_file.click(
+            self._get_file, [field["source"], field["pasted"]], [self.form.notice, self.form.download], **queued
+        )
+        self.form.send.click(self._order, given, [self._ordered, self.form.report, self.form.notice], **queued)
 
     def refresh(self, trigger: Any) -> None:
-        """Read the files again when the trigger fires."""
-        trigger(lambda: gr.Dropdown(choices=[*self._files(), PASTED]), None, self.source, **AT_ONCE)
+        """Read the files again when the trigger fires, and draw what the browser does not put into its language."""
+        drawn = [self.fields[name] for name in ("source", "form", "against", "method", "preset", "anyway")]
+        trigger(
+            self._redraw,
+            self.fields["method"],
+            [*drawn, self.form.served, self.form.missing],
+            **AT_ONCE,
+        )
+        self.form.builders.refresh(trigger)
 
-    def _files(self) -> list[str]:
-        """The names of a person's own files, the newest first."""
-        found = [path for path in self._folder.glob("*") if path.suffix in ENDINGS]
-        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    def _redraw(self, request: gr.Request, method: str) -> list[Any]:
+        language = language_of(request)
+        served, anyway, *_ = self._method(request, method)
+        return [
+            gr.Dropdown(choices=self.files.offered(language)),
+            gr.Dropdown(choices=forms(language)),
+            gr.Dropdown(choices=list(judging_sets(self.files, self._startup.corpora))),
+            gr.Radio(choices=methods(language)),
+            gr.Radio(choices=presets(language)),
+            anyway,
+            served,
+            missing_note(language),
+        ]
 
-    def _upload(self, sent: str | None) -> list[Any]:
+    def _method(self, request: gr.Request, method: str) -> list[Any]:
+        """Where what the method makes is served, and the fields that it has; what was ticked was for another one."""
+        language, unserved = language_of(request), self._unserved(method)
+        note = unserved_note(method, language) if unserved else served_note(method, language)
+        fields = [gr.Textbox(visible=method in having) for having in OF_METHOD.values()]
+        return [note, gr.Checkbox(False, visible=unserved), *fields]
+
+    def _unserved(self, method: str) -> bool:
+        """Whether the engine that runs cannot chat with what the method makes; not known while it loads."""
+        pipeline, kind = self._startup.pipeline, adapter_kind(method)
+        return pipeline is not None and kind != "" and kind not in pipeline.engine.capabilities.adapter_kinds
+
+    def _upload(self, request: gr.Request, sent: str | None) -> list[Any]:
         """Keep what was sent, out of the folder that the page's server reads from."""
+        language = language_of(request)
         if not sent:
             return [gr.skip(), gr.skip(), gr.skip()]
-        path = Path(sent)
         try:
-            name = _file_name(path.name)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            target = next(p for p in _numbered(self._folder / name) if not p.exists())
-            with taken_out(sent) as private:
-                shutil.move(private, target)
-            source = gr.Dropdown(choices=[*self._files(), PASTED], value=target.name)
+            name = self.files.keep(sent)
+            source = gr.Dropdown(choices=self.files.offered(language), value=name)
             return [source, gr.UploadButton(value=None), ""]
         except (OSError, CrossfadeError) as error:
-            told = f"{path.name} was not kept: {answering.sentence(error)}"
+            told = say(language, "training.not_kept", file=Path(sent).name, why=answering.sentence(error))
             return [gr.skip(), gr.UploadButton(value=None), render.note_html(told, kind="error")]
 
-    def _check(self, source: str, pasted: str, *values: str) -> str:
-        *columns, method, preset = values
+    def _get_file(self, request: gr.Request, source: str, pasted: str) -> list[Any]:
+        language = language_of(request)
         try:
-            plan = self._plan(method, preset)
-            return report_html(_report(self._path(source, pasted), columns, plan=plan))
+            path = self.files.path(source, pasted, language)
+            copy = served_copy(path, self.form.download.GRADIO_CACHE)
+        except (CrossfadeError, OSError) as error:
+            return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
+        told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
+        return ["", gr.DownloadButton(told, value=str(copy), visible=True)]
+
+    def _check(self, request: gr.Request, *values: Any) -> str:
+        given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
+        try:
+            return report_html(self._report(given, language, plan=self._plan(given, language)))
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error), kind="error")
 
-    def _order(self, source: str, pasted: str, *values: Any) -> list[Any]:
-        columns, (name, purpose, method, preset, *numbers) = values[: len(self.columns)], values[len(self.columns) :]
+    def _order(self, request: gr.Request, *values: Any) -> list[Any]:
+        given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         try:
-            path = self._path(source, pasted)
-            report = _report(path, columns)
+            report = self._report(given, language)
             if report.errors:
-                why = "These rows cannot be learned as they are; the report says why."
+                why = say(language, "training.cannot_learn")
                 return [gr.skip(), report_html(report), render.note_html(why, kind="error")]
-            words = ["--data", str(path), "--name", str(name or "").strip(), "--purpose", str(purpose or "").strip()]
-            words += ["--method", method, "--preset", preset, "--base", self._startup.settings.base]
-            options = ("--form", "--prompt-column", "--response-column", "--instructions")
-            words += [w for o, v in zip(options, columns, strict=True) if v and v.strip() for w in (o, v.strip())]
-            options = ("--epochs", "--learning-rate", "--rank", "--max-rows")
-            words += [w for o, v in zip(options, numbers, strict=True) if v for w in (o, _number(v))]
-            epochs, learning_rate, rank, _ = (v or None for v in numbers)
-            settings_of(method, preset, {"epochs": epochs, "learning_rate": learning_rate, "rank": rank})
-            self._check_name(str(name or "").strip(), method)
-            run = self._desk.order(words, name=str(name).strip(), method=method, data=path.name)
+            name, method = _text(given, "name"), given["method"]
+            settings_of(method, given["preset"], self._changes(given, language))
+            self._check_name(name, language)
+            if self._unserved(method) and not given["anyway"]:
+                raise TrainingError(say(language, "training.tick_first", method=method))
+            path = self.files.path(given["source"], given["pasted"], language)
+            run = self._desk.order(self._words(given, path, language), name=name, method=method, data=path.name)
             waiting = len(self._desk.waiting())
-            told = f"Ordered; {waiting} before or with it." if waiting > 1 else "Ordered; it begins now."
+            told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
+            told = told or say(language, "training.ordered")
             return [run.path.name, report_html(report), render.note_html(told)]
         except (CrossfadeError, OSError) as error:
             return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
 
-    def _plan(self, method: str, preset: str) -> Plan | None:
+    def _report(self, given: Mapping[str, Any], language: str, *, plan: Plan | None = None) -> DataReport:
+        path = self.files.path(given["source"], given["pasted"], language)
+        columns = self._columns(given)
+        against, despite = self._against(given), sentence(_text(given, "despite"))
+        return report_on(path, columns, against=against, despite_overlap=despite if against else "", plan=plan)
+
+    def _columns(self, given: Mapping[str, Any]) -> list[str]:
+        """What is said of the columns; a template that is out of sight is not meant."""
+        return [_text(given, name) if name != "template" or given["form"] == "label" else "" for name in COLUMNS]
+
+    def _against(self, given: Mapping[str, Any]) -> list[Path]:
+        sets = judging_sets(self.files, self._startup.corpora)
+        if gone := [name for name in given["against"] or () if name not in sets]:
+            raise TrainingError(f"{gone[0]} is not there any more. Choose another judging set.")
+        return [sets[name] for name in given["against"] or ()]
+
+    def _changes(self, given: Mapping[str, Any], language: str) -> dict[str, Any]:
+        """What is said beside method and preset; what the method has not is out of sight, and not meant."""
+        shown = [name for name in (*NUMBERS, "layers") if given["method"] in OF_METHOD.get(name, (given["method"],))]
+        return {
+            name: layers_of(_text(given, name)) if name == "layers" else _number(given, name, language)
+            for name in shown
+            if name != "max_rows"
+        }
+
+    def _words(self, given: Mapping[str, Any], path: Path, language: str) -> list[str]:
+        """The order as the words of `crossfade train`."""
+        words = ["--data", str(path), "--name", _text(given, "name"), "--purpose", _text(given, "purpose")]
+        words += ["--method", given["method"], "--preset", given["preset"], "--base", self._startup.settings.base]
+        for name, value in zip(COLUMNS, self._columns(given), strict=True):
+            words += [_option(name), value] if value else []
+        against = self._against(given)
+        words += [word for judging in against for word in ("--against", str(judging))]
+        words += ["--despite-overlap", despite] if against and (despite := _text(given, "despite")) else []
+        changes = self._changes(given, language) | {"max_rows": _number(given, "max_rows", language)}
+        if changes.pop("layers", None):
+            words += ["--layers", _text(given, "layers")]
+        return words + [w for n, v in changes.items() if v is not None for w in (_option(n), str(v))]
+
+    def _plan(self, given: Mapping[str, Any], language: str) -> Plan | None:
         """What a training will need, or None where the base cannot be had here."""
         if missing_libraries():
             return None
@@ -200,87 +231,34 @@ class TrainingOrder:
             folder = hf_folder(fetch(settings.base, settings.home), settings.home)
         except ModelError:
             return None
-        return plan_of(settings_of(method, preset, {}), folder, self._desk.runs())
+        wanted = settings_of(given["method"], given["preset"], self._changes(given, language))
+        return plan_of(wanted, folder, self._desk.runs())
 
-    def _check_name(self, name: str, method: str) -> None:
-        from crossfade.adapters.peft_files import NAME
-
+    def _check_name(self, name: str, language: str) -> None:
         settings = self._startup.settings
         if not NAME.fullmatch(name):
-            raise TrainingError("Give the adapter a name: up to 64 of a-z, 0-9, - and _, such as my-style.")
-        known = adapters_of(settings).names
-        if name in known or (settings.my_bases / name).exists():
-            raise TrainingError(f"There is {name!r} already. Choose another name, or delete that one first.")
-
-    def _path(self, source: str | None, pasted: str | None) -> Path:
-        """The file of the rows; pasted ones become one. Raises TrainingError."""
-        if source and source != PASTED:
-            if source not in self._files():
-                raise TrainingError(f"{source} is not there any more. Choose another file.")
-            return self._folder / source
-        text = (pasted or "").strip()
-        if not text:
-            raise TrainingError("There are no rows. Add a file, or paste some.")
-        if len(text) > MOST_CHARACTERS:
-            raise TrainingError(
-                f"{len(text):,} characters were pasted; at most {MOST_CHARACTERS:,}. Add a file instead."
-            )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # By what it says: an order that waits is carried out on these rows, whatever is pasted meanwhile.
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        path = self._folder / f"pasted-{digest}.{'jsonl' if text[0] in '{[' else 'csv'}"
-        path.write_text(text + "\n", encoding="utf-8")
-        return path
+            raise TrainingError(say(language, "training.name_needed"))
+        if name in adapters_of(settings).names or (settings.my_bases / name).exists():
+            raise TrainingError(say(language, "training.name_taken", name=name))
 
 
-def _report(path: Path, columns: Sequence[str], *, plan: Plan | None = None) -> DataReport:
-    """The report on a file's rows; tokens are estimated, so that no library is loaded for it."""
-    form, prompt, response, instructions = ((value or "").strip() for value in columns)
-    table = read_table(path)
-    mapping = guess(table, form=form, prompt=prompt, response=response, instructions=instructions)
-    return data_report(table, mapping, count=rough_count, rough=True, plan=plan)
+def _text(given: Mapping[str, Any], name: str) -> str:
+    return str(given[name] or "").strip()
 
 
-def report_html(report: DataReport) -> str:
-    """A report as tables and its findings, those first; nothing of a row becomes markup."""
-    tables: list[list[str]] = []
-    findings = []
-    begins = True
-    for line in report.as_lines()[1:]:  # the first names the file, which is chosen just above
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|"):
-            findings += [f"<li>{render.escape(line.strip().removeprefix('- '))}</li>"] if line.strip() else []
-            begins = True
-        elif begins:
-            tables.append([_row(cells, "th")])
-            begins = False
-        elif not all(set(cell) <= set("-: ") for cell in cells):
-            tables[-1].append(_row(cells, "td"))
-    shown = "".join(f"<table>{''.join(rows)}</table>" for rows in tables)
-    return f'<div class="cf-data"><ul>{"".join(findings)}</ul>{shown}</div>'
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
-def _row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{render.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _served(method: str) -> str:
-    return render.note_html(f"Can be chatted with {SERVED[method]}.")
-
-
-def _file_name(name: str) -> str:
-    """A plain name for a file that was sent. Raises TrainingError for another kind."""
-    path = Path(re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name).lstrip(".-") or "rows")
-    if path.suffix.lower() not in ENDINGS:
-        raise TrainingError(f"rows are read from {', '.join(ENDINGS)}")
-    return f"{path.stem[:60]}{path.suffix.lower()}"
-
-
-def _numbered(path: Path) -> Any:
-    yield path
-    for number in range(2, 10_000):
-        yield path.with_stem(f"{path.stem}-{number}")
+def _number(given: Mapping[str, Any], name: str, language: str) -> int | float | None:
+    """What a field holds, None for nothing. Raises TrainingError where it is no number that is allowed there."""
+    text = _text(given, name)
+    try:
+        number = float(text) if name == "learning_rate" and text else int(text) if text else None
+    except ValueError:
+        number = -1
+    if number is None or 0 <= number < float("inf"):
+        return number
+    kind = say(language, "training.a_fraction" if name == "learning_rate" else "training.a_whole_number")
+    what = say(language, NUMBERS[name])
+    raise TrainingError(say(language, "training.no_number", what=what, given=text[:40], kind=kind))

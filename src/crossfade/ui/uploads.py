@@ -6,11 +6,12 @@ away first. What no event ever asks for is removed by the page's `delete_cache`,
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +75,37 @@ class UploadDoor:
         if sum(size for _, size in self._taken) + int(length) > HOURLY_LIMIT:
             return 429, "Too much was uploaded within the last hour. Try again later, or use the command line."
         return None
+
+
+def served_copy(path: Path, cache: str) -> Path:
+    """A copy of a file where Gradio serves it from, under a path that nobody guesses; it goes within the hour."""
+    copy = Path(cache) / secrets.token_hex(32) / path.name
+    copy.parent.mkdir(parents=True)
+    shutil.copyfile(path, copy)
+    return copy
+
+
+@contextmanager
+def taken_out_together(uploaded: Sequence[str], names: Collection[str]) -> Iterator[Path]:
+    """A private folder with those of the uploaded files that have one of the names; removed at the end, as all are.
+
+    The browser sends a folder's files without their places in it. Raises CrossfadeError where a name stands twice, as
+    that of two adapters side by side does, and where nothing arrived.
+    """
+    sent = [Path(path) for path in dict.fromkeys(uploaded)]
+    with tempfile.TemporaryDirectory(prefix="crossfade-upload-") as folder:
+        try:
+            wanted = [path for path in sent if path.name in names and path.is_file()]
+            if twice := [path.name for path in wanted if sum(other.name == path.name for other in wanted) > 1]:
+                raise CrossfadeError(f"The folder holds {twice[0]} more than once. Choose the folder of one adapter.")
+            if not wanted:
+                raise CrossfadeError(f"None of {', '.join(names)} arrived. Choose the folder of an adapter.")
+            for path in wanted:
+                shutil.move(path, Path(folder) / path.name)
+            yield Path(folder)
+        finally:
+            for path in sent:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,0 +1,153 @@
+"""Making rows in the page, without a browser: from a corpus, by a teacher, in another format."""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chat_stub import ChatStub, chat_stub
+from ui_kit import built
+
+sys.path.append(str(Path(__file__).parent / "browser"))
+
+pytest.importorskip("gradio")
+
+from crossfade.settings import Settings
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def request(language: str = "en") -> Any:
+    return SimpleNamespace(cookies={}, headers={"accept-language": language})
+
+
+@pytest.fixture
+def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from standin import ROOT, StandIn
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    import gradio as gr
+
+    from crossfade.ui.builders import RowBuilders
+    from crossfade.ui.row_files import RowFiles
+
+    settings = Settings(home=tmp_path / "home", corpora=ROOT / "corpora", adapters=tmp_path / "shipped")
+    startup = StandIn(settings=settings, adapters=())
+    files = RowFiles(settings.home / "data")
+    files.folder.mkdir(parents=True)
+
+    def make() -> Any:
+        with gr.Blocks():
+            return RowBuilders(startup, files, source=gr.Dropdown())  # type: ignore[arg-type]
+
+    return built(make)
+
+
+@pytest.fixture
+def teacher() -> Iterator[ChatStub]:
+    with chat_stub() as stub:
+        stub.reply = lambda body: (200, f"Answer to {body['messages'][-1]['content']}")
+        yield stub
+
+
+def made(part: Any, **given: Any) -> tuple[str, str | None]:
+    """What the page says at the end, and the file that is chosen then."""
+    values = {name: component.value for name, component in part.fields.items()} | given
+    assert list(values) == list(part.fields), "no field of another name"
+    for notice, source, _download, key in part._make(request(), *values.values()):  # noqa: B007
+        pass
+    assert key == "", "the key is forgotten, whatever came"
+    return html.unescape(notice), source._constructor_args[0].get("value")
+
+
+def rows(part: Any, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (part._files.folder / name).read_text().splitlines()]
+
+
+def test_a_corpus_and_its_questions_make_rows_of_several_kinds(part: Any) -> None:
+    questions = [
+        {"question": f"What is fee {n}?", "answer": f"${n}", "documents": ["harbor-checking"], "kind": "fact"}
+        for n in (1, 2, 3)
+    ]
+    questions.append({"question": "Who founded Rome?", "answer": "-", "documents": [], "kind": "absent"})
+    (part._files.folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    told, name = made(part, questions="mine.jsonl")
+    assert name == "tidewell-mine.jsonl"
+    kinds = {row["kind"] for row in rows(part, name)}
+    assert {"read", "by heart"} <= kinds
+    assert "rows of 4 questions" in told
+    assert "without passages" in told
+    assert made(part, questions="mine.jsonl")[1] == "tidewell-mine-2.jsonl", "nothing is written over"
+
+
+@pytest.mark.parametrize("questions", [None, "", "gone.jsonl", "../../secret.jsonl", "tidewell: ../eval.jsonl"])
+def test_questions_that_are_not_offered_are_not_read(part: Any, questions: str | None) -> None:
+    assert "Choose a file of questions" in made(part, questions=questions)[0]
+
+
+def test_a_teacher_answers_and_the_same_again_asks_nothing_twice(part: Any, teacher: ChatStub) -> None:
+    given = {"way": "teacher", "prompts": "pasted", "typed": f"One\nTwo {HOSTILE}", "address": teacher.url}
+    given |= {"model": "big model", "key": "sk-secret"}
+    told, name = made(part, **given)
+    assert name is not None
+    assert "2 rows, 2 of them new" in told
+    assert [row["prompt"] for row in sorted(rows(part, name), key=lambda r: r["prompt"])] == ["One", f"Two {HOSTILE}"]
+    assert len(teacher.asked) == 2
+    assert "2 rows, 0 of them new" in made(part, **given)[0]
+    assert len(teacher.asked) == 2
+    assert made(part, **given | {"told": "Be brief."})[1] != name, "other words are another file"
+    kept = "".join(path.read_text() for path in part._files.folder.parent.rglob("*") if path.is_file())
+    assert "sk-secret" not in kept
+
+
+def test_what_a_teacher_does_not_answer_is_a_sentence(part: Any, teacher: ChatStub) -> None:
+    given = {"way": "teacher", "prompts": "pasted", "typed": "One", "address": teacher.url, "model": "m"}
+    for more, why in (
+        ({"address": "file:///etc/passwd"}, "is not allowed"),
+        ({"address": "http://me:pass@teacher.example/v1"}, "may hold no name, password"),
+        ({"address": ""}, "is not allowed"),
+        ({"model": " "}, "name of the teacher's model"),
+        ({"typed": ""}, "There are no rows"),
+        ({"key": "a b"}, "signs that no key has"),
+        ({"prompts": "gone.jsonl"}, "not there any more"),
+    ):
+        assert why in made(part, **given | more)[0], more
+    assert teacher.asked == []
+
+
+def test_a_page_that_others_can_open_asks_no_address_of_its_own_network(part: Any, teacher: ChatStub) -> None:
+    part._startup.settings = replace(part._startup.settings, host="0.0.0.0")
+    given = {"way": "teacher", "prompts": "pasted", "typed": "One", "address": teacher.url, "model": "m"}
+    told, name = made(part, **given)
+    assert "visitors may not have asked" in told
+    assert name is None
+    assert teacher.asked == []
+
+
+def test_rows_are_written_anew_and_what_has_no_object_is_listed(part: Any) -> None:
+    text = "".join(
+        json.dumps({"message": f"Message {n}", "ticket": {"product": "loan", "amount": n}}) + "\n" for n in (1, 2)
+    )
+    (part._files.folder / "tickets.jsonl").write_text(text + json.dumps({"message": "Hi", "ticket": HOSTILE}) + "\n")
+    told, name = made(part, way="format", rows="tickets.jsonl", to="yaml")
+    assert name == "tickets-yaml.jsonl"
+    assert [row["ticket"] for row in rows(part, name)] == [f"product: loan\namount: {n}" for n in (1, 2)]
+    assert "Line 3" in told
+    told, name = made(part, way="format", rows="tickets.jsonl", to="markdown", heading="Case")
+    assert rows(part, str(name))[0]["ticket"].startswith("# Case\n")
+    (part._files.folder / "words.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    told, name = made(part, way="format", rows="words.jsonl")
+    assert "no row that can be written in yaml" in told
+    assert name is None
+
+
+def test_choices_speak_chinese_where_the_browser_does(part: Any) -> None:
+    assert "语料库及其问题" in str(part._redraw(request("zh"), None)[0].choices)
