@@ -60,7 +60,8 @@ class Query:
     """One question with its mode. Fine-tuning is on exactly when the blend is not empty.
 
     `task` names a set of instructions of the corpus (answer, voice, ticket); every mode of a task is given the same
-    instructions. `enforce_schema` asks the engine for constrained decoding to the task's JSON schema.
+    instructions. `enforce_schema` asks the engine for constrained decoding to the JSON schema: to that in `schema`, as
+    JSON text, or where it is empty to the task's.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Query:
     history: tuple[Turn, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     enforce_schema: bool = False
+    schema: str = ""
 
     @property
     def mode(self) -> str:
