@@ -246,6 +246,16 @@ def test_a_schema_is_enforced_only_where_asked_and_only_for_a_task_that_has_one(
         asked("answer", True)
 
 
+def test_a_query_s_own_schema_goes_before_the_task_s_and_serves_a_task_without_one(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    pipeline, own = fake_pipeline(tmp_path, engine=engine), '{"type": "array"}'
+    for task, enforce in (("ticket", True), ("answer", True), ("ticket", False)):
+        pipeline.ask(Query("fee?", corpus="bank", task=task, sampling=SHORT, enforce_schema=enforce, schema=own))
+    assert [a.schema for a in engine.asked] == [{"type": "array"}, {"type": "array"}, None]
+    with pytest.raises(QuestionError, match="leads out"):
+        pipeline.ask(Query("fee?", corpus="bank", task="answer", sampling=SHORT, schema='{"$ref": "http://x"}'))
+
+
 def test_a_schema_is_not_enforced_on_an_answer_in_yaml(tmp_path: Path) -> None:
     write_corpus(tmp_path, toml=TOML.replace('schema = "', 'form = "yaml"\nschema = "'))
     with pytest.raises(QuestionError, match=r"'ticket' has no JSON schema.*none"):

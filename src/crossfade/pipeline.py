@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from threading import Event
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from crossfade import prompts
+from crossfade.corpora.own_schema import read_schema
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.engines.protocol import Engine
 from crossfade.errors import AdapterError, QuestionError
@@ -34,6 +35,12 @@ class Chooser(Protocol):
 
     def choose(self, question: str, *, k: int, budget: int, count: Callable[[Example], int]) -> tuple[Example, ...]:
         """At most k examples within a budget of tokens, the one most alike last."""
+
+
+def enforced_schema(query: Query, task: Task) -> dict[str, Any] | None:
+    """The schema that the engine is to hold the answer to: the query's own, else the task's. Raises QuestionError."""
+    own = read_schema(query.schema) if query.schema else None
+    return (task.enforceable if own is None else own) if query.enforce_schema else None
 
 
 class Pipeline:
@@ -125,7 +132,7 @@ class Pipeline:
         yield answer
         answer = replace(answer, seconds_before=time.perf_counter() - began)
         assert answer.prompt is not None
-        schema = self.corpus(query.corpus).task(query.task).enforceable if query.enforce_schema else None
+        schema = enforced_schema(query, self.corpus(query.corpus).task(query.task))
         generations = self.engine.stream(
             answer.prompt, blend=query.blend, sampling=query.sampling, stop=stop or Event(), schema=schema
         )
@@ -164,6 +171,6 @@ class Pipeline:
                 f"{wanted:,} new tokens were asked for; prompt and answer share a context of {context:,} tokens. "
                 f"Ask for 1 to {context // 2:,}."
             )
-        if query.enforce_schema and task.enforceable is None:
+        if enforced_schema(query, task) is None and query.enforce_schema:
             able = ", ".join(t.name for t in corpus.tasks.values() if t.enforceable is not None)
             raise QuestionError(f"Task {task.name!r} has no JSON schema to enforce. Tasks with one: {able or 'none'}.")

@@ -61,7 +61,7 @@ class Query:
 
     `task` names a set of instructions of the corpus (answer, voice, ticket); every mode of a task is given the same
     instructions; `instructions` are the asker's own, put after them. `enforce_schema` asks the engine for constrained
-    decoding to the task's JSON schema.
+    decoding to the JSON schema: to that in `schema`, as JSON text, or where it is empty to the task's.
     """
 
     text: str
@@ -74,6 +74,7 @@ class Query:
     sampling: Sampling = field(default_factory=Sampling)
     enforce_schema: bool = False
     instructions: str = ""
+    schema: str = ""
 
     @property
     def mode(self) -> str:

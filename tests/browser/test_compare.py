@@ -12,6 +12,8 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 FEE = "What is the fee?"
+CITING = "The fee is $7 [1], waived [2] [1]."
+HOSTILE = "Nothing <b>bold</b> <img src=http://evil.invalid/a.png onerror=alert(1)> is free."
 
 
 def compare(page: Any, text: str = FEE) -> None:
@@ -36,7 +38,7 @@ def share(page: Any) -> str:
 
 
 def test_a_preset_ticks_its_modes_and_its_columns_are_answered(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve("--answer", "The fee is $7 [1], waived [2] [1]."))
+    page = open_page(serve("--answer", CITING))
     page.page.get_by_role("tab", name="Compare").click()
     page.page.click("#columns-documents")
     page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
@@ -51,7 +53,7 @@ def test_a_preset_ticks_its_modes_and_its_columns_are_answered(open_page: Callab
 
 
 def test_a_column_has_settings_of_its_own_and_columns_come_and_go(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve())
+    page = open_page(serve("--answer", CITING))
     page.page.get_by_role("tab", name="Compare").click()
     page.page.click("#columns-tuned")
     page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
@@ -82,7 +84,7 @@ def test_a_column_has_settings_of_its_own_and_columns_come_and_go(open_page: Cal
 def test_a_vote_is_kept_changed_summed_up_and_exported(
     open_page: Callable[..., Any], serve: Any, tmp_path: Path
 ) -> None:
-    url = serve()
+    url = serve("--answer", CITING)
     page = open_page(url)
     page.page.get_by_role("tab", name="Compare").click()
     page.page.click("#votes-panel button")
@@ -143,49 +145,81 @@ def test_objects_fold_and_differ_field_by_field(open_page: Callable[..., Any], s
     assert page.faults == []
 
 
-def test_a_link_opens_a_comparison_to_be_continued_until_it_is_taken_back(
+def test_a_link_opens_a_comparison_that_can_be_continued(open_page: Callable[..., Any], serve: Any) -> None:
+    url = serve("--answer", HOSTILE)
+    page = open_page(url)
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#columns-tuned")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    compare(page, "Is <i>anything</i> free?")
+    link = share(page)
+    assert link.startswith(f"{url}?shared=")
+    page.context.clear_cookies()  # from here on it is somebody else's browser
+    page.page.goto(link)
+    page.page.wait_for_selector("#compare-opened :text('shared with you')")
+    assert "Is <i>anything</i> free?" in page.page.inner_text("#compare-opened")
+    for place, mode in enumerate(("base", "fine-tune")):
+        told = page.page.inner_text(f"#column-{place}")
+        for part in (HOSTILE, "temperature 0", mode):
+            assert part in told
+    page.page.wait_for_selector("#compare-differences", state="visible")
+    assert page.page.locator("#compare-vote, #compare-share").count() == 0
+    assert page.page.input_value("#compare-question textarea") == ""
+    page.page.click("#shared-panel button")
+    page.page.click("#shared-mine input")
+    assert page.page.locator("ul[role=listbox] li").count() == 0, "a link is in its owner's list alone"
+    page.page.click("#compare-continue")
+    page.page.wait_for_selector("#card-1", state="visible")
+    assert page.page.input_value("#compare-question textarea") == "Is <i>anything</i> free?"
+    assert page.page.input_value("#card-1 input") == "fine-tune"
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-vote", state="visible")
+    assert page.page.locator("#compare-opened .cf-note").count() == 0
+    assert page.faults == page.dialogs == page.outbound == []
+
+
+def test_a_link_that_is_taken_back_opens_nothing(open_page: Callable[..., Any], serve: Any) -> None:
+    url = serve("--answer", CITING)
+    page = open_page(url)
+    compare(page)
+    link = share(page)
+    page.page.click("#shared-panel button")
+    choose(page, "#shared-mine", FEE)
+    page.page.click("#shared-take-back")
+    page.page.wait_for_selector("#shared-notice :text('Taken back')")
+    for wrong in (link, f"{url}?shared=1"):
+        page.page.goto(wrong)
+        page.page.wait_for_selector("#compare-opened :text('opens nothing')")
+        assert page.page.locator("#column-0").count() == 0
+
+
+def test_a_schema_that_is_written_is_checked_and_answers_are_held_to_it(
     open_page: Callable[..., Any], serve: Any
 ) -> None:
-    url = serve("--answer", "Nothing <b>bold</b> is free.")
-    mine = open_page(url)
-    mine.page.get_by_role("tab", name="Compare").click()
-    mine.page.click("#columns-tuned")
-    mine.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
-    compare(mine, "Is <i>anything</i> free?")
-    link = share(mine)
-    assert link.startswith(f"{url}?shared=")
-    theirs = open_page(link)
-    theirs.page.wait_for_selector("#compare-opened :text('shared with you')")
-    assert "Is <i>anything</i> free?" in theirs.page.inner_text("#compare-opened")
-    for place, mode in enumerate(("base", "fine-tune")):
-        told = theirs.page.inner_text(f"#column-{place}")
-        assert "Nothing <b>bold</b> is free." in told
-        assert "temperature 0" in told
-        assert mode in told
-    assert theirs.page.locator("#compare-vote, #compare-share").count() == 0
-    assert theirs.page.input_value("#compare-question textarea") == ""
-    theirs.page.click("#compare-continue")
-    theirs.page.wait_for_selector("#card-1", state="visible")
-    assert theirs.page.input_value("#compare-question textarea") == "Is <i>anything</i> free?"
-    assert theirs.page.input_value("#card-1 input") == "fine-tune"
-    compare(theirs, "Is <i>anything</i> free?")
-    assert theirs.page.locator("#compare-opened .cf-note").count() == 0
-    theirs.page.click("#shared-panel button")
-    theirs.page.click("#shared-mine input")
-    assert theirs.page.locator("ul[role=listbox] li").count() == 0, "a link is in its owner's list alone"
-    mine.page.click("#shared-panel button")
-    choose(mine, "#shared-mine", "Is <i>anything</i> free?")
-    mine.page.click("#shared-take-back")
-    mine.page.wait_for_selector("#shared-notice :text('Taken back')")
-    for wrong in (link, f"{url}?shared=x", f"{url}?shared=1"):
-        late = open_page(wrong)
-        late.page.wait_for_selector("#compare-opened :text('opens nothing')")
-        assert late.page.locator("#column-0").is_hidden()
-    assert [*mine.faults, *theirs.faults] == []
+    page = open_page(serve("--answer", CITING))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#columns-tuned")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    page.page.click("#compare-schema button")
+    choose(page, "#compare-schema-picked", "one that you write")
+    page.page.wait_for_selector("#compare-schema-text .cm-content", state="visible")
+    page.page.locator("#compare-schema-text .cm-content").fill('{"type": "objekt"}')
+    page.page.wait_for_selector("#compare-schema-told .cf-error")
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-notice :text('no JSON schema')")
+    page.page.locator("#compare-schema-text .cm-content").fill(
+        '{"required": ["colour"], "properties": {"amount": {"maximum": 9}}}'
+    )
+    page.page.wait_for_selector("#compare-schema-told :text('amount')")
+    compare(page)
+    told = page.page.inner_text("#column-0")
+    assert "'colour' is a required property" in told
+    assert "240 is greater than the maximum of 9" in page.page.inner_text("#column-0 .cf-field.cf-wrong")
 
 
 def test_the_tab_speaks_chinese_and_fits_a_phone(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve(), width=360, height=740)
+    page = open_page(serve("--answer", CITING), width=360, height=740)
     page.context.add_cookies([{"name": "crossfade_language", "value": "zh", "url": page.url}])
     page.page.reload()
     page.page.get_by_role("tab", name="比较").click()

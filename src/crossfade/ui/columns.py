@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crossfade.compare import MAX_COLUMNS, query_in_mode
+from crossfade.corpora.own_schema import read_schema
+from crossfade.corpora.registry import Task
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.types import MAX_WEIGHT, Answer, Blend, Query, Sampling, mode_switches
 from crossfade.ui import answering, render
@@ -119,14 +121,14 @@ def make_columns(
             columns.append(Column(settings.mode, error=choice.why_off, number=number))
             continue
         query = query_in_mode(_base_query(asked, settings, choice), settings.mode, blend=blend)
-        task = choice.task
+        schema, form = schema_of(query, choice.task)
         columns.append(
             Column(
                 settings.mode,
                 query,
-                task.schema,
+                schema,
                 waiting=answering.WAITING,
-                form=task.form,
+                form=form,
                 number=number,
                 own=settings.own,
             )
@@ -134,6 +136,11 @@ def make_columns(
     if sum(column.open for column in columns) < 2:
         raise QuestionError(say(language, "compare.too_few", why=why_off))
     return tuple(columns)
+
+
+def schema_of(query: Query, task: Task) -> tuple[dict[str, Any] | None, str]:
+    """The schema that an answer is checked against, None without one, and the form of the answer."""
+    return (read_schema(query.schema), "json") if query.schema else (task.schema, task.form)
 
 
 def end_open(columns: Sequence[Column], error: str) -> Columns:
@@ -184,6 +191,7 @@ def settings_html(query: Query, language: str) -> str:
         say(language, "compare.told_temperature", value=f"{sampling.temperature:g}"),
         say(language, "compare.told_seed", value=sampling.seed),
         say(language, "compare.told_tokens", value=sampling.max_new_tokens),
+        *([say(language, "compare.told_own_schema")] if query.schema else []),
         *([say(language, "compare.told_enforced")] if query.enforce_schema else []),
     ]
     return f'<span class="cf-asked">{" &#183; ".join(map(render.escape, told))}</span>'
@@ -213,5 +221,8 @@ def _base_query(asked: Asked, settings: ColumnSettings, choice: Choice) -> Query
         seed=beside.seed if settings.seed is None else min(max(int(settings.seed), 0), 2**31 - 1),
     )
     return replace(
-        asked.query, task=task.name, sampling=sampling, enforce_schema=enforce and task.enforceable is not None
+        asked.query,
+        task=task.name,
+        sampling=sampling,
+        enforce_schema=enforce and (task.enforceable is not None or bool(asked.query.schema)),
     )

@@ -1,7 +1,7 @@
 """The compare tab: one question through two to six columns, side by side. Knows not how an answer is made.
 
 Like a question of the chat, a comparison goes three steps: `_accept`, `_answer`, `_finish`. What can be done with one
-that has ended, voting, sharing, looking for differences, is offered after that by a box each.
+that has ended is offered after that.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import gradio as gr
 from crossfade.compare import MAX_COLUMNS, compare, fair_order
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.history.database import Database
-from crossfade.history.shares import Shares
-from crossfade.history.votes import Votes
 from crossfade.types import Answer
 from crossfade.ui import answering, render
+from crossfade.ui.afterwards import Afterwards
 from crossfade.ui.column_choice import ALL_MODES as ALL_MODES
 from crossfade.ui.column_choice import ColumnChoice
 from crossfade.ui.columns import Column, Columns, ColumnSettings, end_open, make_columns, settings_of
@@ -36,14 +35,13 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.difference_box import DifferenceBox
 from crossfade.ui.json_view import SCRIPT
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
-from crossfade.ui.share import ShareBox, question_of
+from crossfade.ui.schema_editor import SchemaEditor
+from crossfade.ui.share import question_of
 from crossfade.ui.suggestions import suggestions_of
-from crossfade.ui.votes import VoteBox
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -59,10 +57,10 @@ class CompareTab:
         self._running = running
         self._busy = busy
         self._catalog = Catalog(startup)
-        self._draw(Votes(database), Shares(database))
+        self._draw(database)
         self._wire()
 
-    def _draw(self, votes: Votes, shares: Shares) -> None:
+    def _draw(self, database: Database) -> None:
         self.asked = gr.State(())
         self.comparison = gr.State("")
         gr.HTML("", js_on_load=SCRIPT, elem_classes="cf-hidden")
@@ -79,18 +77,13 @@ class CompareTab:
                 corpus, choice = corpus_and_choice(self._catalog)
                 mixer = Mixer(self._catalog.loaded())
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
+                self.schema = SchemaEditor(self._catalog, name="compare")
         with gr.Row(elem_classes="cf-columns", elem_id="compare-columns"):
             self.columns = [
                 gr.HTML("", visible=False, min_width=230, elem_classes="cf-column", elem_id=f"column-{n}")
                 for n in range(MAX_COLUMNS)
             ]
-        with gr.Row(elem_classes="cf-after"):
-            self.votes = VoteBox(votes, asked=self.asked, comparison=self.comparison)
-            self.shares = ShareBox(shares, asked=self.asked)
-        self.differences = DifferenceBox(asked=self.asked)
-        with gr.Row(elem_classes="cf-after"):
-            self.votes.draw_panel()
-            self.shares.draw_list()
+        self.after = Afterwards(database, asked=self.asked, comparison=self.comparison)
 
     def _draw_question(self) -> None:
         with gr.Row(elem_classes="cf-ask"):
@@ -124,8 +117,8 @@ class CompareTab:
         accepted = gr.on(
             [self.send.click, self.box.submit],
             self._accept,
-            [self.box, *self.choice.values, *self.controls.values],
-            [self.asked, self.comparison, *self._banner, *self._areas, self.notice, *self.columns, *buttons],
+            [self.box, *self.choice.values, *self.schema.values, *self.controls.values],
+            [self.asked, self.comparison, *self._banner, *self.after.areas, self.notice, *self.columns, *buttons],
             **AT_ONCE,
         )
         answered = accepted.success(
@@ -143,20 +136,20 @@ class CompareTab:
         ends.append(answered.failure(self._refuse, *freed, **AT_ONCE))
         ends.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
         for end in ends:
-            self._offer_after(end.then)
+            self.after.offer(end.then)
         self.go_on.click(
             self._continue,
             self.asked,
-            [self.box, self.controls.corpus, *self._banner, *self.choice.drawn],
+            [self.box, self.controls.corpus, *self._banner, *self.schema.drawn, *self.choice.drawn],
             **AT_ONCE,
         )
 
     def load(self, load: Any, tabs: Any) -> None:
         """When the page loads, open what its link leads to, and show what this browser voted and shared."""
         opened = load(self._open, None, [tabs, self.asked, self.comparison, *self._banner, *self.columns], **AT_ONCE)
-        self._offer_after(opened.then)
-        self.votes.wire(load)
-        self.shares.wire(load)
+        self.after.offer(opened.then)
+        self.schema.wire(self.controls.corpus, load)
+        self.after.load(load)
 
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
@@ -167,22 +160,17 @@ class CompareTab:
     def _banner(self) -> list[Any]:
         return [self.opened, self.go_on]
 
-    @property
-    def _areas(self) -> list[Any]:
-        return [self.votes.area, self.shares.area, self.differences.area]
-
-    def _offer_after(self, then: Any) -> None:
-        offered = [*self.votes.offered, *self.shares.offered, *self.differences.offered]
-        then(self._offer, [self.asked, self.comparison], offered, **AT_ONCE)
-
     def _accept(self, request: gr.Request, text: str, *values: Any) -> list[Any]:
         """Make the columns ready, or say what is wrong with the question. It stays in its box in either case."""
-        language, own = language_of(request), len(self.choice.values)
+        language = language_of(request)
+        columns_end = len(self.choice.values)
+        schema_end = columns_end + len(self.schema.values)
         try:
             if self._busy():
                 raise EngineError(answering.BUSY)
-            asked = make_query(self._catalog, text, values[own:])
-            wanted = self.choice.read(values[:own])
+            asked = make_query(self._catalog, text, values[schema_end:])
+            asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
+            wanted = self.choice.read(values[:columns_end])
             corpus = asked.query.corpus
             columns = make_columns(asked, wanted, lambda key: self._catalog.choice(corpus, key), language=language)
         except CrossfadeError as error:
@@ -190,7 +178,7 @@ class CompareTab:
             return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
         if not self._running.begin(str(request.session_hash), TAB):
             raise gr.Error(answering.ALREADY, print_exception=False)
-        hidden = [*_closed(), *[gr.Column(visible=False)] * len(self._areas)]
+        hidden = [*_closed(), *self.after.hidden()]
         shown = _shown(columns, language)
         return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *_buttons(answering=True)]
 
@@ -242,19 +230,9 @@ class CompareTab:
         columns = end_open(columns, why)
         return [columns, *_redraw(columns, left, language_of(request))[1:], *_buttons(answering=False)]
 
-    def _offer(self, request: gr.Request, columns: Columns, comparison: str) -> list[Any]:
-        """What can be done with a comparison, once it has ended."""
-        language = language_of(request)
-        columns = () if any(column.open for column in columns) else columns
-        return [
-            *self.votes.offer(columns, comparison, language),
-            *self.shares.offer(columns, comparison, language),
-            *self.differences.offer(columns, language),
-        ]
-
     def _open(self, request: gr.Request) -> list[Any]:
         """Show the comparison that the page's link leads to, to be read; or say that there is none."""
-        language, found = language_of(request), self.shares.opened(request)
+        language, found = language_of(request), self.after.shares.opened(request)
         if found is None:
             return [gr.skip()] * (5 + MAX_COLUMNS)
         tab = gr.Tabs(selected=TAB)
@@ -270,7 +248,9 @@ class CompareTab:
         corpus = next((column.query.corpus for column in columns if column.query), None)
         choices = self._catalog.choices(corpus)
         wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
-        return [question_of(columns), corpus if choices else gr.skip(), *_closed(), *self.choice.fill(wanted)]
+        first = next((column.query for column in columns if column.query), None)
+        drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
+        return [question_of(columns), corpus if choices else gr.skip(), *_closed(), *drawn]
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
