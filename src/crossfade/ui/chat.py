@@ -80,6 +80,7 @@ class ChatTab:
                 self.switches = Switches(self._catalog)
                 self._draw_question()
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
+                self.clear = gr.Button(label("chat.clear"), size="sm", elem_id="chat-clear")
                 corpus, choice = corpus_and_choice(self._catalog)
                 self.auto = gr.Checkbox(
                     label=label("chat.auto"), info=label("chat.auto_info"), visible=False, elem_id="switch-auto"
@@ -87,7 +88,6 @@ class ChatTab:
                 self.switches.draw_boxes()
                 mixer = Mixer(self._catalog.loaded(), open=True)
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
-                self.clear = gr.Button(label("chat.clear"), size="sm", elem_id="chat-clear")
         self.crossfader = Crossfader(self._startup, self._running, self._catalog, busy=self._busy)
 
     def _draw_question(self) -> None:
