@@ -37,6 +37,7 @@ ROOMS = [
     "ui",
     "terminal",
     "cli_common",
+    "cli_absence",
     "cli_adapters",
     "cli_advise",
     "cli_ask",
