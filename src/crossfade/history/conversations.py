@@ -98,18 +98,20 @@ class Conversations:
         if not added and not taken_back:
             return keys
         with self._database.transaction() as connection:
-            title = title_of(turns[0].query.text)
-            connection.execute(
-                "INSERT OR IGNORE INTO conversations VALUES (?, ?, ?, ?, ?, ?)",
-                (id, owner, title, folded(title), now, now),
-            )
-            _check(connection, owner, id)
+            if added:
+                # Made by the first turn that is new: where it was deleted meanwhile, the title is none of those gone.
+                title = title_of(added[0][1].query.text)
+                connection.execute(
+                    "INSERT OR IGNORE INTO conversations VALUES (?, ?, ?, ?, ?, ?)",
+                    (id, owner, title, folded(title), now, now),
+                )
+                _check(connection, owner, id)
             _add(connection, owner, id, added)
             connection.executemany(
                 "DELETE FROM turns WHERE owner = ? AND conversation = ? AND key = ?",
                 [(owner, id, key) for key in taken_back],
             )
-            connection.execute("UPDATE conversations SET changed = ? WHERE id = ?", (now, id))
+            connection.execute("UPDATE conversations SET changed = ? WHERE owner = ? AND id = ?", (now, owner, id))
         return keys
 
     def newest(self, owner: str, *, search: str = "", most: int = 50) -> tuple[Listed, ...]:

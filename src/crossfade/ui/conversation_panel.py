@@ -84,7 +84,7 @@ class ConversationPanel:
         whole: Sequence[Any],
         *,
         draw: Callable[[gr.Request, Open, str, int], Changes],
-        gone: Callable[[gr.Request, str, Open], tuple[Open, Changes]],
+        gone: Callable[[str, Open], tuple[Open, Changes]],
     ) -> Any:
         """Join the panel to a page whose list is drawn by `draw`; gives the event of a deletion.
 
@@ -120,7 +120,7 @@ class ConversationPanel:
             kept = self._conversations.open(owner_of(request), id, most_turns=0)
             self._conversations.delete(owner_of(request), id)
             told = render.note_html(say(language, "conversations.deleted", title=kept.title))
-            open_, changes = gone(request, id, open_)
+            open_, changes = gone(id, open_)
             return self._closed() | {self.told: told} | changes | draw(request, open_, search, most)
 
         def take_in(
