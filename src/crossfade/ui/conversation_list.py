@@ -77,7 +77,8 @@ class ConversationList:
         kept = chat.turns.change(self._keep, page, own, **AT_ONCE)
         self.new_on(chat.clear.click)
         begun = self.new.click(self._new, page, whole, **AT_ONCE)
-        self.search.input(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
+        # Not `input`: Gradio swallows the first one, such as a word that is pasted.
+        self.search.change(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
         pressed = self.shown.click(self._press, page, [*whole, *self.panel.outputs], **AT_ONCE)
         deleted = self.panel.wire(page, whole, draw=self._drawn, gone=self._gone)
         self.shown_again = [started, kept, begun, pressed, deleted]
