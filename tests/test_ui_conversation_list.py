@@ -196,6 +196,18 @@ def test_rename_delete_export_and_import_from_the_panel(page: Page) -> None:
     assert page.listed() == ()
 
 
+def test_more_than_a_file_holds_is_refused_before_it_is_read(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.keep((shown("one"), shown("two")), Open("c"))
+    assert page.kept.size(owner_of(request()))[:2] == (1, 2)
+    assert page.kept.size(owner_of(request("b"))) == page.kept.size("") == (0, 0, 0)
+    monkeypatch.setattr("crossfade.history.export.MOST_TURNS", 1)
+    monkeypatch.setattr(page.kept, "all", None)
+    for button in (page.list.panel.all_json, page.list.panel.all_markdown):
+        text, _, told = page.panel(button, request(), "")
+        assert text == ""
+        assert "one by one" in html.unescape(told)
+
+
 def test_a_full_disk_is_told_and_the_chat_goes_on(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise StorageError("database or disk is full")

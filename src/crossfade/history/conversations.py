@@ -160,6 +160,17 @@ class Conversations:
             feedback.forget(connection, owner, id)
             connection.execute("DELETE FROM conversations WHERE owner = ? AND id = ?", (owner, id))
 
+    def size(self, owner: str) -> tuple[int, int, int]:
+        """How many conversations and turns the owner has, and in how many characters."""
+        with self._database.transaction() as connection:
+            (conversations,) = connection.execute(
+                "SELECT count(*) FROM conversations WHERE owner = ?", (owner,)
+            ).fetchone()
+            turns, characters = connection.execute(
+                "SELECT count(*), coalesce(sum(length(kept)), 0) FROM turns WHERE owner = ?", (owner,)
+            ).fetchone()
+        return (conversations, turns, characters) if owner else (0, 0, 0)
+
     def all(self, owner: str) -> tuple[Kept, ...]:
         """Every conversation of the owner with all its turns, newest first."""
         with self._database.transaction() as connection:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from crossfade.history import export
-from crossfade.history.conversations import Conversations, Kept
+from crossfade.history.conversations import Conversations
 from crossfade.ui import answering, downloads, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation import Conversation
@@ -165,9 +165,9 @@ class ConversationPanel:
 
     def _exported(self, request: gr.Request, id: str | None, kind: str) -> str:
         owner, language = owner_of(request), language_of(request)
-        found: tuple[Kept, ...] = (
-            self._conversations.all(owner) if id is None else (self._conversations.open(owner, id),)
-        )
+        if id is None:
+            export.check_size(*self._conversations.size(owner))  # before all of it is read
+        found = self._conversations.all(owner) if id is None else (self._conversations.open(owner, id),)
         if kind == "json":
             return export.to_json(found)
         words = export.Words(
