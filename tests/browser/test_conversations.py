@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
 OPEN = "#conversations-list [data-act=open]"
 HOSTILE = "<img src=https://example.org/x onerror=alert(1)> **bold** [a](javascript:alert(2))"
 
