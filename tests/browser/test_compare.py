@@ -145,6 +145,24 @@ def test_objects_fold_and_differ_field_by_field(open_page: Callable[..., Any], s
     assert page.faults == []
 
 
+def test_in_the_chat_too_an_object_folds_and_is_copied_and_downloaded(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve("--answer", CITING))
+    page.choose("json")
+    page.preset("fine-tune")
+    page.ask(FEE)
+    assert "Valid against the schema" in page.answer.inner_text()
+    page.answer.locator(".cf-node > summary").click()
+    assert page.answer.locator(".cf-field").first.is_hidden()
+    with page.page.expect_download() as download:
+        page.answer.locator(".cf-json-download").click()
+    assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["reference"] == "TB-40719"
+    page.answer.locator(".cf-json-copy").click()
+    page.page.wait_for_selector("#chat-log .cf-json-copy.cf-done")
+    assert page.faults == []
+
+
 def test_a_link_opens_a_comparison_that_can_be_continued(open_page: Callable[..., Any], serve: Any) -> None:
     url = serve("--answer", HOSTILE)
     page = open_page(url)

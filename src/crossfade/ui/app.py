@@ -16,7 +16,7 @@ from crossfade.errors import SettingsError
 from crossfade.history.database import Database
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.ui import answering, language, render, uploads
+from crossfade.ui import answering, json_view, language, render, uploads
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -51,6 +51,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         with gr.Row(elem_classes="cf-top"):
             head = gr.HTML(head_html("en"))
             status = gr.HTML(status_html(startup), elem_id="status")
+        gr.HTML("", js_on_load=json_view.SCRIPT, elem_classes="cf-hidden")  # here: a tab's parts wait for its opening
         report = gr.State(None)
         with gr.Tabs() as tabs:
             with gr.Tab(label("page.tab_chat"), id="chat"):
