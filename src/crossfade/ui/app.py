@@ -19,7 +19,7 @@ from crossfade.history.feedback import Feedback
 from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.ui import answering, language, render, uploads
+from crossfade.ui import answering, json_view, language, render, uploads
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -61,6 +61,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
             head = gr.HTML(head_html("en"))
             status = gr.HTML(status_html(startup), elem_id="status")
         note = gr.HTML("", elem_id="language-note")
+        gr.HTML("", js_on_load=json_view.SCRIPT, elem_classes="cf-hidden")  # here: a tab's parts wait for its opening
         report = gr.State(None)
         with gr.Tabs() as tabs:
             with gr.Tab(label("page.tab_chat"), id="chat"), gr.Row(elem_classes="cf-with-list"):
