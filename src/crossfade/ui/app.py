@@ -159,13 +159,13 @@ def theme() -> Any:
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_800",
         checkbox_background_color_selected="*primary_700",
         checkbox_background_color_selected_dark="*primary_600",
         checkbox_border_color="*neutral_400",
         checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
-        input_placeholder_color_dark="*neutral_400",
+        input_placeholder_color_dark="*neutral_300",
     )
 
 
@@ -177,8 +177,9 @@ def head_html(shown: str) -> str:
         for name, title in language.LANGUAGES.items()
     )
     return (
-        f'<div class="cf-title"><h1>Crossfade</h1><p>{say(shown, "page.tagline")}</p>'
+        '<div class="cf-title"><div class="cf-name"><h1>Crossfade</h1>'
         f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
+        f"<p>{say(shown, 'page.tagline')}</p></div>"
     )
 
 
@@ -204,7 +205,7 @@ def status_html(startup: Startup, shown: str = "en") -> str:
 
 def _status_line(line: str, shown: str) -> str:
     what, colon, state = line.partition(": ")
-    return f"{said(shown, what)}{colon}{said(shown, state)}"
+    return f"{said(shown, what)}{colon if shown == 'en' else '：'}{said(shown, state)}" if colon else said(shown, line)
 
 
 def free_port(host: str, port: int) -> int:
