@@ -199,12 +199,13 @@ def main() -> None:
     parser.add_argument("--refused", default="", help="why every adapter is refused")
     parser.add_argument("--broken", default="", help="what is wrong with another corpus")
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--home", type=Path, help="where what is made is kept; by default a new folder")
     args = parser.parse_args()
 
     from crossfade.ui.app import serve
 
     settings = Settings(
-        home=Path(tempfile.mkdtemp(prefix="standin-")),
+        home=args.home or Path(tempfile.mkdtemp(prefix="standin-")),
         corpora=ROOT / "corpora",
         adapters=ROOT / "adapters",
         slots=args.slots,
