@@ -134,6 +134,7 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
+    page.page.wait_for_selector("#chat-clear:enabled")
     page.page.keyboard.press("Control+Shift+O")
     turns(page, 0)
     page.page.wait_for_selector(".cf-card")

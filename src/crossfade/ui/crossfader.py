@@ -173,7 +173,7 @@ class Crossfader:
             Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
             for share, query in zip(SHARES, queries, strict=True)
         )
-        said = f'<div class="cf-fader-asked">{render.question_html(text)}</div>'
+        said = f'<div class="cf-note cf-fader-asked">{render.question_html(text)}</div>'
         cells = [gr.HTML(step.html(), visible=True) for step in steps]
         return [steps, said, *cells, *_buttons(answering=True)]
 
