@@ -81,13 +81,13 @@ def test_a_hostile_document_runs_nothing_loads_nothing_and_breaks_no_layout(
     corpora = tmp_path_factory.getbasetemp() / "hostile"
     if not corpora.exists():
         shutil.copytree(ROOT / "corpora", corpora)
-        parts = [f"# Page {HOSTILE}", "## First", "Nothing.", f"## {HOSTILE}", f"A boat costs $9. {HOSTILE}", HOSTILE]
+        parts = [f"# Page {HOSTILE}", "## First", "Nothing.", f"## {HOSTILE}", f"A boat costs $9.\n\n{HOSTILE}"]
         (corpora / "tidewell" / "docs" / "hostile.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    answer = f"A boat costs $9. {HOSTILE} [1]"
+    answer = f"A boat costs $9.\n\n{HOSTILE} [1]"
     page = open_page(serve("--documents", "hostile", "--corpora", str(corpora), "--answer", answer), width=width)
     asked(page)
     page.page.locator("#chat-log button.cf-cite").first.click()
-    page.page.wait_for_selector(".cf-panel mark:has-text('A boat costs $9.')")
+    page.page.wait_for_selector(".cf-panel .cf-here")
     assert "<script>alert(1)</script>" in page.page.inner_text(".cf-panel-body")
     panel = page.page.locator(".cf-panel").bounding_box()
     assert panel["width"] <= width
