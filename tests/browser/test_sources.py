@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = (
@@ -52,6 +52,9 @@ def test_a_citation_opens_its_passage_in_the_document_and_the_keyboard_closes_it
         page.page.keyboard.press("Escape")
         page.page.wait_for_selector(".cf-panel", state="detached")
         assert "cf-found" in page.page.evaluate("document.activeElement.className")
+    cite.evaluate("button => { button.value = '0123456789abcdef.1.0' }")  # of an answer that this page has not
+    cite.click()
+    page.page.wait_for_selector(".cf-panel:has-text('no longer on this page')")
     assert page.faults == []
     assert page.outbound == []
 
@@ -71,18 +74,6 @@ def test_a_comparison_opens_the_passages_of_its_columns_too(open_page: Callable[
     assert page.faults == []
 
 
-def test_a_number_that_the_page_was_not_given_opens_nothing(open_page: Callable[..., Any], serve: Any) -> None:
-    first = open_page(serve(*SERVED))
-    asked(first)
-    value = first.page.locator("#chat-log button.cf-found").first.get_attribute("value")
-    other = open_page(serve(*SERVED))
-    asked(other, "hybrid")
-    other.page.evaluate(f"document.querySelector('#chat-log button.cf-found').value = '{value}'")
-    other.page.locator("#chat-log button.cf-found").first.click()
-    other.page.wait_for_selector(".cf-panel:has-text('no longer on this page')")
-    assert "Harbor Checking is" not in other.page.inner_text(".cf-panel")
-
-
 @pytest.mark.parametrize("width", [360, 1400])
 def test_a_hostile_document_runs_nothing_loads_nothing_and_breaks_no_layout(
     open_page: Callable[..., Any], serve: Any, tmp_path_factory: pytest.TempPathFactory, width: int
@@ -90,13 +81,13 @@ def test_a_hostile_document_runs_nothing_loads_nothing_and_breaks_no_layout(
     corpora = tmp_path_factory.getbasetemp() / "hostile"
     if not corpora.exists():
         shutil.copytree(ROOT / "corpora", corpora)
-        parts = [f"# Page {HOSTILE}", "## First", "Nothing.", f"## {HOSTILE}", f"A boat costs $9. {HOSTILE}", HOSTILE]
+        parts = [f"# Page {HOSTILE}", "## First", "Nothing.", f"## {HOSTILE}", f"A boat costs $9.\n\n{HOSTILE}"]
         (corpora / "tidewell" / "docs" / "hostile.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    answer = f"A boat costs $9. {HOSTILE} [1]"
+    answer = f"A boat costs $9.\n\n{HOSTILE} [1]"
     page = open_page(serve("--documents", "hostile", "--corpora", str(corpora), "--answer", answer), width=width)
     asked(page)
     page.page.locator("#chat-log button.cf-cite").first.click()
-    page.page.wait_for_selector(".cf-panel mark:has-text('A boat costs $9.')")
+    page.page.wait_for_selector(".cf-panel .cf-here")
     assert "<script>alert(1)</script>" in page.page.inner_text(".cf-panel-body")
     panel = page.page.locator(".cf-panel").bounding_box()
     assert panel["width"] <= width
