@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import StorageError
@@ -36,6 +36,7 @@ def titles(kept: Conversations, owner: str = "ann", **more: str) -> list[str]:
     return [listed.title for listed in kept.newest(owner, **more)]  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(text=st.text(), score=st.floats(allow_nan=False, allow_infinity=False))
 def test_a_turn_comes_back_as_it_was_with_the_same_key(text: str, score: float) -> None:
     first = turn(text, said=text, seconds=score)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import StorageError
@@ -24,6 +24,7 @@ def kept(title: str = "Fees") -> Kept:
     return Kept(title, (turn("What is the fee?", blend=DOMAIN), failed("Next?")), created=5.0)
 
 
+@settings(deadline=None)
 @given(title=st.text(min_size=1, max_size=50), said=st.text())
 def test_what_is_exported_comes_in_again(title: str, said: str) -> None:
     whole = Kept(title, (turn("q", said=said),), created=5.0, id="mine", keys=("k",))
@@ -93,6 +94,7 @@ def test_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert from_json(text)
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet=st.sampled_from("<>&[]()!*_`#|~-+=1. \n\\a$:/"), max_size=60))
 def test_nothing_in_markdown_is_markup(text: str) -> None:
     commonmark = pytest.importorskip("markdown_it")

@@ -209,7 +209,9 @@ def test_a_column_grows_fails_and_ends() -> None:
 
 def test_an_answer_begins_once_is_taken_once_and_is_forgotten_at_its_end() -> None:
     running = Running()
+    assert not running.under_way("s", "chat")
     assert running.begin("s", "chat")
+    assert running.under_way("s", "chat")
     assert not running.begin("s", "chat")
     assert running.begin("s", "compare")
     stop = running.take("s", "chat")

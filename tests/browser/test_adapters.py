@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chat_stub import chat_stub
 from crossfade.adapters.archive import pack
 from crossfade.adapters.peft_files import read_adapter
+from crossfade.training.run_folder import new_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -92,6 +94,20 @@ def test_adapters_are_listed_switched_uploaded_downloaded_renamed_and_deleted(
     (served,) = sent.value.json()
     assert page.context.request.get(f"{page.url}gradio_api/file={served}").status in (403, 404), "served no more"
 
+    page.page.fill("#adapters-upload-name input, #adapters-upload-name textarea", "folder")
+    with page.page.expect_file_chooser() as chooser:
+        page.page.click("#adapters-upload-folder")
+    with page.page.expect_response("**/upload*") as sent:
+        chooser.value.set_files(SHIPPED / "json")
+    told(page, "folder is here")
+    for served in sent.value.json():
+        assert page.context.request.get(f"{page.url}gradio_api/file={served}").status in (403, 404), "served no more"
+    choose(page, "folder")
+    page.page.click("#adapters-delete")
+    page.page.click("#adapters-really")
+    told(page, "folder is deleted")
+    choose(page, "tickets")
+
     page.page.locator("#adapters-export").get_by_text("Export, or push").click()
     page.page.fill("#push-token input", "secret")
     page.page.click("#push-send")
@@ -110,6 +126,76 @@ def test_adapters_are_listed_switched_uploaded_downloaded_renamed_and_deleted(
     assert rows(page) == ["domain", "json", "style"]
     assert page.faults == []
     assert page.outbound == []
+
+
+def test_rows_are_made_by_a_teacher_chosen_and_downloaded_and_what_is_not_served_is_told(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page(serve("--delay", "0.001"))
+    page.page.get_by_role("tab", name="Adapters").click()
+    page.page.locator("#make-rows > button").first.click()
+    page.page.locator("#build-way").get_by_text("a teacher's answers").click()
+    with chat_stub() as teacher:
+        teacher.reply = lambda body: (200, f"The answer to {body['messages'][-1]['content']}")
+        page.page.fill("#build-typed textarea", "\n".join(f"Question {n}?" for n in range(20)))
+        page.page.fill("#build-address input, #build-address textarea", teacher.url)
+        page.page.fill("#build-model input, #build-model textarea", "big")
+        page.page.fill("#build-key input", "sk-secret")
+        page.page.click("#build-make")
+        page.page.wait_for_selector("#build-notice :text('20 rows, 20 of them new')")
+        assert teacher.keys[0] == "Bearer sk-secret"
+    assert page.page.input_value("#build-key input") == ""
+    with page.page.expect_download() as saved:
+        page.page.click("#build-download")
+    assert len(Path(saved.value.path()).read_text().splitlines()) == 20
+    assert page.page.input_value("#train-source input") == saved.value.suggested_filename
+    page.page.locator("#train-method").get_by_text("P-Tuning").click()
+    page.page.wait_for_selector("#train-served :text('cannot chat with it')")
+    page.page.fill("#train-name input, #train-name textarea", "mine")
+    page.page.click("#train-send")
+    page.page.wait_for_selector("#train-notice :text('tick that you train it')")
+    expect(page.page.locator("#train-anyway")).to_be_visible()
+    assert page.faults == []
+    assert page.outbound == []
+
+
+def test_an_open_page_in_chinese_finds_what_another_one_ordered_and_fits_a_phone(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    page = open_page(serve("--delay", "0.001", "--home", str(tmp_path)))
+    page.page.set_extra_http_headers({"Accept-Language": "zh-CN"})
+    page.page.set_viewport_size({"width": 360, "height": 800})
+    page.context.add_cookies([{"name": "crossfade_language", "value": "zh", "url": page.url}])
+    page.page.reload()
+    page.page.get_by_role("tab").first.wait_for()
+    show_adapters(page)
+    page.page.wait_for_selector("#run-shown :text('还没有训练任务')")
+    page.page.locator("#train-columns > button").first.click()
+    page.page.fill("#train-name input, #train-name textarea", "half a na")
+    run = new_run(tmp_path / "trainings", "other")
+    run.ticket("other", "lora", "rows.jsonl", arguments=[])
+    run.tell("failed", "<b>Nothing</b> was learned")
+    page.page.wait_for_selector("#run-shown :text('other：lora')")
+    assert page.page.input_value("#train-name input, #train-name textarea") == "half a na", "typing is left alone"
+    assert page.page.locator("#run-shown b").count() == 0
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.page.locator("#train-send").inner_text() == "开始训练"
+    assert page.faults == []
+
+
+def show_adapters(page: Any) -> None:
+    """Go to the tab, which a narrow page keeps in a menu."""
+    page.page.evaluate(
+        """() => {
+            for (const menu of document.querySelectorAll(".overflow-menu button")) menu.click();
+            for (const tab of document.querySelectorAll("[role=tab][data-tab-id=adapters]")) tab.click();
+        }"""
+    )
+    if not page.page.locator("#train-send").count():
+        page.page.locator(".overflow-dropdown button", has_text="适配器").first.click()
+    page.page.wait_for_selector("#train-send")
 
 
 def test_an_upload_beyond_the_limit_is_refused_before_it_is_sent(serve: Any) -> None:

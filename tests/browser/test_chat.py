@@ -70,8 +70,8 @@ def test_retry_takes_the_answer_s_place_and_in_another_mode_it_is_asked_below(
     page.page.wait_for_selector("#chat-log .cf-do-retry")
     assert questions(page) == ["Who?", FEE]
     assert page.page.locator("#chat-log .cf-from").count() == 0
-    page.page.click("#chat-log .cf-menu summary")
-    page.page.click("#chat-log .cf-menu .cf-in-hybrid")
+    page.page.click("#chat-log .cf-do-menu")
+    page.page.click("#chat-log .cf-menu-list .cf-in-hybrid")
     turns(page, 3)
     page.wait_end()
     assert questions(page) == ["Who?", FEE, FEE]
@@ -134,6 +134,7 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
+    page.page.wait_for_selector("#chat-clear:enabled")
     page.page.keyboard.press("Control+Shift+O")
     turns(page, 0)
     page.page.wait_for_selector(".cf-card")

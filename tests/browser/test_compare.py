@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 FEE = "What is the fee?"
 CITING = "The fee is $7 [1], waived [2] [1]."
@@ -94,11 +94,11 @@ def test_a_vote_is_kept_changed_summed_up_and_exported(
     page.page.wait_for_selector("#vote-notice :text('Choose an answer')")
     page.page.click("#vote-choice label:has-text('All bad')")
     page.page.click("#vote-cast")
-    page.page.wait_for_selector("#votes-sums :text('1 all bad')")
+    page.page.wait_for_selector("#votes-sums :text('All bad: 1.')")
     page.page.click("#vote-choice label:has-text('5 · hybrid')")
     page.page.fill("#vote-remark :is(textarea, input)", "<b>right</b>")
     page.page.click("#vote-cast")
-    page.page.wait_for_selector("#votes-sums :text('1 votes: 1 with a winner')")
+    page.page.wait_for_selector("#votes-sums :text('With a winner: 1.')")
     assert "1 / 1" in page.page.inner_text("#votes-sums tbody tr:first-child")
     assert "hybrid" in page.page.inner_text("#votes-sums tbody tr:first-child")
     page.page.click("#votes-export")
@@ -109,14 +109,11 @@ def test_a_vote_is_kept_changed_summed_up_and_exported(
     (row,) = map(json.loads, (tmp_path / "votes.jsonl").read_text(encoding="utf-8").splitlines())
     assert (row["question"], row["winner_mode"], row["remark"]) == (FEE, "hybrid", "<b>right</b>")
     assert len(row["answers"]) == 5
+    page.context.clear_cookies()  # from here on it is somebody else's browser
     page.page.reload()
     page.page.get_by_role("tab", name="Compare").click()
     page.page.click("#votes-panel button")
-    page.page.wait_for_selector("#votes-sums :text('1 votes')")
-    other = open_page(url)
-    other.page.get_by_role("tab", name="Compare").click()
-    other.page.click("#votes-panel button")
-    other.page.wait_for_selector("#votes-sums :text('No vote yet')")
+    page.page.wait_for_selector("#votes-sums :text('No vote yet')")
 
 
 def test_objects_fold_and_differ_field_by_field(open_page: Callable[..., Any], serve: Any) -> None:
@@ -142,6 +139,24 @@ def test_objects_fold_and_differ_field_by_field(open_page: Callable[..., Any], s
         assert told in rows
     choose(page, "#difference-first", "2 · fine-tune")
     page.page.wait_for_selector("#difference-shown :text('Choose two different columns')")
+    assert page.faults == []
+
+
+def test_in_the_chat_too_an_object_folds_and_is_copied_and_downloaded(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve("--answer", CITING))
+    page.choose("json")
+    page.preset("fine-tune")
+    page.ask(FEE)
+    assert "Valid against the schema" in page.answer.inner_text()
+    page.answer.locator(".cf-node > summary").click()
+    assert page.answer.locator(".cf-field").first.is_hidden()
+    with page.page.expect_download() as download:
+        page.answer.locator(".cf-json-download").click()
+    assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["reference"] == "TB-40719"
+    page.answer.locator(".cf-json-copy").click()
+    page.page.wait_for_selector("#chat-log .cf-json-copy.cf-done")
     assert page.faults == []
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from crossfade.errors import QuestionError
@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"[0-9]{1,5}")
 _VARIES = re.compile(r"[*+?]|\{\d*,\d*\}")
 
 
-@cache
+@lru_cache(maxsize=64)
 def read_schema(text: str) -> dict[str, Any]:
     """The schema that a text is. Raises QuestionError with what is wrong and where; the result is not to be changed."""
     # Loaded when first needed: whoever writes no schema need not wait for it.

@@ -98,18 +98,20 @@ class Conversations:
         if not added and not taken_back:
             return keys
         with self._database.transaction() as connection:
-            title = title_of(turns[0].query.text)
-            connection.execute(
-                "INSERT OR IGNORE INTO conversations VALUES (?, ?, ?, ?, ?, ?)",
-                (id, owner, title, folded(title), now, now),
-            )
-            _check(connection, owner, id)
+            if added:
+                # Made by the first turn that is new: where it was deleted meanwhile, the title is none of those gone.
+                title = title_of(added[0][1].query.text)
+                connection.execute(
+                    "INSERT OR IGNORE INTO conversations VALUES (?, ?, ?, ?, ?, ?)",
+                    (id, owner, title, folded(title), now, now),
+                )
+                _check(connection, owner, id)
             _add(connection, owner, id, added)
             connection.executemany(
                 "DELETE FROM turns WHERE owner = ? AND conversation = ? AND key = ?",
                 [(owner, id, key) for key in taken_back],
             )
-            connection.execute("UPDATE conversations SET changed = ? WHERE id = ?", (now, id))
+            connection.execute("UPDATE conversations SET changed = ? WHERE owner = ? AND id = ?", (now, owner, id))
         return keys
 
     def newest(self, owner: str, *, search: str = "", most: int = 50) -> tuple[Listed, ...]:
@@ -157,6 +159,17 @@ class Conversations:
             _check(connection, owner, id)
             feedback.forget(connection, owner, id)
             connection.execute("DELETE FROM conversations WHERE owner = ? AND id = ?", (owner, id))
+
+    def size(self, owner: str) -> tuple[int, int, int]:
+        """How many conversations and turns the owner has, and in how many characters."""
+        with self._database.transaction() as connection:
+            (conversations,) = connection.execute(
+                "SELECT count(*) FROM conversations WHERE owner = ?", (owner,)
+            ).fetchone()
+            turns, characters = connection.execute(
+                "SELECT count(*), coalesce(sum(length(kept)), 0) FROM turns WHERE owner = ?", (owner,)
+            ).fetchone()
+        return (conversations, turns, characters) if owner else (0, 0, 0)
 
     def all(self, owner: str) -> tuple[Kept, ...]:
         """Every conversation of the owner with all its turns, newest first."""

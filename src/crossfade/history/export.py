@@ -69,12 +69,17 @@ def to_json(conversations: Sequence[Kept]) -> str:
         for kept in conversations
     ]
     text = _adapter().dump_json(_File(FORMAT, VERSION, tuple(told)), indent=1).decode()
-    if len(text.encode()) > MOST_BYTES or len(conversations) > MOST_CONVERSATIONS or turns > MOST_TURNS:
-        raise StorageError(
-            f"These are {len(conversations):,} conversations with {turns:,} turns and {len(text) / 1e6:,.0f} MB; a "
-            f"file holds {MOST_CONVERSATIONS:,}, {MOST_TURNS:,} and {MOST_BYTES / 1e6:,.0f} MB. Export them one by one."
-        )
+    check_size(len(conversations), turns, len(text.encode()))
     return text
+
+
+def check_size(conversations: int, turns: int, size: int) -> None:
+    """Raises StorageError for more than a file holds; `size` is in bytes, or the fewest that they can be."""
+    if size > MOST_BYTES or conversations > MOST_CONVERSATIONS or turns > MOST_TURNS:
+        raise StorageError(
+            f"These are {conversations:,} conversations with {turns:,} turns and {size / 1e6:,.0f} MB; a file holds "
+            f"{MOST_CONVERSATIONS:,}, {MOST_TURNS:,} and {MOST_BYTES / 1e6:,.0f} MB. Export them one by one."
+        )
 
 
 def from_json(text: str) -> tuple[Kept, ...]:

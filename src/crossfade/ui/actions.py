@@ -33,22 +33,23 @@ const told = (button) => {
 };
 document.addEventListener('click', (event) => {
   const button = event.target.closest?.('[class*="cf-do-"], [class*="cf-tab-"]');
-  if (!event.target.closest?.('.cf-menu')) {
-    document.querySelectorAll('.cf-menu[open]').forEach((menu) => { menu.open = false; });
-  }
+  const menu = button?.classList.contains('cf-do-menu') ? button.parentElement : null;
+  document.querySelectorAll('.cf-menu.cf-open').forEach((other) => other !== menu && other.classList.remove('cf-open'));
+  menu?.classList.toggle('cf-open');
   if (!button) return;
   const said = (start) => [...button.classList].find((name) => name.startsWith(start))?.slice(start.length) || '';
   const tab = said('cf-tab-'), what = said('cf-do-');
   if (tab) document.querySelector(`button[role=tab][data-tab-id="${tab}"]`)?.click();
   if (!names[what]) return;
   trigger(names[what], {turn: Number(said('cf-at-')), mode: said('cf-in-')});
-  button.closest('.cf-menu')?.removeAttribute('open');
   if (what === 'copy') told(button);
   if (what === 'edit' || what === 'example') document.querySelector('#chat-question textarea')?.focus();
 });
 const shown = (place) => document.querySelector(place)?.offsetParent ? document.querySelector(place) : null;
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
+  const menu = document.querySelector('.cf-menu.cf-open');
+  if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
+  else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
   if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#chat-clear')) {
     event.preventDefault();
     shown('#chat-clear').click();

@@ -19,7 +19,7 @@ from crossfade.history.feedback import Feedback
 from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.ui import answering, language, render, uploads
+from crossfade.ui import answering, json_view, language, render, uploads
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -61,6 +61,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
             head = gr.HTML(head_html("en"))
             status = gr.HTML(status_html(startup), elem_id="status")
         note = gr.HTML("", elem_id="language-note")
+        gr.HTML("", js_on_load=json_view.SCRIPT, elem_classes="cf-hidden")  # here: a tab's parts wait for its opening
         report = gr.State(None)
         with gr.Tabs() as tabs:
             with gr.Tab(label("page.tab_chat"), id="chat"), gr.Row(elem_classes="cf-with-list"):
@@ -158,13 +159,13 @@ def theme() -> Any:
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_800",
         checkbox_background_color_selected="*primary_700",
         checkbox_background_color_selected_dark="*primary_600",
         checkbox_border_color="*neutral_400",
         checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
-        input_placeholder_color_dark="*neutral_400",
+        input_placeholder_color_dark="*neutral_300",
     )
 
 
@@ -176,8 +177,9 @@ def head_html(shown: str) -> str:
         for name, title in language.LANGUAGES.items()
     )
     return (
-        f'<div class="cf-title"><h1>Crossfade</h1><p>{say(shown, "page.tagline")}</p>'
+        '<div class="cf-title"><div class="cf-name"><h1>Crossfade</h1>'
         f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
+        f"<p>{say(shown, 'page.tagline')}</p></div>"
     )
 
 
@@ -203,7 +205,7 @@ def status_html(startup: Startup, shown: str = "en") -> str:
 
 def _status_line(line: str, shown: str) -> str:
     what, colon, state = line.partition(": ")
-    return f"{said(shown, what)}{colon}{said(shown, state)}"
+    return f"{said(shown, what)}{colon if shown == 'en' else '：'}{said(shown, state)}" if colon else said(shown, line)
 
 
 def free_port(host: str, port: int) -> int:

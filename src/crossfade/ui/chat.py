@@ -270,10 +270,15 @@ class ChatTab:
         return self._finish(request, box, turns, why=why)
 
     def _finish(self, request: gr.Request, box: str, turns: Conversation, why: str = "") -> tuple[Any, ...]:
-        """Free the controls. A question that failed goes back into the box, unless something new stands there."""
-        if not self._running.forget(str(request.session_hash), TAB) or not turns:
+        """Free the controls. A question that failed goes back into the box, unless something new stands there.
+
+        An answer may be forgotten already, where the connection was lost for a while: its page is freed all the same.
+        """
+        session, language = str(request.session_hash), language_of(request)
+        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
             return (gr.skip(),) * 6
-        language = language_of(request)
+        if not turns:
+            return *[gr.skip()] * 3, *_buttons(answering=False)
         *before, shown = turns
         messages, kept = gr.skip(), gr.skip()  # an answer that came to its end is drawn already
         if shown.open:

@@ -101,9 +101,9 @@ def _linked(text: str, count: int, *, key: str, sentence: int, language: str) ->
 
 def _button(number: int, value: str, *, title: str, language: str, kind: str = "") -> str:
     unseen = f'<span class="cf-unseen">{escape(say(language, "sources.passage"))} </span>'
-    return (
-        f'<button type="button" class="cf-cite{kind}" value="{value}" title="{escape(title)}">{unseen}{number}</button>'
-    )
+    # With a direction of its own it does not turn that of a text which begins with it.
+    facts = f'class="cf-cite{kind}" value="{value}" dir="ltr" title="{escape(title)}"'
+    return f'<button type="button" {facts}>{unseen}{number}</button>'
 
 
 def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tuple[int, int] | None]:

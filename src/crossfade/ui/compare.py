@@ -35,7 +35,6 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.json_view import SCRIPT
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
@@ -63,7 +62,6 @@ class CompareTab:
     def _draw(self, database: Database) -> None:
         self.asked = gr.State(())
         self.comparison = gr.State("")
-        gr.HTML("", js_on_load=SCRIPT, elem_classes="cf-hidden")
         with gr.Row(elem_classes="cf-compare"):
             with gr.Column(scale=3, min_width=320):
                 self.opened = gr.HTML("", elem_id="compare-opened")
@@ -106,6 +104,7 @@ class CompareTab:
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
         self.choice.wire(self.controls.corpus)
+        self.schema.wire(self.controls.corpus)
         for button, suggestion in self.examples:
             button.click(
                 lambda corpus, s=suggestion: (s.text, self._key(corpus, s.task)),
@@ -148,13 +147,13 @@ class CompareTab:
         """When the page loads, open what its link leads to, and show what this browser voted and shared."""
         opened = load(self._open, None, [tabs, self.asked, self.comparison, *self._banner, *self.columns], **AT_ONCE)
         self.after.offer(opened.then)
-        self.schema.wire(self.controls.corpus, load)
         self.after.load(load)
 
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
         refresh(trigger, self._catalog, self.controls)
         self.choice.cards.refresh(trigger, self.controls.corpus)
+        self.schema.refresh(trigger, self.controls.corpus)
 
     @property
     def _banner(self) -> list[Any]:

@@ -125,10 +125,8 @@ def _answer_actions(shown: Shown, language: str, *, place: int, last: bool) -> s
         again, again_in = say(language, "chat.again_title"), say(language, "chat.again_in_title")
         parts.append(action_html("retry", say(language, "chat.again"), turn=place, title=again))
         modes = "".join(action_html("retry", mode, turn=place, mode=mode) for mode in MODES)
-        summary = (
-            f'<summary title="{render.escape(again_in)}">{render.escape(say(language, "chat.again_in"))}</summary>'
-        )
-        parts.append(f'<details class="cf-menu">{summary}<div class="cf-menu-list">{modes}</div></details>')
+        opens = action_html("menu", say(language, "chat.again_in"), title=again_in)
+        parts.append(f'<div class="cf-menu">{opens}<div class="cf-menu-list">{modes}</div></div>')
         parts.append(
             action_html("undo", say(language, "chat.undo"), turn=place, title=say(language, "chat.undo_title"))
         )

@@ -48,8 +48,8 @@ class ConversationList:
 
     def _draw(self) -> None:
         with gr.Column(scale=0, min_width=250, elem_classes="cf-list"):
-            self.head = gr.HTML(listing.head_html("en"), js_on_load=None)
-            self.notice = gr.HTML("", elem_id="conversations-notice", js_on_load=None)
+            self.head = gr.HTML(listing.head_html("en"), js_on_load=None, apply_default_css=False)
+            self.notice = gr.HTML("", elem_id="conversations-notice", js_on_load=None, apply_default_css=False)
             with gr.Column(elem_classes="cf-list-body"):
                 self.new = gr.Button(label("conversations.new"), elem_id="conversations-new", size="sm")
                 self.search = gr.Textbox(
@@ -61,7 +61,9 @@ class ConversationList:
                     elem_id="conversations-search",
                 )
                 self.panel = ConversationPanel(self._conversations)
-                self.shown = gr.HTML("", elem_id="conversations-list", js_on_load=listing.SCRIPT)
+                self.shown = gr.HTML(
+                    "", elem_id="conversations-list", js_on_load=listing.SCRIPT, apply_default_css=False
+                )
                 self.panel.draw_files()
         self._recalled = gr.Textbox(visible=False)
 
@@ -75,7 +77,8 @@ class ConversationList:
         kept = chat.turns.change(self._keep, page, own, **AT_ONCE)
         self.new_on(chat.clear.click)
         begun = self.new.click(self._new, page, whole, **AT_ONCE)
-        self.search.input(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
+        # Not `input`: Gradio swallows the first one, such as a word that is pasted.
+        self.search.change(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
         pressed = self.shown.click(self._press, page, [*whole, *self.panel.outputs], **AT_ONCE)
         deleted = self.panel.wire(page, whole, draw=self._drawn, gone=self._gone)
         self.shown_again = [started, kept, begun, pressed, deleted]
@@ -94,7 +97,7 @@ class ConversationList:
                 open_, changes = self._opened(owner, recalled)
         note = "" if owner else render.note_html(say(language_of(request), "conversations.no_cookie"))
         head = {self.head: listing.head_html(language_of(request))}
-        return {self.notice: note} | head | changes | self._drawn(request, open_, "", PAGE)
+        return {self.notice: note, self.open: open_} | head | changes | self._drawn(request, open_, "", PAGE)
 
     def _keep(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
         """Keep the turns once the last of them has ended."""
@@ -111,7 +114,8 @@ class ConversationList:
             ended = to_keep(turns)
             now = continued(open_, turns, keys_of(ended))
             keys = self._conversations.save(owner, now.id, turns=ended, before=now.keys)
-            return replace(now, keys=keys), {self.notice: ""}
+            now = replace(now, keys=keys)
+            return now, {self.open: now, self.notice: ""}
         except Exception as error:
             why = say(language_of(request), "conversations.not_kept", why=answering.sentence(error))
             return open_, {self.notice: render.note_html(why, kind="error")}
@@ -120,7 +124,8 @@ class ConversationList:
         if turns and turns[-1].open:
             return self._busy(request)
         _, changes = self._kept(request, turns, open_ or Open())
-        return changes | self._emptied() | self._drawn(request, Open(), search, most)
+        open_ = Open()
+        return changes | self._emptied(open_) | self._drawn(request, open_, search, most)
 
     def _press(
         self,
@@ -151,29 +156,33 @@ class ConversationList:
     def _search(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
         return self._drawn(request, open_ or Open(), search, PAGE)
 
-    def _gone(self, request: gr.Request, id: str, open_: Open) -> tuple[Open, Changes]:
+    def _gone(self, id: str, open_: Open) -> tuple[Open, Changes]:
         """What follows when a conversation was deleted: where it was the open one, the chat is empty."""
-        return (Open(), self._emptied()) if id == open_.id else (open_, {})
+        if id != open_.id:
+            return open_, {}
+        open_ = Open()
+        return open_, self._emptied(open_)
 
     def _opened(self, owner: str, id: str) -> tuple[Open, Changes]:
         kept = self._conversations.open(owner, id, most_turns=MOST_TURNS)
         turns = to_show(kept.turns, lambda query: schema_in(self._startup.corpora, query))
-        return opened(kept), {self._chat.turns: turns, self._chat.chatbot: all_messages(turns)}
+        open_ = opened(kept)
+        return open_, {self.open: open_, self._chat.turns: turns, self._chat.chatbot: all_messages(turns)}
 
-    def _emptied(self) -> Changes:
-        return {self._chat.turns: (), self._chat.chatbot: []}
+    def _emptied(self, open_: Open) -> Changes:
+        return {self.open: open_, self._chat.turns: (), self._chat.chatbot: []}
 
     def _busy(self, request: gr.Request) -> Changes:
         return {self.notice: render.note_html(say(language_of(request), "conversations.busy"))}
 
     def _drawn(self, request: gr.Request, open_: Open, search: str, most: int) -> Changes:
-        """The list as it is now, with what is open."""
+        """The list as it is now, with what is open marked. What is open is left: another event may be changing it."""
         try:
             found = self._conversations.newest(owner_of(request), search=search or "", most=most + 1)
         except StorageError as error:
             why = say(language_of(request), "conversations.not_kept", why=str(error))
-            return {self.open: open_, self.most: most, self.notice: render.note_html(why, kind="error")}
+            return {self.most: most, self.notice: render.note_html(why, kind="error")}
         shown = listing.list_html(
             found, open_id=open_.id, most=most, searched=bool((search or "").strip()), language=language_of(request)
         )
-        return {self.open: open_, self.most: most, self.shown: shown}
+        return {self.most: most, self.shown: shown}

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from crossfade.history import export
-from crossfade.history.conversations import Conversations, Kept
+from crossfade.history.conversations import Conversations
 from crossfade.ui import answering, downloads, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation import Conversation
@@ -84,7 +84,7 @@ class ConversationPanel:
         whole: Sequence[Any],
         *,
         draw: Callable[[gr.Request, Open, str, int], Changes],
-        gone: Callable[[gr.Request, str, Open], tuple[Open, Changes]],
+        gone: Callable[[str, Open], tuple[Open, Changes]],
     ) -> Any:
         """Join the panel to a page whose list is drawn by `draw`; gives the event of a deletion.
 
@@ -120,7 +120,7 @@ class ConversationPanel:
             kept = self._conversations.open(owner_of(request), id, most_turns=0)
             self._conversations.delete(owner_of(request), id)
             told = render.note_html(say(language, "conversations.deleted", title=kept.title))
-            open_, changes = gone(request, id, open_)
+            open_, changes = gone(id, open_)
             return self._closed() | {self.told: told} | changes | draw(request, open_, search, most)
 
         def take_in(
@@ -165,9 +165,9 @@ class ConversationPanel:
 
     def _exported(self, request: gr.Request, id: str | None, kind: str) -> str:
         owner, language = owner_of(request), language_of(request)
-        found: tuple[Kept, ...] = (
-            self._conversations.all(owner) if id is None else (self._conversations.open(owner, id),)
-        )
+        if id is None:
+            export.check_size(*self._conversations.size(owner))  # before all of it is read
+        found = self._conversations.all(owner) if id is None else (self._conversations.open(owner, id),)
         if kind == "json":
             return export.to_json(found)
         words = export.Words(

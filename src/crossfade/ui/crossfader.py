@@ -173,7 +173,7 @@ class Crossfader:
             Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
             for share, query in zip(SHARES, queries, strict=True)
         )
-        said = f'<div class="cf-fader-asked">{render.question_html(text)}</div>'
+        said = f'<div class="cf-note cf-fader-asked">{render.question_html(text)}</div>'
         cells = [gr.HTML(step.html(), visible=True) for step in steps]
         return [steps, said, *cells, *_buttons(answering=True)]
 
@@ -219,7 +219,8 @@ class Crossfader:
 
     def _finish(self, request: gr.Request, steps: Steps, why: str = "") -> list[Any]:
         """Free the controls."""
-        if not self._running.forget(str(request.session_hash), TAB):
+        session = str(request.session_hash)
+        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
             return [gr.skip()] * (len(SHARES) + 3)
         if not any(step.shown.open for step in steps):
             return [gr.skip()] * (len(SHARES) + 1) + [*_buttons(answering=False)]

@@ -107,7 +107,7 @@ def _table(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str]
         + "</td></tr>"
         for field in found
     )
-    heads = (say(language, "compare.field"), *names, "")
+    heads = (say(language, "compare.field"), *names, say(language, "compare.same_or_not"))
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     other = sum(not field.same for field in found)
     told = say(language, "compare.fields_differ", count=other, total=len(found))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from crossfade.history.feedback import Feedback, Thumb
 from crossfade.history.feedback_rows import feedback_rows
-from crossfade.history.kept import keys_of
+from crossfade.history.kept import KeptTurn, keys_of
 from crossfade.ui import answering, downloads, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation import Conversation, all_messages
@@ -25,6 +26,15 @@ from crossfade.ui.owner import owner_of
 Changes = dict[Any, Any]
 UP, DOWN = "Like", "Dislike"
 """What Gradio calls its two thumbs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The turn that the box is about, by its key, and its conversation."""
+
+    key: str
+    turn: KeptTurn
+    conversation: str
 
 
 class FeedbackBox:
@@ -56,13 +66,13 @@ class FeedbackBox:
         """Join the box to the chat and to the list of its conversations, which has been wired before."""
         self._chat, open_ = chat, conversations.open
         self._outputs = [self._judged, self.box, self.head, self.better, self.remark, self.notice, chat.chatbot]
-        written = [self._judged, self.better, self.remark, chat.turns, open_]
+        written = [self._judged, self.better, self.remark]
         chat.chatbot.like(self._like, [chat.turns, open_], self._outputs, **AT_ONCE)
         self.save.click(self._save, written, self._outputs, **AT_ONCE)
         self.back.click(self._take_back, [self._judged, chat.turns], self._outputs, **AT_ONCE)
         self.close.click(lambda: gr.Column(visible=False), None, self.box, **AT_ONCE)
         for event in conversations.shown_again:
-            event.then(self._show_again, chat.turns, self._outputs, **AT_ONCE)
+            event.then(self._show_again, [self._judged, chat.turns, open_], self._outputs, **AT_ONCE)
         chat.clear.click(self._emptied, None, self._outputs, **AT_ONCE)
         with conversations.panel.files:
             button = gr.Button(label("feedback.export"), size="sm", min_width=60, elem_id="feedback-export")
@@ -74,9 +84,10 @@ class FeedbackBox:
         language, number = language_of(request), turn_at(all_messages(turns), event.index)
         if number is None or number >= len(turns) or turns[number].open or turns[number].answer is None:
             note = {self.head: render.note_html(say(language, "feedback.not_yet")), self.notice: ""}
-            return note | {self.box: gr.Column(visible=True)} | self._marks(request, turns)
+            return note | {self._judged: None, self.box: gr.Column(visible=True)} | self._marks(request, turns)
         ended = to_keep(turns)
         key = keys_of(ended)[number]
+        where = open_.id if open_ else ""
         try:
             owner = owner_of(request)
             if event.liked not in (True, False):
@@ -84,12 +95,13 @@ class FeedbackBox:
                 return self._closed() | self._marks(request, turns)
             before = self._feedback.of(owner, [key]).get(key, Thumb(False))
             thumb = Thumb(bool(event.liked), before.better, before.remark)
-            self._feedback.give(owner, key, ended[number], thumb=thumb, conversation=open_.id if open_ else "")
+            self._feedback.give(owner, key, ended[number], thumb=thumb, conversation=where)
         except Exception as error:
-            return self._failed(request, error) | {self.box: gr.Column(visible=True)} | self._marks(request, turns)
+            told = {self._judged: None, self.box: gr.Column(visible=True)} | self._failed(request, error)
+            return told | self._marks(request, turns)
         head = say(language, "feedback.liked") if thumb.liked else say(language, "feedback.disliked")
         return {
-            self._judged: key,
+            self._judged: Judging(key, ended[number], where),
             self.box: gr.Column(visible=True),
             self.head: f"<b>{head}</b>",
             self.better: thumb.better,
@@ -97,39 +109,34 @@ class FeedbackBox:
             self.notice: "",
         } | self._marks(request, turns)
 
-    def _save(
-        self,
-        request: gr.Request,
-        key: str | None,
-        better: str | None,
-        remark: str | None,
-        turns: Conversation,
-        open_: Open | None,
-    ) -> Changes:
+    def _save(self, request: gr.Request, judged: Judging | None, better: str | None, remark: str | None) -> Changes:
         """Add what was written to the thumb; it is that of the answer that was judged, whatever came after it."""
-        ended = to_keep(turns)
-        turn = dict(zip(keys_of(ended), ended, strict=True)).get(key or "")
+        if judged is None:
+            return self._closed()
         try:
             owner = owner_of(request)
-            before = self._feedback.of(owner, [key or ""]).get(key or "")
-            if turn is None or before is None or key is None:
-                return self._closed()
-            thumb = Thumb(before.liked, better or "", remark or "")
-            self._feedback.give(owner, key, turn, thumb=thumb, conversation=open_.id if open_ else "")
+            if before := self._feedback.of(owner, [judged.key]).get(judged.key):
+                thumb = Thumb(before.liked, better or "", remark or "")
+                where = judged.conversation
+                self._feedback.give(owner, judged.key, judged.turn, thumb=thumb, conversation=where)
         except Exception as error:
             return self._failed(request, error)
         return self._closed()
 
-    def _take_back(self, request: gr.Request, key: str | None, turns: Conversation) -> Changes:
+    def _take_back(self, request: gr.Request, judged: Judging | None, turns: Conversation) -> Changes:
         try:
-            self._feedback.take_back(owner_of(request), key or "")
+            if judged:
+                self._feedback.take_back(owner_of(request), judged.key)
         except Exception as error:
             return self._failed(request, error)
         return self._closed() | self._marks(request, turns)
 
-    def _show_again(self, request: gr.Request, turns: Conversation) -> Changes:
-        """The thumbs of the turns that are shown now; the box belongs to one that may be gone."""
-        return self._closed() | self._marks(request, turns)
+    def _show_again(
+        self, request: gr.Request, judged: Judging | None, turns: Conversation, open_: Open | None
+    ) -> Changes:
+        """The thumbs of the turns that are shown now. What is being written in the box stays, in its conversation."""
+        left = judged is not None and (open_ is None or open_.id != judged.conversation)
+        return (self._closed() if left else {}) | self._marks(request, turns)
 
     def _emptied(self) -> Changes:
         return self._closed() | {self._chat.chatbot: gr.Chatbot(feedback_value=[])}

@@ -60,6 +60,11 @@ class Running:
             entry = self._entries.get((session, tab))
             return entry is not None and not entry.taken
 
+    def under_way(self, session: str, tab: str) -> bool:
+        """Whether there is an answer that is not forgotten yet."""
+        with self._lock:
+            return (session, tab) in self._entries
+
     def forget(self, session: str, tab: str) -> bool:
         """Forget an answer that nobody writes: closed, or never taken. False while it is written, or where none is."""
         with self._lock:

@@ -60,12 +60,15 @@ class SchemaEditor:
         """What `fill` writes to."""
         return [self.picked, self.text, self.enforce, self.area]
 
-    def wire(self, corpus: Any, load: Any) -> None:
+    def wire(self, corpus: Any) -> None:
         """Offer the schemas of the corpus, and tell of what is written whether it is a schema."""
-        for trigger in (corpus.change, load):
-            trigger(self._offer, [corpus, self.picked], self.picked, **AT_ONCE)
+        self.refresh(corpus.change, corpus)
         self.picked.change(self._pick, [corpus, self.picked, self.text], [self.area, self.text, self.told], **AT_ONCE)
         self.text.change(self._tell, self.text, self.told, **AT_ONCE | {"trigger_mode": "always_last"})
+
+    def refresh(self, trigger: Any, corpus: Any) -> None:
+        """Offer the schemas of the corpus, in the reader's language, when the trigger fires."""
+        trigger(self._offer, [corpus, self.picked], self.picked, **AT_ONCE)
 
     def put(self, query: Query, values: Sequence[Any]) -> Query:
         """The query with the schema that is picked; as it was with the task's. Raises QuestionError."""

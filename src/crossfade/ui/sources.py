@@ -48,7 +48,7 @@ class SourcePanel:
                 if 1 <= number <= len(answer.passages) and answer_key(answer) == asked[1]:
                     text = self._document(answer, answer.passages[number - 1])
                     return panel_html(answer, text, number=number, sentence=sentence, language=language)
-        return frame_html(f'<p class="cf-note">{escape(say(language, "sources.gone"))}</p>', language=language)
+        return frame_html("", f'<p class="cf-note">{escape(say(language, "sources.gone"))}</p>', language=language)
 
     def _document(self, answer: Answer, passage: Passage) -> str:
         """The text of a passage's document, or an empty one where it is not what it was."""
@@ -96,22 +96,21 @@ def panel_html(answer: Answer, document: str, *, number: int, sentence: int, lan
     around = (_around(before[-SHOWN_AROUND:]), _around(after[:SHOWN_AROUND]))
     left = [_left(len(text) - SHOWN_AROUND, language=language) for text in (before, after)]
     body = f"{left[0]}{around[0]}{marked}{around[1]}{left[1]}"
-    title = f"[{number}] {passage.source}"
-    return frame_html(
-        f'<div class="cf-panel-about">{"".join(parts)}</div><div class="cf-document">{body}</div>',
-        title=title,
-        language=language,
-    )
+    return frame_html(body, "".join(parts), title=f"[{number}] {passage.source}", language=language)
 
 
-def frame_html(body: str, *, title: str = "", language: str = "en") -> str:
-    """The open panel with its title and the button that closes it. No two are the same text, so each one is drawn."""
+def frame_html(body: str, about: str, *, title: str = "", language: str = "en") -> str:
+    """The open panel: its title, the button that closes it, what is said of the passage, the document.
+
+    No two are the same text, so that each one is drawn, also after it was closed.
+    """
     name = title or say(language, "sources.panel")
     label = escape(say(language, "sources.close"))
     return (
         f'<div class="cf-panel" role="dialog" aria-label="{escape(name)}" id="cf-panel-{secrets.token_hex(4)}">'
         f'<div class="cf-panel-head"><h2 dir="auto">{escape(name)}</h2>'
         f'<button type="button" class="cf-panel-close" aria-label="{label}" title="{label}">&#215;</button></div>'
+        f'<div class="cf-panel-about">{about}</div>'
         f'<div class="cf-panel-body" tabindex="0" role="region" aria-label="{escape(name)}">{body}</div></div>'
     )
 
