@@ -292,7 +292,7 @@ class ChatTab:
         self._running.stop(str(request.session_hash), TAB)
 
     def _clear(self, request: gr.Request) -> tuple[Any, ...]:
-        """Begin a new conversation; one with an answer under way stays, since that would be written into the new one."""
+        """Begin a new conversation; not under an answer, which would be written into the new one."""
         if self._running.under_way(str(request.session_hash), TAB):
             return (gr.skip(),) * 4
         return (), [], "", None
