@@ -50,9 +50,9 @@ document.addEventListener('keydown', (event) => {
   const menu = document.querySelector('.cf-menu.cf-open');
   if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
   else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
-  if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#chat-clear')) {
+  if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#chat-clear:enabled')) {
     event.preventDefault();
-    shown('#chat-clear').click();
+    shown('#chat-clear:enabled').click();
     document.querySelector('#chat-question textarea')?.focus();
   }
 });

@@ -138,7 +138,7 @@ class ChatTab:
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
         cleared = [self.turns, self.chatbot, self.notice, self.editing]
-        self.clear.click(lambda: ((), [], "", None), None, cleared, **AT_ONCE)
+        self.clear.click(self._clear, None, cleared, **AT_ONCE)
         self._wire_actions()
         self.crossfader.wire(self.controls, self.switches, box=self.box, turns=self.turns)
 
@@ -290,6 +290,12 @@ class ChatTab:
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
+
+    def _clear(self, request: gr.Request) -> tuple[Any, ...]:
+        """Begin a new conversation; not under an answer, which would be written into the new one."""
+        if self._running.under_way(str(request.session_hash), TAB):
+            return (gr.skip(),) * 4
+        return (), [], "", None
 
     def _copy(self, event: gr.EventData, turns: Conversation) -> str:
         shown = next(iter(turns[turn_of(event) :]), None)
