@@ -156,7 +156,7 @@ def test_twice_as_large_it_is_read_without_scrolling_to_the_side(
 
 
 def test_by_keyboard_one_sees_where_one_is_and_can_ask(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve())
+    page = open_page(serve("--delay", "0.001"))
     show(page)
     keyboard, seen = page.page.keyboard, []
     for _ in range(40):
@@ -182,7 +182,7 @@ def test_by_keyboard_one_sees_where_one_is_and_can_ask(open_page: Callable[..., 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_no_tab_complains_or_asks_beyond_this_machine(open_page: Callable[..., Any], serve: Any, language: str) -> None:
-    page = open_page(serve())
+    page = open_page(serve("--delay", "0.001"))
     told: list[str] = []
     page.page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
     show(page, language=language)
@@ -195,7 +195,7 @@ def test_no_tab_complains_or_asks_beyond_this_machine(open_page: Callable[..., A
 def test_a_chinese_reader_is_told_first_what_the_models_know_and_reads_chinese(
     open_page: Callable[..., Any], serve: Any
 ) -> None:
-    page = open_page(serve())
+    page = open_page(serve("--delay", "0.001"))
     assert page.page.locator("#language-note").inner_text().strip() == ""
     page.page.click(".cf-languages button[lang=zh]")
     page.page.wait_for_selector("#language-note :text('只懂英语')")
