@@ -120,7 +120,7 @@ def test_copy_takes_the_answer_s_text_and_no_markup(open_page: Callable[..., Any
 
 
 def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any], serve: Any) -> None:
-    page = open_page(serve("--delay", "0.1", "--answer", LONG))
+    page = open_page(serve("--delay", "0.6", "--answer", LONG))
     box = page.page.locator("#chat-question textarea")
     box.click()
     page.page.keyboard.type("One")
@@ -265,7 +265,7 @@ def line_to(url: str) -> Iterator[Line]:
 
 
 def test_a_lost_connection_leaves_a_page_that_can_be_used_again(open_page: Callable[..., Any], serve: Any) -> None:
-    with line_to(serve("--delay", "0.1", "--answer", LONG)) as line:
+    with line_to(serve("--delay", "0.6", "--answer", LONG)) as line:
         page = open_page(line.url)
         page.ask("First?", wait=False)
         page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
