@@ -171,6 +171,7 @@ def theme() -> Any:
 
 def head_html(shown: str) -> str:
     """The title with its line, and the languages to choose from, in one of them."""
+    tagline = say(shown, "page.tagline")
     buttons = "".join(
         f'<button type="button" lang="{name}" aria-pressed="{str(name == shown).lower()}" '
         f"onclick=\"crossfadeLanguage('{name}')\">{title}</button>"
@@ -179,7 +180,7 @@ def head_html(shown: str) -> str:
     return (
         '<div class="cf-title"><div class="cf-name"><h1>Crossfade</h1>'
         f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
-        f"<p>{say(shown, 'page.tagline')}</p></div>"
+        f"<p>{tagline}</p></div>"
     )
 
 
