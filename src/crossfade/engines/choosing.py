@@ -54,6 +54,7 @@ class Chooser:
 
         logits = logits.cpu()
         if self._leaning is not None:
+            logits = logits.clone()  # a tensor of inference mode
             logits[self._leaning[0]] += self._leaning[1]
         if self._matcher is not None:
             import xgrammar
