@@ -30,7 +30,7 @@ def absence(
     says: Annotated[str, typer.Option(help="The sentence that tells so.")] = "The documents do not say.",
     allowed: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Of the answered questions, so many may be told it.")
-    ] = 0.12,
+    ] = 0.13,
     base: Base = "",
     engine: EngineName = "",
     as_json: AsJson = False,

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from crossfade.corpora.absence import SIGNS, Absence, Sign
 from crossfade.errors import TrainingError
 
-RIDGE = 300.0
+RIDGE = 100.0
 """The penalty on squared weights of standardised signs: training questions resemble each other more than real ones."""
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 """What is tried; 0 leaves the signs out and moves the threshold alone."""
+NEARLY = 0.02
+"""A weaker strength is taken for as good as the best by so much: the signs were not made for this model."""
 FEWEST = 20
 """So many questions of each kind are needed, to fit and to choose."""
 
@@ -64,7 +66,8 @@ def choose_strength(
         bound = _bound(total[~truth], share)
         return float((total[truth] > bound).mean()), bound
 
-    strength = max(STRENGTHS, key=lambda tried: (sum(said(tried, share)[0] for share in around), -tried))
+    means = {tried: sum(said(tried, share)[0] for share in around) / len(around) for tried in STRENGTHS}
+    strength = next(tried for tried in STRENGTHS if means[tried] >= max(means.values()) - NEARLY)
     share, bound = said(strength, allowed)
     elsewhere = float((model + strength * by_signs > bound)[~truth].mean())
     # The sentence is said where own + strength * (log-odds - threshold) > 0. Without signs the bound alone moves it.
