@@ -134,7 +134,6 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
-    page.page.wait_for_selector("#chat-clear:enabled")
     page.page.keyboard.press("Control+Shift+O")
     turns(page, 0)
     page.page.wait_for_selector(".cf-card")
@@ -185,7 +184,7 @@ def test_own_instructions_are_asked_with_every_question(open_page: Callable[...,
     plain = int(re.findall(r"(\d+) prompt tokens", page.answer.inner_text())[0])
     page.page.click(".cf-chat .cf-instructions > button")
     page.page.fill(".cf-chat .cf-instructions textarea", "Answer in rhymes, as a sailor of the harbor would. " * 4)
-    page.page.click("#chat-clear")
+    page.page.click("#conversations-new")
     turns(page, 0)
     page.ask(FEE)
     assert int(re.findall(r"(\d+) prompt tokens", page.answer.inner_text())[0]) > plain

@@ -243,7 +243,7 @@ def test_each_session_has_a_conversation_of_its_own(open_page: Callable[..., Any
     assert "1 earlier turn" in first.answer.inner_text()
     assert "earlier turn" not in second.answer.inner_text()
     assert "of the first" not in second.page.inner_text("#chat-log")
-    first.page.click("#chat-clear")
+    first.page.click("#conversations-new")
     first.page.wait_for_function("document.querySelectorAll('#chat-log .user-row').length === 0")
     first.ask("A new one")
     assert "earlier turn" not in first.answer.inner_text()

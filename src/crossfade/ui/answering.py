@@ -25,12 +25,6 @@ QUEUE_LENGTH = 32
 
 Those accepted at the same moment may go over it; Gradio's queue ends at twice as many."""
 
-BUSY = say("en", "chat.busy")
-ALREADY = say("en", "chat.already")
-UNEXPECTED = say("en", "chat.unexpected")
-WAITING = say("en", "chat.waiting")
-STOPPED = say("en", "chat.stopped")
-
 SECONDS_BETWEEN = 0.07
 """Pages are redrawn at most this often: more is not seen, and costs the engine its processor."""
 
