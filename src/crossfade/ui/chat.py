@@ -81,6 +81,7 @@ class ChatTab:
                     latex_delimiters=[],
                     placeholder=self._first_screen("en"),
                 )
+                self.below_log = gr.Column(elem_classes="cf-below-log")
                 self.switches = Switches(self._catalog)
                 self._draw_question()
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
@@ -344,7 +345,6 @@ class ChatTab:
         return first_screen_html(
             suggestions_of(self._catalog),
             corpora=str(self._startup.settings.corpora),
-            english_only=self._english_only,
             language=language,
         )
 

@@ -45,14 +45,18 @@ class FeedbackBox:
         self._judged = gr.State(None)
         with gr.Column(visible=False, elem_id="feedback", elem_classes="cf-feedback") as self.box:
             self.head = gr.HTML("", js_on_load=None)
-            self.better = gr.Textbox(
-                label=label("feedback.better"),
-                info=label("feedback.better_info"),
-                lines=2,
-                max_lines=8,
-                elem_id="feedback-better",
-            )
-            self.remark = gr.Textbox(label=label("feedback.remark"), max_lines=3, elem_id="feedback-remark")
+            with gr.Row():
+                self.better = gr.Textbox(
+                    label=label("feedback.better"),
+                    info=label("feedback.better_info"),
+                    lines=2,
+                    max_lines=8,
+                    scale=2,
+                    elem_id="feedback-better",
+                )
+                self.remark = gr.Textbox(
+                    label=label("feedback.remark"), lines=2, max_lines=3, scale=1, elem_id="feedback-remark"
+                )
             with gr.Row(elem_classes="cf-list-buttons"):
                 self.save = gr.Button(
                     label("feedback.save"), variant="primary", size="sm", min_width=60, elem_id="feedback-save"
