@@ -107,6 +107,14 @@ def test_a_question_is_edited_with_what_followed_it_and_the_last_turn_is_undone(
     value(page, "Second, mended?")
     page.ask("And now?")
     assert questions(page) == [hostile, "And now?"]
+    page.page.reload()
+    turns(page, 2)
+    assert questions(page) == [hostile, "And now?"], "what was edited away or undone is not kept"
+    for left in (1, 0):
+        act(page, "undo")
+        turns(page, left)
+    page.page.wait_for_selector("#conversations-list .cf-note")
+    assert page.page.locator("#conversations-list [data-act=open]").count() == 0
 
 
 def test_copy_takes_the_answer_s_text_and_no_markup(open_page: Callable[..., Any], serve: Any) -> None:

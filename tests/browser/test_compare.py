@@ -157,6 +157,15 @@ def test_in_the_chat_too_an_object_folds_and_is_copied_and_downloaded(
     assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["reference"] == "TB-40719"
     page.answer.locator(".cf-json-copy").click()
     page.page.wait_for_selector("#chat-log .cf-json-copy.cf-done")
+    page.page.click("#chat-schema > button")
+    choose(page, "#chat-schema-picked", "one that you write")
+    page.page.locator("#chat-schema-text .cm-content").fill('{"required": ["colour"], "properties": {"amount": {}}}')
+    page.page.wait_for_selector("#chat-schema-told :text('amount')")
+    page.ask("And as I wrote it?")
+    assert "'colour' is a required property" in page.answer.inner_text()
+    page.page.reload()
+    page.page.wait_for_selector("#chat-log .bot-row:has-text('colour')")
+    assert page.page.locator("#chat-log .bot-row").count() == 2, "and the schema is kept with the answer"
     assert page.faults == []
 
 

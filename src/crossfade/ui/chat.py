@@ -139,7 +139,8 @@ class ChatTab:
         )
         # Stop also frees the controls where the answer still waits for its place: then nobody else would.
         freed = [[self.box, self.turns], [self.box, self.chatbot, self.turns, *buttons]]
-        self.ended = [answered.then(self._finish, *freed, **AT_ONCE)]
+        answered.then(self._finish, *freed, **AT_ONCE)
+        self.ended = [answered]
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
         self.ended.append(answered.failure(self._refuse, *freed, **AT_ONCE))
         self.ended.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
