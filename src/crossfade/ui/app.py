@@ -31,7 +31,7 @@ from crossfade.ui.feedback import FeedbackBox
 from crossfade.ui.first_screen import english_note
 from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
-from crossfade.ui.phrases import said
+from crossfade.ui.phrases import said, said_status
 from crossfade.ui.running import Running
 from crossfade.ui.sources import SourcePanel
 
@@ -198,15 +198,10 @@ def status_html(startup: Startup, shown: str = "en") -> str:
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
     left_out = (*startup.broken_corpora, *filter(None, [startup.without_documents]))
-    lines = "".join(f"<span>{render.escape(_status_line(line, shown))}</span>" for line in told)
+    lines = "".join(f"<span>{render.escape(said_status(shown, line))}</span>" for line in told)
     lines += "".join(f'<span class="cf-left">{render.escape(said(shown, line))}</span>' for line in left_out)
     word = say(shown, "page.ready") if ready else say(shown, "page.loading")
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
-
-
-def _status_line(line: str, shown: str) -> str:
-    what, colon, state = line.partition(": ")
-    return f"{said(shown, what)}{colon if shown == 'en' else '：'}{said(shown, state)}" if colon else said(shown, line)
 
 
 def free_port(host: str, port: int) -> int:
