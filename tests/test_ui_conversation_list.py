@@ -55,7 +55,8 @@ class Page:
             self.chat = SimpleNamespace(turns=gr.State(()), chatbot=gr.Chatbot(), notice=gr.HTML())
             self.chat.editing, self.chat.dropped = gr.State(None), gr.State(None)
             button = gr.Button()
-            self.chat.ended, self.chat.undone = [button.click(lambda: None)], button.click(lambda: None)
+            self.chat.accepted = self.chat.undone = button.click(lambda: None)
+            self.chat.ended = [self.chat.undone]
             self.list = ConversationList(SimpleNamespace(corpora=()), self.kept)  # type: ignore[arg-type]
             self.box = FeedbackBox(self.thumbs)
             self.list.wire(self.blocks.load, self.chat)
@@ -178,6 +179,18 @@ def test_an_edited_question_takes_the_place_of_what_followed_it_also_of_the_firs
     page.keep(in_thread(shown("anew")), open_)
     assert texts(page, "c") == ["anew"]
     assert len(page.listed()) == 1
+
+
+def test_a_question_is_kept_while_it_is_answered_and_its_answer_takes_its_place(page: Page) -> None:
+    one, growing = in_thread(shown("one"), shown("two", finish=""))
+    open_ = page.keep((one,), Open("c"))[page.list.open]
+    open_ = page.list._begin(request(), (one, growing), open_, "", 50)[page.list.open]
+    again = page.list._start(request(), "c")[page.chat.turns]
+    assert [turn.query.text for turn in again] == ["one", "two"]
+    assert "broken off" in again[-1].error
+    open_ = page.keep((one, *in_thread(shown("two"))), open_)[page.list.open]
+    assert [turn.error for turn in page.kept.open(owner_of(request()), "c").turns] == ["", ""]
+    assert len(open_.keys) == 2
 
 
 def test_undo_takes_a_turn_out_of_what_is_kept_and_the_last_one_with_its_conversation(page: Page) -> None:

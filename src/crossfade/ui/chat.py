@@ -129,6 +129,7 @@ class ChatTab:
             drawn,
             **AT_ONCE,
         )
+        self.accepted = accepted
         answered = accepted.success(
             self._answer,
             self.turns,

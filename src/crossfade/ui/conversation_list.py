@@ -14,13 +14,13 @@ import gradio as gr
 
 from crossfade.errors import StorageError
 from crossfade.history.conversations import Conversations
-from crossfade.history.kept import keys_of
+from crossfade.history.kept import KeptTurn, keys_of
 from crossfade.ui import answering, listing, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages
 from crossfade.ui.conversation_panel import ConversationPanel
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.opened import Open, continued, opened, schema_in, to_keep, to_show
+from crossfade.ui.opened import Open, continued, interrupted, opened, schema_in, to_keep, to_show
 from crossfade.ui.owner import owner_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ConversationList:
     def wire(self, load: Any, chat: Any) -> None:
         """`load` is the page's trigger of that name.
 
-        `chat` has `turns`, `chatbot`, `notice`, `editing` and `dropped`, and the events `ended` and `undone`.
+        `chat` has `turns`, `chatbot`, `notice`, `editing`, `dropped`, and events `accepted`, `ended` and `undone`.
         """
         self._chat = chat
         page = [chat.turns, self.open, self.search, self.most]
@@ -79,6 +79,7 @@ class ConversationList:
         started = load(self._start, self._recalled, [*whole, self.head], js=listing.RECALL, **AT_ONCE)
         # Not `change` of the turns: Gradio fires that after events of its queue alone.
         kept = [ended.then(self._keep, page, own, **AT_ONCE) for ended in chat.ended]
+        kept.append(chat.accepted.success(self._begin, page, own, **AT_ONCE))
         kept.append(chat.undone.then(self._undo, [chat.dropped, *page], own, **AT_ONCE))
         begun = self.new.click(self._new, page, whole, **AT_ONCE)
         # Not `input`: Gradio swallows the first one, such as a word that is pasted.
@@ -106,6 +107,17 @@ class ConversationList:
         open_, changes = self._kept(request, turns, open_ or Open())
         return changes | self._drawn(request, open_, search, most)
 
+    def _begin(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
+        """Keep a question while it is being answered: it outlives a page, a connection and a server that go away.
+
+        What is kept of it says so; its answer takes the place of that.
+        """
+        if not turns or not turns[-1].open:
+            return self._keep(request, turns, open_, search, most)
+        begun = interrupted(turns, say(language_of(request), "conversations.interrupted"))
+        open_, changes = self._saved(request, turns, open_ or Open(), ended=begun)
+        return changes | self._drawn(request, open_, search, most)
+
     def _undo(
         self,
         request: gr.Request,
@@ -125,12 +137,14 @@ class ConversationList:
         # An empty chat takes nothing back: only who undoes does.
         return self._saved(request, turns, open_) if turns else (open_, {})
 
-    def _saved(self, request: gr.Request, turns: Conversation, open_: Open) -> tuple[Open, Changes]:
+    def _saved(
+        self, request: gr.Request, turns: Conversation, open_: Open, *, ended: tuple[KeptTurn, ...] = ()
+    ) -> tuple[Open, Changes]:
         owner = owner_of(request)
         if not owner:
             return open_, {}
         try:
-            ended = to_keep(turns)
+            ended = ended or to_keep(turns)
             now = continued(open_, turns, keys_of(ended)) if turns else open_
             keys = self._conversations.save(owner, now.id, turns=ended, before=now.keys)
             now = replace(now, keys=keys) if turns else Open()

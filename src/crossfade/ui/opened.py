@@ -28,6 +28,11 @@ def to_keep(turns: Conversation) -> tuple[KeptTurn, ...]:
     )
 
 
+def interrupted(turns: Conversation, why: str) -> tuple[KeptTurn, ...]:
+    """The same with the last one, which is being answered, as it is where nothing more comes of it."""
+    return to_keep((*turns[:-1], turns[-1].failed(why)))
+
+
 def to_show(
     turns: Sequence[KeptTurn], schema_of: Callable[[Query], dict[str, Any] | None], *, thread: str = ""
 ) -> Conversation:
