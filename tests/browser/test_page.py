@@ -184,11 +184,10 @@ FILL = """async () => {
 
 def test_a_full_queue_says_so_and_keeps_the_question(open_page: Callable[..., Any], serve: Any, tmp_path: Path) -> None:
     url = serve("--delay", "0.1", "--answer", LONG, "--slots", "1")
-    pages = [open_page(url)]
-    pages[0].ask("First", wait=False)
-    pages[0].page.wait_for_selector("#chat-log .bot-row :text('word word')")
-    pages[0].page.evaluate(FILL)
-    late = open_page(url)
+    first, late = open_page(url), open_page(url)
+    first.ask("First", wait=False)
+    first.page.wait_for_selector("#chat-log .bot-row :text('word word')")
+    first.page.evaluate(FILL)
     late.ask("Too late", wait=False)
     late.page.wait_for_selector("#chat-notice :text('Too many questions are waiting')")
     assert late.page.input_value("#chat-question textarea") == "Too late"
