@@ -137,6 +137,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         pwa=False,
         mcp_server=False,
         run_history=False,
+        _frontend=False,  # else Gradio asks for its own page once, and ends a server that takes 3 s for it
     )
 
 
