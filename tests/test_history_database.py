@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import StorageError
@@ -56,6 +56,7 @@ def test_a_file_of_another_kind_is_told_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"this is no database")
 
 
+@settings(deadline=None)
 @given(text=st.text(), score=st.floats(allow_nan=False, allow_infinity=False), seconds=st.floats(0, 1e6))
 def test_an_answer_comes_back_as_it_was(text: str, score: float, seconds: float) -> None:
     answer = Answer(

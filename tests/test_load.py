@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from crossfade.ui.answering import BUSY, QUEUE_LENGTH
+from crossfade.ui.answering import QUEUE_LENGTH
+from crossfade.ui.language import say
 
 httpx = pytest.importorskip("httpx", reason="the page needs gradio, and gradio needs httpx")
 
@@ -57,7 +58,7 @@ class Page:
         free = self.prop("chat-send", "visible") is not False and self.prop("chat-stop", "visible") is False
         if free and ANSWER in text and not question and not self.said:
             return "answered"
-        if free and question and BUSY in text:
+        if free and question and say("en", "chat.busy") in text:
             return "busy"
         return f"{free=} {question=} said={self.said} {text=}"
 

@@ -19,19 +19,19 @@ from crossfade.errors import AdapterError, QuestionError, StorageError
 from crossfade.history.votes import BAD, ONE, TIE, Vote
 from crossfade.types import MAX_WEIGHT, MODE_SWITCHES, Answer, Generation, Message, Passage, Prompt, Query, Sampling
 from crossfade.ui.choices import Choice
+from crossfade.ui.citations import cited_passages
 from crossfade.ui.column_choice import ALL_MODES, PRESETS
 from crossfade.ui.columns import (
-    MODE_WORDS,
     Column,
     ColumnSettings,
     blend_of_text,
-    citations,
     make_columns,
     schema_of,
     settings_of,
     text_of_blend,
 )
 from crossfade.ui.controls import Asked
+from crossfade.ui.facts import mode_words
 from crossfade.ui.share import _address, columns_of_text, question_of, text_of_columns
 from crossfade.ui.votes import sums_html
 
@@ -140,15 +140,17 @@ def test_the_settings_of_a_query_ask_it_again_whatever_stands_beside(wanted: Col
 
 
 def test_presets_and_words_know_every_mode() -> None:
-    assert set(MODE_WORDS) == set(ALL_MODES) == set(MODE_SWITCHES)
+    assert set(ALL_MODES) == set(MODE_SWITCHES)
+    assert all(mode_words(mode, language=language) for mode in MODE_SWITCHES for language in ("en", "zh"))
     assert all(set(modes) <= set(ALL_MODES) for modes in PRESETS.values())
 
 
 def test_citations_are_counted_once_each_and_only_of_passages_that_are_there() -> None:
     query = replace(ASKED.query, rag=True)
-    assert citations(answered(query, "[1] and [3] and [1], not [4] nor [0] nor [x].")) == 2
+    written = answered(query, "[1] and [3] and [1], not [4] nor [0] nor [x].")
+    assert cited_passages(written) == {1, 3}
     column = Column("rag", query, answer=answered(query, "[1] [2]"))
-    assert "2 of 3 passages cited" in html.unescape(column.html())
+    assert "2 of 3 passages cited or supporting" in html.unescape(column.html())
 
 
 def test_what_is_shared_comes_back_to_be_read_without_the_prompt() -> None:

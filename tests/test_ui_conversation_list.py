@@ -52,7 +52,11 @@ class Page:
         database = Database(path)
         self.kept, self.thumbs = Conversations(database), Feedback(database)
         with gr.Blocks() as self.blocks:
-            self.chat = SimpleNamespace(turns=gr.State(()), chatbot=gr.Chatbot(), clear=gr.Button())
+            self.chat = SimpleNamespace(turns=gr.State(()), chatbot=gr.Chatbot(), notice=gr.HTML())
+            self.chat.editing, self.chat.dropped = gr.State(None), gr.State(None)
+            button = gr.Button()
+            self.chat.accepted = self.chat.undone = button.click(lambda: None)
+            self.chat.ended = [self.chat.undone]
             self.list = ConversationList(SimpleNamespace(corpora=()), self.kept)  # type: ignore[arg-type]
             self.box = FeedbackBox(self.thumbs)
             self.list.wire(self.blocks.load, self.chat)
@@ -144,20 +148,69 @@ def test_two_pages_of_one_person_lose_nothing(page: Page) -> None:
     assert [t.query.text for t in page.kept.open(owner_of(request()), "c").turns] == ["one", "left", "right"]
 
 
-def test_what_is_open_goes_on_and_what_shares_nothing_is_new() -> None:
+def test_turns_belong_to_the_conversation_of_their_thread() -> None:
     def follow(open_: Open, *turns: Shown) -> Open:
         return continued(open_, turns, keys_of(to_keep(turns)))
 
     one, two = shown("one"), shown("two")
-    begun = follow(Open("c"), one)
-    assert (begun.id, begun.first) == ("c", "one")
-    begun = replace(begun, keys=keys_of(to_keep((one, two))))
+    begun = Open("c", keys_of(to_keep((one, two))))
     assert follow(begun, one) == begun, "the second was taken back"
-    assert follow(begun, shown("one", said="Eight.")) == begun, "the first was answered again"
-    assert follow(begun, shown("another")).id != "c"
+    assert follow(begun, shown("another")) == begun, "the first was asked otherwise"
+    assert follow(begun, replace(one, thread="d")) == Open("d"), "what the page has open is behind, and loses nothing"
     many = tuple(shown(str(n)) for n in range(MOST_TURNS + 1))
-    long = Open("c", keys_of(to_keep(many[:-1])), "0")
+    long = Open("c", keys_of(to_keep(many[:-1])))
     assert follow(long, *many[1:]).keys == long.keys[1:], "what the page has no more room for was not taken back"
+
+
+def texts(page: Page, id: str) -> list[str]:
+    return [turn.query.text for turn in page.kept.open(owner_of(request()), id).turns]
+
+
+def in_thread(*turns: Shown) -> Conversation:
+    return tuple(replace(turn, thread="c") for turn in turns)
+
+
+def test_an_edited_question_takes_the_place_of_what_followed_it_also_of_the_first(page: Page) -> None:
+    one, two, three = in_thread(shown("one"), shown("two"), shown("three"))
+    open_ = page.keep((one, two, three), Open("c"))[page.list.open]
+    edited = replace(two, query=replace(two.query, text="edited"))
+    open_ = page.keep((one, edited), open_)[page.list.open]
+    assert texts(page, "c") == ["one", "edited"]
+    page.keep(in_thread(shown("anew")), open_)
+    assert texts(page, "c") == ["anew"]
+    assert len(page.listed()) == 1
+
+
+def test_a_question_is_kept_while_it_is_answered_and_its_answer_takes_its_place(page: Page) -> None:
+    one, growing = in_thread(shown("one"), shown("two", finish=""))
+    open_ = page.keep((one,), Open("c"))[page.list.open]
+    open_ = page.list._begin(request(), (one, growing), open_, "", 50)[page.list.open]
+    again = page.list._start(request(), "c")[page.chat.turns]
+    assert [turn.query.text for turn in again] == ["one", "two"]
+    assert "broken off" in again[-1].error
+    open_ = page.keep((one, *in_thread(shown("two"))), open_)[page.list.open]
+    assert [turn.error for turn in page.kept.open(owner_of(request()), "c").turns] == ["", ""]
+    assert len(open_.keys) == 2
+
+
+def test_undo_takes_a_turn_out_of_what_is_kept_and_the_last_one_with_its_conversation(page: Page) -> None:
+    one, two = in_thread(shown("one"), shown("two"))
+
+    def undo(dropped: Shown | None, turns: Conversation, open_: Open) -> Any:
+        return page.list._undo(request(), dropped, turns, open_, "", 50)
+
+    open_ = page.keep((one, two), Open("c"))[page.list.open]
+    assert page.list.open not in undo(None, (), open_)
+    assert page.list.open not in undo(replace(two, thread="d"), (), open_), "a turn of another conversation"
+    open_ = undo(two, (one,), open_)[page.list.open]
+    assert texts(page, "c") == ["one"]
+    page.keep((one, *in_thread(shown("of another tab"))), Open("c"))
+    open_ = undo(one, (), open_)[page.list.open]
+    assert (texts(page, "c"), open_.id != "c") == (["of another tab"], True)
+    left = page.press("open", "c")
+    emptied = undo(left[page.chat.turns][0], (), left[page.list.open])
+    assert page.listed() == ()
+    assert emptied[page.list.open].keys == ()
 
 
 def test_a_new_chat_keeps_what_was_answered_and_waits_for_what_is_being_written(page: Page) -> None:
@@ -344,7 +397,7 @@ def test_an_opened_conversation_is_the_one_that_was_kept(page: Page) -> None:
     owner, id = owner_of(request()), new_id()
     turns = (turn("one"), failed("two"))
     keys = page.kept.save(owner, id, turns=turns)
-    assert opened(page.kept.open(owner, id)) == Open(id, keys, "one")
+    assert opened(page.kept.open(owner, id)) == Open(id, keys)
 
 
 def test_what_a_tab_remembers_is_its_own() -> None:

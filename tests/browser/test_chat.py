@@ -107,6 +107,14 @@ def test_a_question_is_edited_with_what_followed_it_and_the_last_turn_is_undone(
     value(page, "Second, mended?")
     page.ask("And now?")
     assert questions(page) == [hostile, "And now?"]
+    page.page.reload()
+    turns(page, 2)
+    assert questions(page) == [hostile, "And now?"], "what was edited away or undone is not kept"
+    for left in (1, 0):
+        act(page, "undo")
+        turns(page, left)
+    page.page.wait_for_selector("#conversations-list .cf-note")
+    assert page.page.locator("#conversations-list [data-act=open]").count() == 0
 
 
 def test_copy_takes_the_answer_s_text_and_no_markup(open_page: Callable[..., Any], serve: Any) -> None:
@@ -134,7 +142,6 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
-    page.page.wait_for_selector("#chat-clear:enabled")
     page.page.keyboard.press("Control+Shift+O")
     turns(page, 0)
     page.page.wait_for_selector(".cf-card")
@@ -185,7 +192,7 @@ def test_own_instructions_are_asked_with_every_question(open_page: Callable[...,
     plain = int(re.findall(r"(\d+) prompt tokens", page.answer.inner_text())[0])
     page.page.click(".cf-chat .cf-instructions > button")
     page.page.fill(".cf-chat .cf-instructions textarea", "Answer in rhymes, as a sailor of the harbor would. " * 4)
-    page.page.click("#chat-clear")
+    page.page.click("#conversations-new")
     turns(page, 0)
     page.ask(FEE)
     assert int(re.findall(r"(\d+) prompt tokens", page.answer.inner_text())[0]) > plain
@@ -196,16 +203,13 @@ def test_a_chinese_reader_is_told_before_and_with_a_chinese_question(browser: An
     page = context.new_page()
     page.set_default_timeout(45_000)
     page.goto(serve())
-    page.wait_for_selector(".cf-english:has-text('只懂英文')")
-    assert page.evaluate(
-        "() => { const note = document.querySelector('.cf-english').getBoundingClientRect();"
-        " const log = document.querySelector('#chat-log').getBoundingClientRect();"
-        " return note.top >= log.top && note.top < log.bottom; }"
-    ), "it can be read without scrolling"
+    page.wait_for_selector("#language-note:has-text('只懂英语')")
+    seen = "document.querySelector('#language-note').getBoundingClientRect().bottom < innerHeight"
+    assert page.evaluate(seen), "it can be read without scrolling"
     assert page.inner_text("#chat-send") == "发送"
     page.fill("#chat-question textarea", "月费是多少？")
     page.click("#chat-send")
-    page.wait_for_selector("#chat-notice .cf-english:has-text('只懂英文')")
+    page.wait_for_selector("#chat-notice .cf-english:has-text('只懂英语')")
     page.wait_for_selector("#chat-log .cf-do-retry:has-text('重试')")
     page.fill("#chat-question textarea", "How much is it?")
     page.click("#chat-send")
@@ -235,9 +239,21 @@ class Line:
         for one in self._open:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+            one.close()
         self._open.clear()
 
+    def end(self) -> None:
+        self._there = False
+        with suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        self.close()
+
     def _take(self) -> None:
+        with suppress(OSError):
+            self._take_all()
+
+    def _take_all(self) -> None:
         while True:
             near, _ = self._door.accept()
             if not self._there:
@@ -260,8 +276,10 @@ class Line:
 @contextmanager
 def line_to(url: str) -> Iterator[Line]:
     line = Line(url)
-    yield line
-    line.close()
+    try:
+        yield line
+    finally:
+        line.end()
 
 
 def test_a_lost_connection_leaves_a_page_that_can_be_used_again(open_page: Callable[..., Any], serve: Any) -> None:
@@ -269,14 +287,12 @@ def test_a_lost_connection_leaves_a_page_that_can_be_used_again(open_page: Calla
         page = open_page(line.url)
         page.ask("First?", wait=False)
         page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
+        page.page.wait_for_selector("#conversations-list [data-act=open]")
         line.cut()
-        page.page.wait_for_timeout(1_000)
-        line.mend()
-        page.page.fill("#chat-question textarea", "")
-        page.page.click("#chat-stop")
-        page.wait_end()
+        page.page.wait_for_selector(".toast-wrap:has-text('Connection')")
+        line.mend()  # and Gradio loads the page again
+        page.page.wait_for_selector("#chat-log .cf-error:has-text('broken off')")
         assert questions(page) == ["First?"]
-        value(page, "First?")
         page.ask("Second?", wait=False)
         page.page.wait_for_selector("#chat-log .bot-row:last-child :text('word word word')")
         page.page.click("#chat-stop")

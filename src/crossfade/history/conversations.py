@@ -87,10 +87,10 @@ class Conversations:
         """Keep these turns and give their keys; the conversation is made with its first turn.
 
         `before` are the keys that whoever saves has seen in it: those of them that `turns` has no more were taken back
-        and go; what somebody else has added stays.
+        and go; what somebody else has added stays. With its last turn the conversation goes.
         """
         keys = keys_of(turns)
-        if not owner or not turns:
+        if not owner:
             return keys
         now = time.time() if now is None else now
         added = [(key, turn) for key, turn in zip(keys, turns, strict=True) if key not in before]
@@ -111,6 +111,12 @@ class Conversations:
                 "DELETE FROM turns WHERE owner = ? AND conversation = ? AND key = ?",
                 [(owner, id, key) for key in taken_back],
             )
+            if not turns:
+                connection.execute(
+                    "DELETE FROM conversations WHERE owner = ? AND id = ?"
+                    " AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = id)",
+                    (owner, id),
+                )
             connection.execute("UPDATE conversations SET changed = ? WHERE owner = ? AND id = ?", (now, owner, id))
         return keys
 

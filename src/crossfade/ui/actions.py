@@ -50,9 +50,9 @@ document.addEventListener('keydown', (event) => {
   const menu = document.querySelector('.cf-menu.cf-open');
   if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
   else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
-  if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#chat-clear:enabled')) {
+  if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#conversations-new')) {
     event.preventDefault();
-    shown('#chat-clear:enabled').click();
+    shown('#conversations-new').click();
     document.querySelector('#chat-question textarea')?.focus();
   }
 });

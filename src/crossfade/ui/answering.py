@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.pipeline import Pipeline
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said_status
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -25,12 +26,6 @@ QUEUE_LENGTH = 32
 
 Those accepted at the same moment may go over it; Gradio's queue ends at twice as many."""
 
-BUSY = say("en", "chat.busy")
-ALREADY = say("en", "chat.already")
-UNEXPECTED = say("en", "chat.unexpected")
-WAITING = say("en", "chat.waiting")
-STOPPED = say("en", "chat.stopped")
-
 SECONDS_BETWEEN = 0.07
 """Pages are redrawn at most this often: more is not seen, and costs the engine its processor."""
 
@@ -42,8 +37,8 @@ def until_ready(startup: Startup, stop: Event, language: str = "en") -> Iterator
     while startup.pipeline is None and not stop.is_set():
         if startup.error:
             raise EngineError(startup.error)
-        newest = startup.status[-1] if startup.status else "starting"
-        yield say(language, "chat.loading", newest=newest)
+        newest = startup.status[-1] if startup.status else "Model: starting"
+        yield say(language, "chat.loading", newest=said_status(language, newest))
         stop.wait(0.3)
 
 

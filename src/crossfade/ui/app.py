@@ -28,9 +28,10 @@ from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation_list import ConversationList
 from crossfade.ui.evaluate import EvaluateTab
 from crossfade.ui.feedback import FeedbackBox
+from crossfade.ui.first_screen import english_note
 from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
-from crossfade.ui.phrases import said
+from crossfade.ui.phrases import said, said_status
 from crossfade.ui.running import Running
 from crossfade.ui.sources import SourcePanel
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STYLES = Path(__file__).with_name("styles")
-KNOWS_CHINESE = "crossfade serve --base qwen2.5-1.5b"
-"""What a Chinese reader may start instead of the default base."""
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
 
@@ -68,7 +67,8 @@ def build_ui(startup: Startup) -> gr.Blocks:
                 conversations = ConversationList(startup, Conversations(history))
                 with gr.Column(elem_classes="cf-beside-list"):
                     chat = ChatTab(startup, running, busy=busy, report=report)
-                    thumbs = FeedbackBox(Feedback(history))
+                    with chat.below_log:
+                        thumbs = FeedbackBox(Feedback(history))
             with gr.Tab(label("page.tab_compare"), id="compare"):
                 comparison = CompareTab(startup, running, busy=busy, database=history)
             with gr.Tab(label("page.tab_adapters"), id="adapters"):
@@ -137,6 +137,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         pwa=False,
         mcp_server=False,
         run_history=False,
+        _frontend=False,  # else Gradio asks for its own page once, and ends a server that takes 3 s for it
     )
 
 
@@ -178,7 +179,7 @@ def head_html(shown: str) -> str:
         for name, title in language.LANGUAGES.items()
     )
     return (
-        '<div class="cf-title"><div class="cf-name"><h1>Crossfade</h1>'
+        '<div class="cf-title"><div class="cf-title-line"><h1>Crossfade</h1>'
         f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
         f"<p>{tagline}</p></div>"
     )
@@ -188,7 +189,7 @@ def note_html(base: str, shown: str) -> str:
     """What a Chinese reader is told before the first question where the base knows English alone; else nothing."""
     if shown == "en" or not knows_english_only(base):
         return ""
-    return render.note_html(say(shown, "page.english_only", command=KNOWS_CHINESE))
+    return english_note(shown)
 
 
 def status_html(startup: Startup, shown: str = "en") -> str:
@@ -198,15 +199,10 @@ def status_html(startup: Startup, shown: str = "en") -> str:
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
     left_out = (*startup.broken_corpora, *filter(None, [startup.without_documents]))
-    lines = "".join(f"<span>{render.escape(_status_line(line, shown))}</span>" for line in told)
+    lines = "".join(f"<span>{render.escape(said_status(shown, line))}</span>" for line in told)
     lines += "".join(f'<span class="cf-left">{render.escape(said(shown, line))}</span>' for line in left_out)
     word = say(shown, "page.ready") if ready else say(shown, "page.loading")
     return f'<div class="cf-status cf-{"ready" if ready else "loading"}" role="status"><b>{word}</b>{lines}</div>'
-
-
-def _status_line(line: str, shown: str) -> str:
-    what, colon, state = line.partition(": ")
-    return f"{said(shown, what)}{colon if shown == 'en' else '：'}{said(shown, state)}" if colon else said(shown, line)
 
 
 def free_port(host: str, port: int) -> int:

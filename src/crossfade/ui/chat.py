@@ -17,10 +17,12 @@ import gradio as gr
 from crossfade.compare import query_in_mode
 from crossfade.errors import AdapterError, CrossfadeError, EngineError
 from crossfade.evaluation.automatic import choose, read_automatic
+from crossfade.history.conversations import new_id
 from crossfade.models.catalogue import knows_english_only
 from crossfade.types import mode_name, mode_switches
 from crossfade.ui import answering, render
 from crossfade.ui.actions import COPY, Actions, is_action, mode_of, turn_of
+from crossfade.ui.columns import schema_of
 from crossfade.ui.controls import (
     AT_ONCE,
     QUIET,
@@ -38,6 +40,7 @@ from crossfade.ui.first_screen import english_note, first_screen_html, has_chine
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
+from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
 from crossfade.ui.switches import Switches
 
@@ -63,6 +66,7 @@ class ChatTab:
     def _draw(self) -> None:
         self.turns = gr.State(())
         self.editing = gr.State(None)
+        self.dropped = gr.State(None)
         self.actions = Actions()
         self.copied = gr.Textbox(visible=False)
         with gr.Row(elem_classes="cf-chat"):
@@ -77,10 +81,10 @@ class ChatTab:
                     latex_delimiters=[],
                     placeholder=self._first_screen("en"),
                 )
+                self.below_log = gr.Column(elem_classes="cf-below-log")
                 self.switches = Switches(self._catalog)
                 self._draw_question()
             with gr.Column(scale=1, min_width=280, elem_classes="cf-side"):
-                self.clear = gr.Button(label("chat.clear"), size="sm", elem_id="chat-clear")
                 corpus, choice = corpus_and_choice(self._catalog)
                 self.auto = gr.Checkbox(
                     label=label("chat.auto"), info=label("chat.auto_info"), visible=False, elem_id="switch-auto"
@@ -88,6 +92,7 @@ class ChatTab:
                 self.switches.draw_boxes()
                 mixer = Mixer(self._catalog.loaded(), open=True)
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
+                self.schema = SchemaEditor(self._catalog, name="chat")
         self.crossfader = Crossfader(self._startup, self._running, self._catalog, busy=self._busy)
 
     def _draw_question(self) -> None:
@@ -111,9 +116,11 @@ class ChatTab:
 
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
+        self.schema.wire(self.controls.corpus)
         self.switches.wire(self.controls, notice=self.notice)
-        buttons = [self.send, self.halt, self.clear]
-        given = [self.turns, self._report, self.auto, *self.switches.values, *self.controls.values]
+        buttons = [self.send, self.halt]
+        given = [self.turns, self._report, self.auto]
+        given += [*self.switches.values, *self.schema.values, *self.controls.values]
         drawn = [self.box, self.chatbot, self.turns, self.notice, self.editing, *buttons, *self.switches.values]
         accepted = gr.on(
             [self.send.click, self.box.submit, self.actions.retry],
@@ -122,6 +129,7 @@ class ChatTab:
             drawn,
             **AT_ONCE,
         )
+        self.accepted = accepted
         answered = accepted.success(
             self._answer,
             self.turns,
@@ -133,19 +141,19 @@ class ChatTab:
         # Stop also frees the controls where the answer still waits for its place: then nobody else would.
         freed = [[self.box, self.turns], [self.box, self.chatbot, self.turns, *buttons]]
         answered.then(self._finish, *freed, **AT_ONCE)
+        self.ended = [answered]
         # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        answered.failure(self._refuse, *freed, **AT_ONCE)
-        self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
+        self.ended.append(answered.failure(self._refuse, *freed, **AT_ONCE))
+        self.ended.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
-        cleared = [self.turns, self.chatbot, self.notice, self.editing]
-        self.clear.click(self._clear, None, cleared, **AT_ONCE)
         self._wire_actions()
         self.crossfader.wire(self.controls, self.switches, box=self.box, turns=self.turns)
 
     def _wire_actions(self) -> None:
         actions, edited = self.actions, [self.box, self.notice, self.editing]
         actions.copy(self._copy, self.turns, self.copied, **AT_ONCE).then(None, self.copied, None, js=COPY, **AT_ONCE)
-        actions.undo(self._undo, [self.box, self.turns], [self.box, self.chatbot, self.turns], **AT_ONCE)
+        undone = [self.box, self.chatbot, self.turns, self.dropped]
+        self.undone = actions.undo(self._undo, [self.box, self.turns], undone, **AT_ONCE)
         actions.edit(self._edit, self.turns, edited, **AT_ONCE)
         actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
         chosen = [self.box, self.controls.choice, *self.switches.values, self.notice]
@@ -156,6 +164,7 @@ class ChatTab:
         refreshed = refresh(trigger, self._catalog, self.controls)
         refreshed.then(self.switches.choice_changed, self.switches.asked, self.switches.changed, **AT_ONCE)
         self.crossfader.refresh(trigger)
+        self.schema.refresh(trigger, self.controls.corpus)
         trigger(self._speak, None, [self.chatbot, self.keys], **AT_ONCE)
 
     def _accept(
@@ -176,8 +185,12 @@ class ChatTab:
                 raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
             mode = mode_of(event)
             kept = turns if mode else turns[:-1]
-            return self._begin(request, turns[-1].query.text, kept, *given, box=gr.skip(), mode=mode)
-        return self._begin(request, text, turns if editing is None else turns[:editing], *given, box="")
+            return self._begin(
+                request, turns[-1].query.text, kept, *given, box=gr.skip(), mode=mode, thread=turns[0].thread
+            )
+        thread = turns[0].thread if turns else new_id()
+        kept = turns if editing is None else turns[:editing]
+        return self._begin(request, text, kept, *given, box="", thread=thread)
 
     def _begin(
         self,
@@ -188,15 +201,20 @@ class ChatTab:
         auto: bool,
         *given: Any,
         box: Any,
+        thread: str,
         mode: str = "",
     ) -> tuple[Any, ...]:
-        """Begin an answer after these turns, in the mode of the switches, or in another one that they then show."""
+        """Begin an answer after these turns, in the mode of the switches, or in another one that they then show.
+
+        `thread` is the conversation's id, which it keeps also where none of its turns is left.
+        """
         session, language = str(request.session_hash), language_of(request)
-        switches, values = mode_switches(mode) or given[:3], given[3:]
+        switches, written, values = mode_switches(mode) or given[:3], given[3:6], given[6:]
         try:
             if self._busy():
                 raise EngineError(say(language, "chat.busy"))
             asked = make_query(self._catalog, text, values)
+            asked = replace(asked, query=self.schema.put(asked.query, written))
             choice = asked.choice
             automatic = read_automatic(report) if report and auto and not mode else None
             if automatic:
@@ -209,11 +227,12 @@ class ChatTab:
                 query = query_in_mode(asked.query, mode_name(fine_tune=fine_tune, rag=rag, icl=icl), blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
-            return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 7)
+            return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 6)
         if not self._running.begin(session, TAB):
             raise gr.Error(say(language, "chat.already"), print_exception=False)
-        task = choice.task
-        shown = Shown(query, task.schema, waiting=say(language, "chat.waiting"), automatic=automatic, form=task.form)
+        schema, form = schema_of(query, choice.task)
+        waiting = say(language, "chat.waiting")
+        shown = Shown(query, schema, waiting=waiting, automatic=automatic, form=form, thread=thread)
         turns = (*turns, shown)[-MOST_TURNS:]
         english = self._english_only and has_chinese(text)
         drawn = switches if mode else [gr.skip()] * 3
@@ -276,7 +295,7 @@ class ChatTab:
         """
         session, language = str(request.session_hash), language_of(request)
         if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 5
         if not turns:
             return *[gr.skip()] * 3, *_buttons(answering=False)
         *before, shown = turns
@@ -291,12 +310,6 @@ class ChatTab:
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
 
-    def _clear(self, request: gr.Request) -> tuple[Any, ...]:
-        """Begin a new conversation; not under an answer, which would be written into the new one."""
-        if self._running.under_way(str(request.session_hash), TAB):
-            return (gr.skip(),) * 4
-        return (), [], "", None
-
     def _copy(self, event: gr.EventData, turns: Conversation) -> str:
         shown = next(iter(turns[turn_of(event) :]), None)
         return shown.answer.generation.text if shown and shown.answer else ""
@@ -304,10 +317,10 @@ class ChatTab:
     def _undo(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
         """Take the last turn back; its question goes into the box, unless something new stands there."""
         if not turns or turns[-1].open:
-            return (gr.skip(),) * 3
+            return (gr.skip(),) * 4
         *before, last = turns
         text = gr.skip() if (box or "").strip() else last.query.text
-        return text, all_messages(tuple(before), language_of(request)), tuple(before)
+        return text, all_messages(tuple(before), language_of(request)), tuple(before), last
 
     def _edit(self, request: gr.Request, event: gr.EventData, turns: Conversation) -> tuple[Any, ...]:
         """Put a question back into the box; when it is sent, it and what followed it give way to the new one."""
@@ -334,7 +347,6 @@ class ChatTab:
         return first_screen_html(
             suggestions_of(self._catalog),
             corpora=str(self._startup.settings.corpora),
-            english_only=self._english_only,
             language=language,
         )
 
@@ -347,5 +359,5 @@ def _keys_html(language: str) -> str:
     return f'<div class="cf-keys">{render.escape(say(language, "chat.keys"))}</div>'
 
 
-def _buttons(*, answering: bool) -> tuple[Any, Any, Any]:
-    return gr.Button(visible=not answering), gr.Button(visible=answering), gr.Button(interactive=not answering)
+def _buttons(*, answering: bool) -> tuple[Any, Any]:
+    return gr.Button(visible=not answering), gr.Button(visible=answering)

@@ -106,6 +106,14 @@ def _button(number: int, value: str, *, title: str, language: str, kind: str = "
     return f'<button type="button" {facts}>{unseen}{number}</button>'
 
 
+def cited_passages(answer: Answer) -> frozenset[int]:
+    """The numbers, from 1, of the passages that an answer's text has a button for."""
+    text, count = answer.generation.text, len(answer.passages)
+    written = cited(text, count)
+    found = (one.passage for one in check(text, answer.passages, answer.query.text) if one.passage is not None)
+    return frozenset(place + 1 for place in (*written, *found) if place >= 0)
+
+
 def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tuple[int, int] | None]:
     """The sentence that begins there, and the place in that passage (from 1) which supports it, or None."""
     passages: Sequence[Passage] = [answer.passages[number - 1]]

@@ -31,7 +31,7 @@ class ColumnCards:
         self._parts: list[list[Any]] = []
         self._removes: list[Any] = []
         with gr.Column(visible=False, elem_id="compare-cards") as self.area:
-            with gr.Row(elem_classes="cf-cards"):
+            with gr.Row(elem_classes="cf-column-cards"):
                 for number in range(MAX_COLUMNS):
                     self._draw(number, start[number] if number < len(start) else None)
             self.add = gr.Button(
@@ -41,7 +41,7 @@ class ColumnCards:
     def _draw(self, number: int, settings: ColumnSettings | None) -> None:
         offered = self._catalog.offered(None)
         with gr.Column(
-            visible=settings is not None, min_width=220, elem_classes="cf-card", elem_id=f"card-{number}"
+            visible=settings is not None, min_width=220, elem_classes="cf-column-card", elem_id=f"card-{number}"
         ) as card:
             mode = gr.Dropdown(
                 list(MODE_SWITCHES), value=settings.mode if settings else "base", label=label("compare.mode")

@@ -11,14 +11,14 @@ from crossfade.compare import MAX_COLUMNS, query_in_mode
 from crossfade.corpora.own_schema import read_schema
 from crossfade.corpora.registry import Task
 from crossfade.errors import CrossfadeError, QuestionError
-from crossfade.types import MAX_WEIGHT, Answer, Blend, Query, Sampling, mode_switches
-from crossfade.ui import answering, render
+from crossfade.types import MAX_WEIGHT, Answer, Blend, Query, mode_switches
+from crossfade.ui import render
 from crossfade.ui.choices import Choice
+from crossfade.ui.citations import cited_passages
 from crossfade.ui.controls import MOST_NEW_TOKENS, Asked
 from crossfade.ui.language import say
 
 ON, OFF = "on", "off"
-_CITATION = re.compile(r"\[(\d{1,3})\]")
 _PART = re.compile(r"\s*([^\s:+,]+)\s*(?:[:\s]\s*(\d+(?:\.\d+)?|\.\d+))?\s*")
 
 
@@ -90,7 +90,7 @@ class Column:
                 f'<div class="cf-head"><b>{self.number} &#183; {render.escape(self.mode)}</b> {render.escape(words)}',
                 f"{settings_html(self.query, language) if self.own and self.query else ''}</div>",
                 answer,
-                _citations_html(self.answered, language),
+                _citations_html(self.answered, language) if self.schema is None else "",
                 render.note_html(self.waiting, kind="wait"),
                 render.note_html(self.error, kind="error"),
             ]
@@ -127,7 +127,7 @@ def make_columns(
                 settings.mode,
                 query,
                 schema,
-                waiting=answering.WAITING,
+                waiting=say(language, "chat.waiting"),
                 form=form,
                 number=number,
                 own=settings.own,
@@ -197,16 +197,10 @@ def settings_html(query: Query, language: str) -> str:
     return f'<span class="cf-asked">{" &#183; ".join(map(render.escape, told))}</span>'
 
 
-def citations(answer: Answer) -> int:
-    """How many different passages an answer cites as `[n]`."""
-    numbers = {int(number) for number in _CITATION.findall(answer.generation.text)}
-    return len([number for number in numbers if 1 <= number <= len(answer.passages)])
-
-
 def _citations_html(answer: Answer | None, language: str) -> str:
     if answer is None or not answer.passages:
         return ""
-    told = say(language, "compare.citations", count=citations(answer), total=len(answer.passages))
+    told = say(language, "compare.citations", count=len(cited_passages(answer)), total=len(answer.passages))
     return f'<div class="cf-facts cf-citations"><span>{render.escape(told)}</span></div>'
 
 
@@ -215,7 +209,8 @@ def _base_query(asked: Asked, settings: ColumnSettings, choice: Choice) -> Query
     beside, task = asked.query.sampling, choice.task
     tokens = settings.tokens or (beside.max_new_tokens if task == asked.choice.task else task.max_new_tokens)
     enforce = asked.query.enforce_schema if settings.enforce == "" else settings.enforce == ON
-    sampling = Sampling(
+    sampling = replace(
+        beside,
         max_new_tokens=min(max(int(tokens), 1), MOST_NEW_TOKENS),
         temperature=beside.temperature if settings.temperature is None else min(max(settings.temperature, 0.0), 1.5),
         seed=beside.seed if settings.seed is None else min(max(int(settings.seed), 0), 2**31 - 1),

@@ -166,7 +166,7 @@ class CompareTab:
         schema_end = columns_end + len(self.schema.values)
         try:
             if self._busy():
-                raise EngineError(answering.BUSY)
+                raise EngineError(say(language, "chat.busy"))
             asked = make_query(self._catalog, text, values[schema_end:])
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
             wanted = self.choice.read(values[:columns_end])
@@ -176,7 +176,7 @@ class CompareTab:
             told = render.note_html(str(error), kind="error")
             return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
         if not self._running.begin(str(request.session_hash), TAB):
-            raise gr.Error(answering.ALREADY, print_exception=False)
+            raise gr.Error(say(language, "chat.already"), print_exception=False)
         hidden = [*_closed(), *self.after.hidden()]
         shown = _shown(columns, language)
         return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *_buttons(answering=True)]
@@ -198,7 +198,7 @@ class CompareTab:
         now = list(columns)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
-            for line in answering.until_ready(self._startup, stop):
+            for line in answering.until_ready(self._startup, stop, language):
                 yield _redraw([replace(c, waiting=line) if c.open else c for c in now], asked, language)
             queries = [query for column in now if (query := column.query)]
             if not stop.is_set():
@@ -211,23 +211,25 @@ class CompareTab:
                         yield _redraw(now, [place], language)
                         if stop.is_set() and not now[place].open:
                             break
-            now = list(end_open(now, answering.STOPPED))
+            now = list(end_open(now, say(language, "chat.stopped")))
         except Exception as error:
-            now = list(end_open(now, answering.sentence(error)))
+            now = list(end_open(now, answering.sentence(error, language)))
         yield [tuple(now), *_redraw(now, asked, language)[1:]]
 
     def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
         """Free the controls after a comparison whose place in the queue was refused, or whose writing broke down."""
-        waited = self._running.waits(str(request.session_hash), TAB)
-        return self._finish(request, columns, why=answering.BUSY if waited else answering.UNEXPECTED)
+        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
+        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
+        return self._finish(request, columns, why=why)
 
-    def _finish(self, request: gr.Request, columns: Columns, why: str = answering.STOPPED) -> list[Any]:
+    def _finish(self, request: gr.Request, columns: Columns, why: str = "") -> list[Any]:
         """Free the controls."""
         if not self._running.forget(str(request.session_hash), TAB):
             return [gr.skip()] * (MAX_COLUMNS + 3)
         left = [place for place, column in enumerate(columns) if column.open]
-        columns = end_open(columns, why)
-        return [columns, *_redraw(columns, left, language_of(request))[1:], *_buttons(answering=False)]
+        language = language_of(request)
+        columns = end_open(columns, why or say(language, "chat.stopped"))
+        return [columns, *_redraw(columns, left, language)[1:], *_buttons(answering=False)]
 
     def _open(self, request: gr.Request) -> list[Any]:
         """Show the comparison that the page's link leads to, to be read; or say that there is none."""
@@ -238,7 +240,9 @@ class CompareTab:
         if isinstance(found, str):
             told = render.note_html(found, kind="error")
             return [tab, gr.skip(), gr.skip(), told, gr.Button(visible=False), *[gr.skip()] * MAX_COLUMNS]
-        told = render.note_html(say(language, "compare.opened")) + render.question_html(question_of(found))
+        told = render.note_html(say(language, "compare.opened")) + render.question_html(
+            question_of(found), language=language
+        )
         banner = f'<div class="cf-opened">{told}</div>'
         return [tab, found, "", banner, gr.Button(visible=True), *_shown(found, language)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crossfade.evaluation.automatic import Automatic
@@ -18,7 +18,8 @@ MOST_TURNS = 100
 class Shown:
     """One question and what came of it: a reason to wait, an answer that may be growing, an error.
 
-    `schema` and `form` are those of the question's task; `automatic` chooses the mode when the answer begins.
+    `schema` and `form` are those that its answer is held against; `automatic` chooses the mode when the answer begins.
+    `thread` is the id of the conversation that it belongs to.
     """
 
     query: Query
@@ -28,6 +29,7 @@ class Shown:
     error: str = ""
     automatic: Automatic | None = None
     form: str = "json"
+    thread: str = field(default="", compare=False)
 
     @property
     def open(self) -> bool:
@@ -50,12 +52,16 @@ class Shown:
 
         `mark` is a line above the question; `place` is where the turn stands in its conversation.
         """
-        parts = [render.answer_html(self.answer, schema=self.schema, form=self.form)] if self.answer else []
+        parts = (
+            [render.answer_html(self.answer, schema=self.schema, form=self.form, language=language)]
+            if self.answer
+            else []
+        )
         parts += [render.note_html(self.waiting, kind="wait"), render.note_html(self.error, kind="error")]
         if not self.open:
             parts.append(_answer_actions(self, language, place=place, last=last))
         edit = action_html("edit", say(language, "chat.edit"), turn=place)
-        question = f'{mark}{render.question_html(self.query.text)}<div class="cf-acts">{edit}</div>'
+        question = f'{mark}{render.question_html(self.query.text, language=language)}<div class="cf-acts">{edit}</div>'
         return [
             {"role": "user", "content": f'<div class="cf-turn">{question}</div>'},
             {"role": "assistant", "content": "".join(parts)},

@@ -14,13 +14,13 @@ import gradio as gr
 
 from crossfade.errors import StorageError
 from crossfade.history.conversations import Conversations
-from crossfade.history.kept import keys_of
+from crossfade.history.kept import KeptTurn, keys_of
 from crossfade.ui import answering, listing, render
 from crossfade.ui.controls import AT_ONCE
-from crossfade.ui.conversation import MOST_TURNS, Conversation, all_messages
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages
 from crossfade.ui.conversation_panel import ConversationPanel
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.opened import Open, continued, opened, schema_in, to_keep, to_show
+from crossfade.ui.opened import Open, continued, interrupted, opened, schema_in, to_keep, to_show
 from crossfade.ui.owner import owner_of
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class ConversationList:
         with gr.Column(scale=0, min_width=250, elem_classes="cf-list"):
             self.head = gr.HTML(listing.head_html("en"), js_on_load=None, apply_default_css=False)
             self.notice = gr.HTML("", elem_id="conversations-notice", js_on_load=None, apply_default_css=False)
+            self.new = gr.Button(label("conversations.new"), elem_id="conversations-new", size="sm")
             with gr.Column(elem_classes="cf-list-body"):
-                self.new = gr.Button(label("conversations.new"), elem_id="conversations-new", size="sm")
                 self.search = gr.Textbox(
                     label=label("conversations.search"),
                     placeholder=label("conversations.search"),
@@ -68,24 +68,25 @@ class ConversationList:
         self._recalled = gr.Textbox(visible=False)
 
     def wire(self, load: Any, chat: Any) -> None:
-        """`load` is the page's trigger of that name; `chat` has `turns`, `chatbot` and `clear`."""
+        """`load` is the page's trigger of that name.
+
+        `chat` has `turns`, `chatbot`, `notice`, `editing`, `dropped`, and events `accepted`, `ended` and `undone`.
+        """
         self._chat = chat
         page = [chat.turns, self.open, self.search, self.most]
         own = [self.open, self.most, self.shown, self.notice]
-        whole = [*own, chat.turns, chat.chatbot]
+        whole = [*own, chat.turns, chat.chatbot, chat.notice, chat.editing]
         started = load(self._start, self._recalled, [*whole, self.head], js=listing.RECALL, **AT_ONCE)
-        kept = chat.turns.change(self._keep, page, own, **AT_ONCE)
-        self.new_on(chat.clear.click)
+        # Not `change` of the turns: Gradio fires that after events of its queue alone.
+        kept = [ended.then(self._keep, page, own, **AT_ONCE) for ended in chat.ended]
+        kept.append(chat.accepted.success(self._begin, page, own, **AT_ONCE))
+        kept.append(chat.undone.then(self._undo, [chat.dropped, *page], own, **AT_ONCE))
         begun = self.new.click(self._new, page, whole, **AT_ONCE)
         # Not `input`: Gradio swallows the first one, such as a word that is pasted.
         self.search.change(self._search, page, own, trigger_mode="always_last", **AT_ONCE)
         pressed = self.shown.click(self._press, page, [*whole, *self.panel.outputs], **AT_ONCE)
         deleted = self.panel.wire(page, whole, draw=self._drawn, gone=self._gone)
-        self.shown_again = [started, kept, begun, pressed, deleted]
-
-    def new_on(self, trigger: Any) -> None:
-        """When the trigger fires, something else has emptied the chat: what it answers next is a new conversation."""
-        trigger(lambda: Open(), None, self.open, **AT_ONCE)
+        self.shown_again = [started, *kept, begun, pressed, deleted]
 
     def _start(self, request: gr.Request, recalled: str | None) -> Changes:
         """Open what this tab of the browser had open before the page was loaded again, or begin a new conversation."""
@@ -94,7 +95,7 @@ class ConversationList:
         if owner and recalled:
             # One that was deleted since, or is somebody else's, is as if it had never been there.
             with contextlib.suppress(StorageError):
-                open_, changes = self._opened(owner, recalled)
+                open_, changes = self._opened(owner, recalled, language_of(request))
         note = "" if owner else render.note_html(say(language_of(request), "conversations.no_cookie"))
         head = {self.head: listing.head_html(language_of(request))}
         return {self.notice: note, self.open: open_} | head | changes | self._drawn(request, open_, "", PAGE)
@@ -106,15 +107,47 @@ class ConversationList:
         open_, changes = self._kept(request, turns, open_ or Open())
         return changes | self._drawn(request, open_, search, most)
 
+    def _begin(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
+        """Keep a question while it is being answered: it outlives a page, a connection and a server that go away.
+
+        What is kept of it says so; its answer takes the place of that.
+        """
+        if not turns or not turns[-1].open:
+            return self._keep(request, turns, open_, search, most)
+        begun = interrupted(turns, say(language_of(request), "conversations.interrupted"))
+        open_, changes = self._saved(request, turns, open_ or Open(), ended=begun)
+        return changes | self._drawn(request, open_, search, most)
+
+    def _undo(
+        self,
+        request: gr.Request,
+        dropped: Shown | None,
+        turns: Conversation,
+        open_: Open | None,
+        search: str,
+        most: int,
+    ) -> Changes:
+        """Take what was undone out of the kept conversation, and a conversation of which nothing is left with it."""
+        if dropped is None or open_ is None or dropped.thread != open_.id or (turns and turns[-1].open):
+            return {self.most: most}
+        open_, changes = self._saved(request, turns, open_)
+        return changes | self._drawn(request, open_, search, most)
+
     def _kept(self, request: gr.Request, turns: Conversation, open_: Open) -> tuple[Open, Changes]:
+        # An empty chat takes nothing back: only who undoes does.
+        return self._saved(request, turns, open_) if turns else (open_, {})
+
+    def _saved(
+        self, request: gr.Request, turns: Conversation, open_: Open, *, ended: tuple[KeptTurn, ...] = ()
+    ) -> tuple[Open, Changes]:
         owner = owner_of(request)
-        if not turns or not owner:
+        if not owner:
             return open_, {}
         try:
-            ended = to_keep(turns)
-            now = continued(open_, turns, keys_of(ended))
+            ended = ended or to_keep(turns)
+            now = continued(open_, turns, keys_of(ended)) if turns else open_
             keys = self._conversations.save(owner, now.id, turns=ended, before=now.keys)
-            now = replace(now, keys=keys)
+            now = replace(now, keys=keys) if turns else Open()
             return now, {self.open: now, self.notice: ""}
         except Exception as error:
             why = say(language_of(request), "conversations.not_kept", why=answering.sentence(error))
@@ -147,7 +180,7 @@ class ConversationList:
             if turns and turns[-1].open:
                 return self._busy(request)
             open_, changes = self._kept(request, turns, open_)
-            open_, found = self._opened(owner_of(request), id)
+            open_, found = self._opened(owner_of(request), id, language_of(request))
             return {self.notice: ""} | changes | found | self._drawn(request, open_, search, most)
         except Exception as error:
             note = {self.notice: render.note_html(answering.sentence(error), kind="error")}
@@ -163,14 +196,20 @@ class ConversationList:
         open_ = Open()
         return open_, self._emptied(open_)
 
-    def _opened(self, owner: str, id: str) -> tuple[Open, Changes]:
+    def _opened(self, owner: str, id: str, language: str) -> tuple[Open, Changes]:
         kept = self._conversations.open(owner, id, most_turns=MOST_TURNS)
-        turns = to_show(kept.turns, lambda query: schema_in(self._startup.corpora, query))
+        turns = to_show(kept.turns, lambda query: schema_in(self._startup.corpora, query), thread=kept.id)
         open_ = opened(kept)
-        return open_, {self.open: open_, self._chat.turns: turns, self._chat.chatbot: all_messages(turns)}
+        return open_, self._put(open_, turns, language)
 
     def _emptied(self, open_: Open) -> Changes:
-        return {self.open: open_, self._chat.turns: (), self._chat.chatbot: []}
+        return self._put(open_, (), "en")
+
+    def _put(self, open_: Open, turns: Conversation, language: str) -> Changes:
+        """Show a conversation in the chat; what was being edited in the one before is not."""
+        chat = self._chat
+        shown = {chat.turns: turns, chat.chatbot: all_messages(turns, language)}
+        return {self.open: open_, chat.notice: "", chat.editing: None} | shown
 
     def _busy(self, request: gr.Request) -> Changes:
         return {self.notice: render.note_html(say(language_of(request), "conversations.busy"))}

@@ -39,13 +39,15 @@ class Step:
     share: float
     shown: Shown
 
-    def html(self) -> str:
+    def html(self, language: str) -> str:
         """The step as it stands."""
-        shown, words = self.shown, blend_words(self.shown.query.blend)
+        shown, words, answer = self.shown, blend_words(self.shown.query.blend), ""
+        if shown.answer:
+            answer = render.answer_html(shown.answer, schema=shown.schema, form=shown.form, language=language)
         return "".join(
             [
                 f'<div class="cf-head"><b>{self.share:.0%}</b> {render.escape(words)}</div>',
-                render.answer_html(shown.answer, schema=shown.schema, form=shown.form) if shown.answer else "",
+                answer,
                 render.note_html(shown.waiting, kind="wait"),
                 render.note_html(shown.error, kind="error"),
             ]
@@ -173,8 +175,8 @@ class Crossfader:
             Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
             for share, query in zip(SHARES, queries, strict=True)
         )
-        said = f'<div class="cf-note cf-fader-asked">{render.question_html(text)}</div>'
-        cells = [gr.HTML(step.html(), visible=True) for step in steps]
+        said = f'<div class="cf-note cf-fader-asked">{render.question_html(text, language=language)}</div>'
+        cells = [gr.HTML(step.html(language), visible=True) for step in steps]
         return [steps, said, *cells, *_buttons(answering=True)]
 
     def _answer(self, request: gr.Request, steps: Steps) -> Iterator[list[Any]]:
@@ -194,7 +196,7 @@ class Crossfader:
         try:
             for line in answering.until_ready(self._startup, stop, language):
                 now = [replace(step, shown=replace(step.shown, waiting=line)) for step in now]
-                yield [gr.skip(), *_drawn(now)]
+                yield [gr.skip(), *_drawn(now, language)]
             if not stop.is_set():
                 queries = [step.shown.query for step in now]
                 stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop)
@@ -202,14 +204,14 @@ class Crossfader:
                     for place, result in results:
                         now[place] = _grown(now[place], result)
                         cells: list[Any] = [gr.skip()] * len(SHARES)
-                        cells[place] = now[place].html()
+                        cells[place] = now[place].html(language)
                         yield [gr.skip(), *cells]
                         if stop.is_set() and not now[place].shown.open:
                             break
             ended = _ended(now, say(language, "chat.stopped"))
         except Exception as error:
             ended = _ended(now, answering.sentence(error, language))
-        yield [ended, *_drawn(ended)]
+        yield [ended, *_drawn(ended, language)]
 
     def _refuse(self, request: gr.Request, steps: Steps) -> list[Any]:
         """Free the controls after a row whose place in the queue was refused, or whose writing broke down."""
@@ -219,13 +221,13 @@ class Crossfader:
 
     def _finish(self, request: gr.Request, steps: Steps, why: str = "") -> list[Any]:
         """Free the controls."""
-        session = str(request.session_hash)
+        session, language = str(request.session_hash), language_of(request)
         if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
             return [gr.skip()] * (len(SHARES) + 3)
         if not any(step.shown.open for step in steps):
             return [gr.skip()] * (len(SHARES) + 1) + [*_buttons(answering=False)]
-        ended = _ended(steps, why or say(language_of(request), "chat.stopped"))
-        return [ended, *_drawn(ended), *_buttons(answering=False)]
+        ended = _ended(steps, why or say(language, "chat.stopped"))
+        return [ended, *_drawn(ended, language), *_buttons(answering=False)]
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
@@ -245,8 +247,8 @@ def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
     return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
 
 
-def _drawn(steps: Sequence[Step]) -> list[Any]:
-    drawn = [step.html() for step in steps]
+def _drawn(steps: Sequence[Step], language: str) -> list[Any]:
+    drawn = [step.html(language) for step in steps]
     return [*drawn, *[gr.skip()] * (len(SHARES) - len(drawn))]
 
 

@@ -45,14 +45,18 @@ class FeedbackBox:
         self._judged = gr.State(None)
         with gr.Column(visible=False, elem_id="feedback", elem_classes="cf-feedback") as self.box:
             self.head = gr.HTML("", js_on_load=None)
-            self.better = gr.Textbox(
-                label=label("feedback.better"),
-                info=label("feedback.better_info"),
-                lines=2,
-                max_lines=8,
-                elem_id="feedback-better",
-            )
-            self.remark = gr.Textbox(label=label("feedback.remark"), max_lines=3, elem_id="feedback-remark")
+            with gr.Row():
+                self.better = gr.Textbox(
+                    label=label("feedback.better"),
+                    info=label("feedback.better_info"),
+                    lines=2,
+                    max_lines=8,
+                    scale=2,
+                    elem_id="feedback-better",
+                )
+                self.remark = gr.Textbox(
+                    label=label("feedback.remark"), lines=2, max_lines=3, scale=1, elem_id="feedback-remark"
+                )
             with gr.Row(elem_classes="cf-list-buttons"):
                 self.save = gr.Button(
                     label("feedback.save"), variant="primary", size="sm", min_width=60, elem_id="feedback-save"
@@ -73,7 +77,6 @@ class FeedbackBox:
         self.close.click(lambda: gr.Column(visible=False), None, self.box, **AT_ONCE)
         for event in conversations.shown_again:
             event.then(self._show_again, [self._judged, chat.turns, open_], self._outputs, **AT_ONCE)
-        chat.clear.click(self._emptied, None, self._outputs, **AT_ONCE)
         with conversations.panel.files:
             button = gr.Button(label("feedback.export"), size="sm", min_width=60, elem_id="feedback-export")
         told = conversations.panel.told
@@ -81,13 +84,14 @@ class FeedbackBox:
         made.then(None, [self._text, self._name], None, js=downloads.SAVE)
 
     def _like(self, request: gr.Request, event: gr.LikeData, turns: Conversation, open_: Open | None) -> Changes:
-        language, number = language_of(request), turn_at(all_messages(turns), event.index)
+        language = language_of(request)
+        number = turn_at(all_messages(turns, language), event.index)
         if number is None or number >= len(turns) or turns[number].open or turns[number].answer is None:
             note = {self.head: render.note_html(say(language, "feedback.not_yet")), self.notice: ""}
             return note | {self._judged: None, self.box: gr.Column(visible=True)} | self._marks(request, turns)
         ended = to_keep(turns)
         key = keys_of(ended)[number]
-        where = open_.id if open_ else ""
+        where = turns[number].thread or (open_.id if open_ else "")
         try:
             owner = owner_of(request)
             if event.liked not in (True, False):
@@ -138,9 +142,6 @@ class FeedbackBox:
         left = judged is not None and (open_ is None or open_.id != judged.conversation)
         return (self._closed() if left else {}) | self._marks(request, turns)
 
-    def _emptied(self) -> Changes:
-        return self._closed() | {self._chat.chatbot: gr.Chatbot(feedback_value=[])}
-
     def _export(self, request: gr.Request) -> list[Any]:
         language = language_of(request)
         try:
@@ -162,7 +163,8 @@ class FeedbackBox:
         except Exception as error:
             return self._failed(request, error)
         by_turn = {number: thumbs[key] for number, key in enumerate(keys) if key in thumbs}
-        return {self._chat.chatbot: gr.Chatbot(feedback_value=feedback_values(all_messages(turns), by_turn))}
+        values = feedback_values(all_messages(turns, language_of(request)), by_turn)
+        return {self._chat.chatbot: gr.Chatbot(feedback_value=values)}
 
     def _closed(self) -> Changes:
         return {self._judged: None, self.box: gr.Column(visible=False), self.notice: ""}

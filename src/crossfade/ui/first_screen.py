@@ -8,18 +8,20 @@ from crossfade.ui import render
 from crossfade.ui.language import say
 from crossfade.ui.suggestions import Suggestion
 
+KNOWS_CHINESE = "crossfade serve --base qwen2.5-1.5b"
+"""What a Chinese reader may start instead of the default base."""
 
-def first_screen_html(suggestions: Sequence[Suggestion], *, corpora: str, english_only: bool, language: str) -> str:
-    """The first screen in one language; a Chinese reader is told which models know English alone."""
+
+def first_screen_html(suggestions: Sequence[Suggestion], *, corpora: str, language: str) -> str:
+    """The first screen in one language."""
     lines = "".join(f"<p>{render.escape(say(language, key))}</p>" for key in ("chat.about", "chat.about_more"))
-    note = english_note(language) if english_only and language != "en" else ""
     cards = "".join(_card(suggestion, number, language) for number, suggestion in enumerate(suggestions))
     title = say(language, "chat.documents")
     how = render.escape(say(language, "chat.documents_how", corpora=corpora))
     documents = f"<summary>{render.escape(title)}</summary><p>{how}</p>"
     adapter = render.escape(say(language, "chat.adapter"))
     return (
-        f'<div class="cf-first"><div class="cf-about">{lines}</div>{note}'
+        f'<div class="cf-first"><div class="cf-about">{lines}</div>'
         f'<div class="cf-cards">{cards}</div><div class="cf-ways"><details class="cf-way">{documents}</details>'
         f'<button type="button" class="cf-way cf-tab-adapters">{adapter}</button></div></div>'
     )
@@ -27,7 +29,8 @@ def first_screen_html(suggestions: Sequence[Suggestion], *, corpora: str, englis
 
 def english_note(language: str) -> str:
     """That base model and embedder know English, and what to choose instead."""
-    return f'<div class="cf-note cf-english" role="note">{render.escape(say(language, "chat.english_only"))}</div>'
+    told = render.escape(say(language, "page.english_only", command=KNOWS_CHINESE))
+    return f'<div class="cf-note cf-english" role="note">{told}</div>'
 
 
 def has_chinese(text: str) -> bool:

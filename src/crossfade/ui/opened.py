@@ -15,11 +15,10 @@ from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The conversation of one page: its id, the keys of its turns that the page has seen kept, its first question."""
+    """The conversation of one page: its id, and the keys of its turns that the page has seen kept."""
 
     id: str = field(default_factory=new_id)
     keys: tuple[str, ...] = ()
-    first: str = ""
 
 
 def to_keep(turns: Conversation) -> tuple[KeptTurn, ...]:
@@ -29,10 +28,21 @@ def to_keep(turns: Conversation) -> tuple[KeptTurn, ...]:
     )
 
 
-def to_show(turns: Sequence[KeptTurn], schema_of: Callable[[Query], dict[str, Any] | None]) -> Conversation:
-    """Kept turns as they are shown; `schema_of` gives that of a question's task, for turns that came without theirs."""
+def interrupted(turns: Conversation, why: str) -> tuple[KeptTurn, ...]:
+    """The same with the last one, which is being answered, as it is where nothing more comes of it."""
+    return to_keep((*turns[:-1], turns[-1].failed(why)))
+
+
+def to_show(
+    turns: Sequence[KeptTurn], schema_of: Callable[[Query], dict[str, Any] | None], *, thread: str = ""
+) -> Conversation:
+    """Kept turns of a conversation as they are shown.
+
+    `schema_of` gives the schema of a question's task, for turns that came without theirs.
+    """
     return tuple(
-        Shown(t.query, t.schema or schema_of(t.query), answer=t.answer, error=t.error, form=t.form) for t in turns
+        Shown(t.query, t.schema or schema_of(t.query), answer=t.answer, error=t.error, form=t.form, thread=thread)
+        for t in turns
     )
 
 
@@ -46,21 +56,19 @@ def schema_in(corpora: Sequence[Corpus], query: Query) -> dict[str, Any] | None:
 
 def opened(kept: Kept) -> Open:
     """What a page has open after a conversation was opened."""
-    return Open(kept.id, kept.keys, kept.turns[0].query.text if kept.turns else "")
+    return Open(kept.id, kept.keys)
 
 
 def continued(open_: Open, turns: Conversation, keys: Sequence[str]) -> Open:
-    """The conversation that these turns, whose keys are given, belong to: the open one, or a new one.
+    """The conversation that these turns, whose keys are given, belong to: the open one, or that of their thread.
 
-    Turns that share none with the open conversation are a new one, unless its first question was answered again. Its
-    keys are those that were seen before and may be taken back by these turns: not those that the page itself lost,
+    Its keys are those that were seen before and may be taken back by these turns: not those that the page itself lost,
     because it shows no more than MOST_TURNS.
     """
-    if not open_.keys:
-        return replace(open_, first=turns[0].query.text)
-    kept = [number for number, key in enumerate(open_.keys) if key in keys]
-    if not kept and turns[0].query.text != open_.first:
-        return Open(first=turns[0].query.text)
-    if kept and len(turns) >= MOST_TURNS:
-        return replace(open_, keys=open_.keys[kept[0] :])
-    return open_
+    thread = turns[-1].thread or open_.id
+    if thread != open_.id:
+        return Open(thread)
+    if len(turns) < MOST_TURNS:
+        return open_
+    first = next((number for number, key in enumerate(open_.keys) if key in keys), len(open_.keys))
+    return replace(open_, keys=open_.keys[first:])

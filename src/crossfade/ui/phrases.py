@@ -29,6 +29,13 @@ def said(language: str, text: str) -> str:
     return text
 
 
+def said_status(language: str, line: str) -> str:
+    """A line on what is loading, such as `Model: ready`, in that language where its wordings are known."""
+    what, colon, state = line.partition(": ")
+    between = colon if language == "en" else "："
+    return f"{said(language, what)}{between}{said(language, state)}" if colon else said(language, line)
+
+
 def fixed_parts(template: str) -> list[str]:
     """What a template says whatever its values are, piece by piece."""
     return [fixed for fixed, _, _, _ in string.Formatter().parse(template) if fixed]
