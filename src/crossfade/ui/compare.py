@@ -223,8 +223,9 @@ class CompareTab:
         return self._finish(request, columns, why=why)
 
     def _finish(self, request: gr.Request, columns: Columns, why: str = "") -> list[Any]:
-        """Free the controls."""
-        if not self._running.forget(str(request.session_hash), TAB):
+        """Free the controls; also of a page whose comparison was forgotten while its connection was lost."""
+        session = str(request.session_hash)
+        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
             return [gr.skip()] * (MAX_COLUMNS + 3)
         left = [place for place, column in enumerate(columns) if column.open]
         language = language_of(request)

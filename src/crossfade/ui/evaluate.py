@@ -266,7 +266,8 @@ class EvaluateTab:
     def _finish(self, request: gr.Request) -> list[Any]:
         session = str(request.session_hash)
         waited = self._running.waits(session, TAB)
-        if not self._running.forget(session, TAB):
+        # A run may be forgotten already, where the connection was lost for a while: its page is freed all the same.
+        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
             return [gr.skip()] * 3
         note = render.note_html(say(language_of(request), "evaluate.stopped")) if waited else gr.skip()
         return [note, gr.Button(visible=True), gr.Button(visible=False)]
