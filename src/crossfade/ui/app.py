@@ -77,7 +77,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
                 evaluation = EvaluateTab(startup, running, report=report)
             with gr.Tab(label("page.tab_advise"), id="advise"):
                 advice = AdviseTab(report)
-        SourcePanel(startup, chat.turns, comparison.asked)
+        SourcePanel(startup, chat.turns, chat.crossfader.steps, comparison.asked)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
 
         def look(request: gr.Request) -> tuple[str, Any]:

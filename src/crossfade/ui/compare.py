@@ -208,7 +208,9 @@ class CompareTab:
                     for number, result in results:
                         place = asked[number]
                         now[place] = now[place].grown(result)
-                        yield _redraw(now, [place], language)
+                        drawn = _redraw(now, [place], language)
+                        # Kept once it has ended: its citations open, and it outlives a connection that is lost.
+                        yield [gr.skip() if now[place].open else tuple(now), *drawn[1:]]
                         if stop.is_set() and not now[place].open:
                             break
             now = list(end_open(now, say(language, "chat.stopped")))

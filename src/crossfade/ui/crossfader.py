@@ -205,7 +205,7 @@ class Crossfader:
                         now[place] = _grown(now[place], result)
                         cells: list[Any] = [gr.skip()] * len(SHARES)
                         cells[place] = now[place].html(language)
-                        yield [gr.skip(), *cells]
+                        yield [gr.skip() if now[place].shown.open else tuple(now), *cells]
                         if stop.is_set() and not now[place].shown.open:
                             break
             ended = _ended(now, say(language, "chat.stopped"))
