@@ -170,7 +170,7 @@ def schema_complaint(value: Any, schema: dict[str, Any]) -> str:
     """
     try:
         found = list(validator_for(schema)(schema, registry=Registry()).iter_errors(value))
-    except (Unresolvable, RecursionError) as error:
+    except (Unresolvable, RecursionError, ArithmeticError) as error:  # no float holds a very long number
         return f"the schema cannot be followed: {error}"
     faults = sorted(found, key=lambda fault: list(map(str, fault.path)))
     if not faults:

@@ -84,7 +84,7 @@ def complaints_of(value: Any, schema: dict[str, Any]) -> Complaints:
     try:
         for error in validator_for(schema)(schema, registry=Registry()).iter_errors(value):
             found[tuple(error.absolute_path)].append(error.message)
-    except (Unresolvable, RecursionError) as error:
+    except (Unresolvable, RecursionError, ArithmeticError) as error:  # no float holds a very long number
         found[()].append(f"the schema cannot be followed: {error}")
     return dict(found)
 
