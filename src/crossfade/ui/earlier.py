@@ -14,26 +14,13 @@ from crossfade.errors import QuestionError
 from crossfade.evaluation.changes import Change, Changes, change_line, changes
 from crossfade.evaluation.reading import read_report
 from crossfade.evaluation.report import Report, as_json
-from crossfade.ui import answering, render
+from crossfade.ui import answering, downloads, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.phrases import said
 
 MOST_BYTES = 50_000_000
-TOO_LARGE = "too large"
-PICK = f"""() => new Promise(done => {{
-  const box = document.createElement("input");
-  box.type = "file";
-  box.accept = ".json,application/json";
-  box.id = "evaluate-file";
-  box.addEventListener("cancel", () => done(""));
-  box.addEventListener("change", async () => {{
-    const file = box.files[0];
-    done(!file ? "" : file.size > {MOST_BYTES} ? "{TOO_LARGE}" : await file.text());
-  }});
-  box.click();
-}})"""
-"""Lets a person choose a file and gives its text; an empty one where none was chosen."""
+PICK = downloads.pick(most_bytes=MOST_BYTES, accept=".json,application/json", elem_id="evaluate-file")
 
 
 class Earlier:
@@ -87,7 +74,7 @@ def _about(language: str) -> str:
 
 
 def _read(text: str, language: str) -> Report:
-    if text == TOO_LARGE:
+    if text == downloads.TOO_LARGE:
         raise QuestionError(say(language, "evaluate.file_too_large", size=MOST_BYTES // 10**6))
     return read_report(text)
 

@@ -15,11 +15,10 @@ import gradio as gr
 from crossfade.errors import SettingsError
 from crossfade.evaluation.judge import Judge
 from crossfade.evaluation.prices import Prices
+from crossfade.public_address import is_loopback
 from crossfade.settings import Settings
 from crossfade.ui.language import label
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Where a page is served to its own machine alone."""
 _PRICES = ("per_hour", "prompt", "cached", "new", "spread")
 
 
@@ -98,7 +97,7 @@ def judge_of(model: str, url: str, settings: Settings) -> Judge | None:
         return None
     if url and url == settings.judge_url:
         return Judge(url, model, settings.judge_key)
-    if settings.host not in LOOPBACK:
+    if not is_loopback(settings.host):
         raise SettingsError(
             f"This page is served to others, and asks no judge but that of CROSSFADE_JUDGE_URL, not {url!r}."
         )
