@@ -191,6 +191,8 @@ def settings_html(query: Query, language: str) -> str:
         say(language, "compare.told_temperature", value=f"{sampling.temperature:g}"),
         say(language, "compare.told_seed", value=sampling.seed),
         say(language, "compare.told_tokens", value=sampling.max_new_tokens),
+        *([say(language, "compare.told_top_p", value=f"{sampling.top_p:g}")] if sampling.temperature else []),
+        *([say(language, "compare.told_instructions", text=query.instructions)] if query.instructions else []),
         *([say(language, "compare.told_own_schema")] if query.schema else []),
         *([say(language, "compare.told_enforced")] if query.enforce_schema else []),
     ]

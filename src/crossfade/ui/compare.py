@@ -139,7 +139,10 @@ class CompareTab:
         self.go_on.click(
             self._continue,
             self.asked,
-            [self.box, self.controls.corpus, *self._banner, *self.schema.drawn, *self.choice.drawn],
+            [
+                *[self.box, self.controls.corpus, self.controls.top_p, self.controls.instructions],
+                *[*self._banner, *self.schema.drawn, *self.choice.drawn],
+            ],
             **AT_ONCE,
         )
 
@@ -251,12 +254,13 @@ class CompareTab:
 
     def _continue(self, columns: Columns) -> list[Any]:
         """Put question and settings of a shared comparison into the controls, to be asked anew."""
-        corpus = next((column.query.corpus for column in columns if column.query), None)
+        first = next((column.query for column in columns if column.query), None)
+        corpus = first.corpus if first else None
         choices = self._catalog.choices(corpus)
         wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
-        first = next((column.query for column in columns if column.query), None)
+        beside = [first.sampling.top_p, first.instructions] if first else [gr.skip()] * 2
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
-        return [question_of(columns), corpus if choices else gr.skip(), *_closed(), *drawn]
+        return [question_of(columns), corpus if choices else gr.skip(), *beside, *_closed(), *drawn]
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
