@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from crossfade.evaluation.claims import CITATION
+from crossfade.evaluation.claims import CITATION, spans
 from crossfade.evaluation.metrics import is_refusal
 from crossfade.evaluation.support import Checked, check, cited
 from crossfade.types import Answer, Passage
@@ -21,6 +21,11 @@ from crossfade.ui.language import say
 
 NO_SENTENCE = -1
 """Stands for the sentence where a passage is opened for itself."""
+
+MOST_CHARACTERS = 200_000
+"""Of an answer with its passages; one that was imported may be of any length, and a longer one is not checked."""
+MOST_PAIRS = 100_000
+"""Of a sentence of the answer and one of a passage: each is compared with each."""
 
 _WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
 """A line end inside a paragraph of Markdown, which stands for a space."""
@@ -59,7 +64,7 @@ def passages_html(answer: Answer, *, language: str = "en") -> str:
 
 @lru_cache(maxsize=512)  # a conversation is drawn again and again while its newest answer grows
 def _cited_html(text: str, passages: tuple[Passage, ...], question: str, *, key: str, language: str) -> str:
-    checked = check(text, passages, question)
+    checked = _checked(text, passages, question)
     told = not is_refusal(text)
     parts, end, doubtful = [], 0, False
     for one in checked:
@@ -75,6 +80,14 @@ def _cited_html(text: str, passages: tuple[Passage, ...], question: str, *, key:
     parts.append(_linked(text[end:], len(passages), key=key, sentence=NO_SENTENCE, language=language))
     note = f'<div class="cf-note">{escape(say(language, "sources.legend"))}</div>' if doubtful else ""
     return f'<div class="cf-text" dir="auto">{"".join(parts)}</div>{note}'
+
+
+def _checked(text: str, passages: Sequence[Passage], question: str) -> tuple[Checked, ...]:
+    """What the rule of support says of each sentence; nothing where that would take minutes."""
+    if len(text) + len(question) + sum(len(passage.text) for passage in passages) > MOST_CHARACTERS:
+        return ()
+    pairs = len(spans(text)) * sum(len(spans(passage.text)) for passage in passages)
+    return check(text, passages, question) if pairs <= MOST_PAIRS else ()
 
 
 def _found(one: Checked, text: str, count: int, *, key: str, language: str) -> str:
@@ -110,7 +123,7 @@ def cited_passages(answer: Answer) -> frozenset[int]:
     """The numbers, from 1, of the passages that an answer's text has a button for."""
     text, count = answer.generation.text, len(answer.passages)
     written = cited(text, count)
-    found = (one.passage for one in check(text, answer.passages, answer.query.text) if one.passage is not None)
+    found = (one.passage for one in _checked(text, answer.passages, answer.query.text) if one.passage is not None)
     return frozenset(place + 1 for place in (*written, *found) if place >= 0)
 
 
@@ -118,7 +131,7 @@ def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tupl
     """The sentence that begins there, and the place in that passage (from 1) which supports it, or None."""
     passages: Sequence[Passage] = [answer.passages[number - 1]]
     text = answer.generation.text
-    for one in check(text, passages, answer.query.text):
+    for one in _checked(text, passages, answer.query.text):
         if one.start == sentence:
             place = (one.begin, one.stop) if one.passage is not None else None
             return CITATION.sub("", text[one.start : one.end]), place
