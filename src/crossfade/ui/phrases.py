@@ -16,11 +16,16 @@ from functools import cache
 from crossfade.ui.language import say, texts
 
 SUBJECT = "said"
+MOST_CHARACTERS = 500
+"""Of a sentence; a longer one, as names in a report that somebody loads can make it, is not looked at.
+
+Trying where each of several values ends takes a power of the length, and nothing else runs meanwhile.
+"""
 
 
 def said(language: str, text: str) -> str:
     """A sentence of the core, in that language where its wording is known."""
-    if language == "en":
+    if language == "en" or len(text) > MOST_CHARACTERS:
         return text
     for pattern, key in _patterns():
         if match := pattern.fullmatch(text):
