@@ -73,21 +73,6 @@ def engine(kind: Kind, tiny_llama: TinyModel, tmp_path_factory: pytest.TempPathF
         yield started
 
 
-def test_an_opening_that_is_leant_on_begins_the_answer_and_one_that_is_not_does_not(engine: AnyEngine) -> None:
-    plain = prompt_of(QUESTION)
-    text = ask(engine, plain).text
-    word = next(word for word in ("fee", "card", "bank", "what") if not text.startswith(word))
-    forced = ask(engine, replace(plain, opening=word, leaning=60.0), max_new_tokens=1)
-    token = engine.first_token(word)
-    assert token == engine.first_token(word + " and more")
-    assert word.startswith(forced.text)
-    assert forced.text
-    likeliest = max(engine.top_tokens(plain.messages, blend=()).items(), key=lambda pair: pair[1])[0]
-    avoided = ask(engine, replace(plain, opening=forced.text, leaning=-60.0), max_new_tokens=1)
-    assert avoided.text != forced.text
-    assert (avoided.text == text[: len(avoided.text)]) == (likeliest != token)
-
-
 def test_the_text_grows_and_the_last_says_what_it_cost(engine: AnyEngine, tiny_llama: TinyModel) -> None:
     answers = list(stream(engine, QUESTION, max_new_tokens=30))
     assert len(answers) > 5

@@ -37,7 +37,6 @@ ROOMS = [
     "ui",
     "terminal",
     "cli_common",
-    "cli_absence",
     "cli_adapters",
     "cli_advise",
     "cli_ask",

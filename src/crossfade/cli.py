@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossfade import __version__
-from crossfade.cli_absence import absence
 from crossfade.cli_adapters import adapters
 from crossfade.cli_advise import advise, changes
 from crossfade.cli_ask import ask, compare
@@ -163,7 +162,6 @@ app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)
 app.command()(draft)
-app.command()(absence)
 for command in (build, rename, delete, enable, disable, pack, add, export, push):
     adapters.command()(command)
 app.add_typer(adapters)

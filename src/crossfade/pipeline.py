@@ -29,9 +29,6 @@ class Retriever(Protocol):
     def retrieve(self, question: str, *, history: Sequence[Turn] = (), k: int = 3) -> tuple[Passage, ...]:
         """The k passages that fit best, best first."""
 
-    def signs(self, question: str, passages: Sequence[Passage]) -> Mapping[str, float]:
-        """What question and passages show of whether the documents tell: `corpora.absence.SIGNS`."""
-
 
 class Chooser(Protocol):
     """Chooses ICL examples of one task."""
@@ -78,11 +75,6 @@ class Pipeline:
         history = prompts.other_turns(query.history, question)
         return self._retriever(corpus).retrieve(question, history=history, k=corpus.passages)
 
-    def signs(self, query: Query, passages: Sequence[Passage]) -> Mapping[str, float]:
-        """What a query and passages found for it show of whether the documents tell. Raises CorpusError."""
-        question, _ = prompts.clean_question(query.text)
-        return self._retriever(self.corpus(query.corpus)).signs(question, passages)
-
     def check(self, query: Query) -> None:
         """Whether a query could be asked, whatever its question. Raises CorpusError, AdapterError, QuestionError."""
         corpus = self.corpus(query.corpus)
@@ -119,9 +111,6 @@ class Pipeline:
             count=self.engine.count_tokens,
             limit=self.engine.capabilities.context - query.sampling.max_new_tokens,
         )
-        if task.absence and prompt.passages:
-            seen = self.signs(query, found[: prompt.passages])
-            prompt = replace(prompt, opening=task.absence.opening, leaning=task.absence.leaning(seen))
         return Answer(
             query=replace(query, text=question, task=task.name),
             passages=found[: prompt.passages],

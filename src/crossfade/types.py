@@ -127,10 +127,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is given, its length in tokens, and what was left out so that it fits.
-
-    The token that `opening`, a word, begins with is made likelier by `leaning` nats, less likely below 0.
-    """
+    """What the model is given, its length in tokens, and what was left out so that it fits."""
 
     messages: tuple[Message, ...]
     tokens: int
@@ -138,8 +135,6 @@ class Prompt:
     examples: int = 0
     turns: int = 0
     left_out: tuple[str, ...] = ()
-    opening: str = ""
-    leaning: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crossfade.corpora.absence import Absence, read_absence
 from crossfade.corpora.rules import Rules, read_rules
 from crossfade.errors import CorpusError
 from crossfade.types import Example
@@ -36,8 +35,7 @@ class Task:
 
     `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that the
     answer has to satisfy, `form` what an answer that is an object is written in, `rules` are those of a voice that it
-    has to keep, or None. `absence` is how signs of retrieval speak for "the documents do not say", or None. `questions`
-    is the file in the corpus that the task is measured by, or empty.
+    has to keep, or None. `questions` is the file in the corpus that the task is measured by, or empty.
     """
 
     name: str
@@ -50,7 +48,6 @@ class Task:
     rules: Rules | None = None
     questions: str = ""
     form: str = "json"
-    absence: Absence | None = None
 
     @property
     def enforceable(self) -> dict[str, Any] | None:
@@ -217,7 +214,6 @@ def _read_task(folder: Path, name: str, data: dict[str, Any]) -> Task:
         rules=read_rules(data["rules"]) if "rules" in data else None,
         questions=_file_name(data.get("questions", "")),
         form=_form(data.get("form", "json")),
-        absence=read_absence(folder / _file_name(data["absence"])) if "absence" in data else None,
     )
 
 

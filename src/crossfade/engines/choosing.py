@@ -41,11 +41,10 @@ class Schemas:
 class Chooser:
     """Draws the tokens of one answer; the same seed draws the same."""
 
-    def __init__(self, sampling: Sampling, matcher: Any = None, *, leaning: tuple[int, float] | None = None) -> None:
-        """`leaning` is a token and the nats that it gains wherever it may stand, as servers' `logit_bias` does."""
+    def __init__(self, sampling: Sampling, matcher: Any = None) -> None:
         import torch
 
-        self._sampling, self._matcher, self._leaning = sampling, matcher, leaning
+        self._sampling, self._matcher = sampling, matcher
         self._generator = torch.Generator().manual_seed(sampling.seed)
 
     def choose(self, logits: Tensor) -> int:
@@ -53,9 +52,6 @@ class Chooser:
         import torch
 
         logits = logits.cpu()
-        if self._leaning is not None:
-            logits = logits.clone()  # a tensor of inference mode
-            logits[self._leaning[0]] += self._leaning[1]
         if self._matcher is not None:
             import xgrammar
 

@@ -159,8 +159,6 @@ class LlamaCppEngine:
                     return
                 body = self._body(server, messages, blend=blend, sampling=sampling, schema=schema)
                 body |= {"id_slot": lease.number, "cache_prompt": lease.reuse}
-                if prompt.leaning:
-                    body |= {"logit_bias": [[_first_token(server, prompt.opening), prompt.leaning]]}
                 body |= {"return_progress": True, "timings_per_token": True}  # the counts of an answer that is stopped
                 for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
                     yield generation
@@ -177,11 +175,6 @@ class LlamaCppEngine:
         with self._use() as server:
             check_blend(blend, {a.name: a.sha256 for a in server.adapters})
             return self._top_tokens(server, messages, blend=blend, n=n)
-
-    def first_token(self, text: str) -> int:
-        """The token that an answer beginning with the text begins with."""
-        with self._use() as server:
-            return _first_token(server, text)
 
     def close(self) -> None:
         """Stop the server once its requests have ended; what is asked from now on is an EngineError."""
@@ -300,7 +293,3 @@ class LlamaCppEngine:
             reply = complete(server.address, body | {"id_slot": lease.number, "cache_prompt": False})
         top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return {t["id"]: float("nan") if t["logprob"] is None else float(t["logprob"]) for t in top}
-
-
-def _first_token(server: _Server, text: str) -> int:
-    return int(post(server.address, "/tokenize", {"content": text, "add_special": False})["tokens"][0])

@@ -56,11 +56,5 @@ class Engine(Protocol):
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """How many tokens the messages take, the chat template included."""
 
-    def first_token(self, text: str) -> int:
-        """The token that an answer beginning with the text begins with."""
-
-    def top_tokens(self, messages: Sequence[Message], *, blend: Blend, n: int = 20) -> dict[int, float]:
-        """The n likeliest next tokens by id, with their log probabilities. Raises AdapterError and EngineError."""
-
     def close(self) -> None:
         """Stop and free everything."""

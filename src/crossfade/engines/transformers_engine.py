@@ -157,10 +157,6 @@ class TransformersEngine:
         """The n likeliest next tokens by id, with their log probabilities. Raises AdapterError and EngineError."""
         return self._likeliest(self._base.encode(messages), self._blended(blend, self._adapters), n=n)
 
-    def first_token(self, text: str) -> int:
-        """The token that an answer beginning with the text begins with."""
-        return int(self._base.tokenizer(text, add_special_tokens=False)["input_ids"][0])
-
     def close(self) -> None:
         """Stop once the requests under way have ended; what is asked from now on is an EngineError."""
         with self._changed:
@@ -185,16 +181,10 @@ class TransformersEngine:
             room=min(sampling.max_new_tokens, self._context - taken),
             added=added,
             used=tuple((name, weight, loaded[name].files.sha256) for name, weight in blend),
-            chooser=Chooser(
-                sampling, self._schemas.start(schema) if schema is not None else None, leaning=self._leaning(prompt)
-            ),
+            chooser=Chooser(sampling, self._schemas.start(schema) if schema is not None else None),
             stop=stop,
             began=began,
         )
-
-    def _leaning(self, prompt: Prompt) -> tuple[int, float] | None:
-        """The token that is made likelier, and by how many nats."""
-        return (self.first_token(prompt.opening), prompt.leaning) if prompt.leaning else None
 
     def _added_by(self, adapter: AdapterFiles) -> Added:
         return added_by(adapter, self._base, self._lora, identity=self._identity)

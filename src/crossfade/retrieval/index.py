@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import QuestionError
 from crossfade.retrieval.embedding import Embedder
-from crossfade.retrieval.ranking import WordIndex, fuse, stemmed
-from crossfade.retrieval.signs import signs
+from crossfade.retrieval.ranking import WordIndex, fuse
 from crossfade.types import Passage, Turn
 
 if TYPE_CHECKING:
@@ -103,18 +102,6 @@ class Index:
             ranks |= {"bm25": alike_score, "bm25_rank": alike_rank}
             found.append(replace(self.passages[row], score=score, **ranks))
         return tuple(found)
-
-    def signs(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
-        """What the question and passages found for it show of whether the documents tell (`corpora.absence.SIGNS`)."""
-        asked, *found = stemmed([question, *map(searchable, passages)])
-        return signs(
-            question,
-            closest=max((passage.dense or 0.0 for passage in passages), default=0.0),
-            words=asked,
-            found=found,
-            texts_with=self.words.texts_with,
-            texts=len(self.passages),
-        )
 
     def _allowed(self, only: Collection[str] | None, without: Collection[str]) -> NDArray[np.bool_] | None:
         """Which rows may be named, `(len(passages),)`, or None for all."""

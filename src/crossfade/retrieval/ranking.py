@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,7 @@ class WordIndex:
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG when it is imported
         self._size = len(texts)
         self._bm25: Any = None
-        words = stemmed(texts)
-        self.texts_with = Counter(word for text in words for word in set(text))
-        """How many of the texts have a word."""
+        words = _words(texts)
         if any(words):
             self._bm25 = bm25s.BM25(k1=1.5, b=0.75)
             self._bm25.index(words, show_progress=False)
@@ -43,7 +40,7 @@ class WordIndex:
         """The rows of `rank`, each with its BM25 score."""
         import numpy as np
 
-        words = stemmed([text])[0]
+        words = _words([text])[0]
         if self._bm25 is None or not words:
             return []
         scores = self._bm25.get_scores(words)
@@ -55,8 +52,7 @@ class WordIndex:
         return [(int(row), float(scores[row])) for row in best if scores[row] > 0]
 
 
-def stemmed(texts: Sequence[str]) -> list[list[str]]:
-    """The words of each text, stemmed, without stop words."""
+def _words(texts: Sequence[str]) -> list[list[str]]:
     import bm25s
     import Stemmer
 
