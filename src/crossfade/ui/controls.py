@@ -187,17 +187,19 @@ def wire(catalog: Catalog, controls: Controls) -> None:
         offered = catalog.offered(corpus, language=language_of(request))
         return gr.Dropdown(choices=offered, value=offered[0][1] if offered else None)
 
-    def choice_changed(corpus: str | None, key: str | None) -> list[Any]:
+    def choice_changed(corpus: str | None, key: str | None, names: Sequence[str]) -> list[Any]:
         choice = catalog.choice_if_there(corpus, key)
         if choice is None:
             return [gr.skip()] * (2 + len(mixer.drawn))
         sliders = mixer.draw(catalog.loaded(), {choice.adapter: 1.0}, chosen=choice.adapter)
+        if tuple(names)[:1] == (choice.adapter,):  # the list was offered anew: what a person has mixed stays
+            sliders = [gr.skip()] * len(mixer.drawn)
         return [gr.Checkbox(visible=choice.task.enforceable is not None), choice.task.max_new_tokens, *sliders]
 
     controls.corpus.change(corpus_changed, controls.corpus, controls.choice, **AT_ONCE)
     controls.choice.change(
         choice_changed,
-        [controls.corpus, controls.choice],
+        [controls.corpus, controls.choice, mixer.names],
         [controls.enforce, controls.tokens, *mixer.drawn],
         **AT_ONCE,
     )
@@ -216,6 +218,8 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
         if chosen and chosen not in weights:  # it is served only now: nobody can have moved it
             weights = {chosen: 1.0}
         sliders = mixer.draw(catalog.loaded(), weights, chosen=chosen)
+        if mixed and tuple(mixed[0]) == sliders[0]:  # nothing came or went: a slider under way is not set back
+            sliders = [gr.skip()] * len(mixer.drawn)
         return [gr.Dropdown(choices=offered, value=value), *sliders]
 
     asked = [controls.corpus, controls.choice, *mixer.values]
