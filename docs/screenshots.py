@@ -31,7 +31,10 @@ WAIT = 180_000
 """Milliseconds for the slowest thing: five answers on a busy machine."""
 
 FEE = "How much is the monthly fee for Harbor Checking?"
-MESSAGE = "Someone took 240 dollars from my checking account on 3 March 2026. Please hurry. Nora Quill, case TB-40719"
+MESSAGE = (
+    "Someone took 240 dollars from my checking account on 3 March 2026 and it was not me. Please hurry. "
+    "Nora Quill, case TB-40719"
+)
 
 
 def chat(page: Page) -> None:
