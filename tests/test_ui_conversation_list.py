@@ -269,6 +269,9 @@ def test_a_full_disk_is_told_and_the_chat_goes_on(page: Page, monkeypatch: pytes
     changes = page.keep((shown("one"),), Open("c"))
     assert "not being kept" in note(changes, page.list.notice)
     assert "disk is full" in note(changes, page.list.notice)
+    only_copy = page.list._new(request(), (shown("one"),), Open("c"), "", 10)
+    assert "disk is full" in note(only_copy, page.list.notice)
+    assert page.chat.turns not in only_copy, "a page with the only copy is not emptied"
     monkeypatch.undo()
     assert page.keep((shown("one"), shown("two")), Open("c"))[page.list.notice] == ""
     assert len(page.kept.open(owner_of(request()), "c").turns) == 2, "what was not kept is kept with the next"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crossfade.evaluation.structure import complaint
 from crossfade.ui.differences import changes, difference_html, fields, words
-from crossfade.ui.json_view import complaints_of, is_valid, object_html
+from crossfade.ui.json_view import complaints_of, object_html
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -70,7 +70,7 @@ def test_no_answer_becomes_markup_and_all_of_it_is_shown(value: Any, text: str) 
 def test_the_view_and_the_measures_agree_on_what_is_valid(value: Any) -> None:
     for shown in (json.dumps(value), json.dumps({"kind": "fee", "items": [{"amount": value}]}), str(value)):
         valid = not complaint(shown, "json", SCHEMA)
-        assert ("cf-good" in object_html(shown, SCHEMA)) == valid == is_valid(shown, SCHEMA)
+        assert ("cf-good" in object_html(shown, SCHEMA)) == valid
 
 
 def test_each_complaint_stands_at_its_field() -> None:

@@ -34,7 +34,7 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, action_html, all_messages, history
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history
 from crossfade.ui.crossfader import Crossfader
 from crossfade.ui.first_screen import english_note, first_screen_html, has_chinese
 from crossfade.ui.language import label, language_of, say
@@ -43,6 +43,7 @@ from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
 from crossfade.ui.switches import Switches
+from crossfade.ui.turn_changes import copied_text, edit, undo
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -151,10 +152,10 @@ class ChatTab:
 
     def _wire_actions(self) -> None:
         actions, edited = self.actions, [self.box, self.notice, self.editing]
-        actions.copy(self._copy, self.turns, self.copied, **AT_ONCE).then(None, self.copied, None, js=COPY, **AT_ONCE)
+        actions.copy(copied_text, self.turns, self.copied, **AT_ONCE).then(None, self.copied, None, js=COPY, **AT_ONCE)
         undone = [self.box, self.chatbot, self.turns, self.dropped]
-        self.undone = actions.undo(self._undo, [self.box, self.turns], undone, **AT_ONCE)
-        actions.edit(self._edit, self.turns, edited, **AT_ONCE)
+        self.undone = actions.undo(undo, [self.box, self.turns], undone, **AT_ONCE)
+        actions.edit(edit, self.turns, edited, **AT_ONCE)
         actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
         chosen = [self.box, self.controls.choice, *self.switches.values, self.notice]
         actions.example(self._example, self.controls.corpus, chosen, **AT_ONCE)
@@ -309,27 +310,6 @@ class ChatTab:
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
-
-    def _copy(self, event: gr.EventData, turns: Conversation) -> str:
-        shown = next(iter(turns[turn_of(event) :]), None)
-        return shown.answer.generation.text if shown and shown.answer else ""
-
-    def _undo(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
-        """Take the last turn back; its question goes into the box, unless something new stands there."""
-        if not turns or turns[-1].open:
-            return (gr.skip(),) * 4
-        *before, last = turns
-        text = gr.skip() if (box or "").strip() else last.query.text
-        return text, all_messages(tuple(before), language_of(request)), tuple(before), last
-
-    def _edit(self, request: gr.Request, event: gr.EventData, turns: Conversation) -> tuple[Any, ...]:
-        """Put a question back into the box; when it is sent, it and what followed it give way to the new one."""
-        place, language = turn_of(event), language_of(request)
-        if not 0 <= place < len(turns) or turns[-1].open:
-            return (gr.skip(),) * 3
-        cancel = action_html("cancel", say(language, "chat.cancel"))
-        told = render.escape(say(language, "chat.editing", number=place + 1))
-        return turns[place].query.text, f'<div class="cf-note" role="status">{told} {cancel}</div>', place
 
     def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)

@@ -137,6 +137,10 @@ class ConversationList:
         # An empty chat takes nothing back: only who undoes does.
         return self._saved(request, turns, open_) if turns else (open_, {})
 
+    def _not_kept(self, changes: Changes) -> bool:
+        """Whether saving failed: then the page has the only copy, and does not give it up."""
+        return self.notice in changes and self.open not in changes
+
     def _saved(
         self, request: gr.Request, turns: Conversation, open_: Open, *, ended: tuple[KeptTurn, ...] = ()
     ) -> tuple[Open, Changes]:
@@ -157,6 +161,8 @@ class ConversationList:
         if turns and turns[-1].open:
             return self._busy(request)
         _, changes = self._kept(request, turns, open_ or Open())
+        if self._not_kept(changes):
+            return changes
         open_ = Open()
         return changes | self._emptied(open_) | self._drawn(request, open_, search, most)
 
@@ -180,6 +186,8 @@ class ConversationList:
             if turns and turns[-1].open:
                 return self._busy(request)
             open_, changes = self._kept(request, turns, open_)
+            if self._not_kept(changes):
+                return changes
             open_, found = self._opened(owner_of(request), id, language_of(request))
             return {self.notice: ""} | changes | found | self._drawn(request, open_, search, most)
         except Exception as error:

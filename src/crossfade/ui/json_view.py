@@ -89,11 +89,6 @@ def complaints_of(value: Any, schema: dict[str, Any]) -> Complaints:
     return dict(found)
 
 
-def is_valid(text: str, schema: dict[str, Any], *, form: str = "json") -> bool:
-    """Whether a text is an object of a schema in a form, by the rule that the view tells."""
-    return not structure.complaint(text, form, schema)
-
-
 def _read(text: str, form: str, language: str) -> tuple[Any, str, int]:
     """The value of a text; or what is wrong with it, and the character where that shows, -1 where it is unknown."""
     if form != "json":
