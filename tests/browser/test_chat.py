@@ -181,6 +181,9 @@ def test_a_crossfade_asks_five_mixes_in_a_row(open_page: Callable[..., Any], ser
         "100% json",
     ]
     assert questions(page) == [FEE], "the conversation stays as it was"
+    page.page.fill("#chat-question textarea", "And for students?")
+    page.page.click("#fader-ask")
+    page.page.wait_for_selector("#fader-4 .cf-facts:has-text('1 earlier turn')")
     narrow = open_page(page.url, width=360, height=740)
     wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert narrow.page.evaluate(wide), "nothing goes over the side of a phone"

@@ -19,7 +19,7 @@ from crossfade.errors import AdapterError, CrossfadeError, EngineError, Question
 from crossfade.types import Answer, Blend
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, Controls, make_query
-from crossfade.ui.conversation import Conversation, Shown, blend_words
+from crossfade.ui.conversation import Conversation, Shown, blend_words, history
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.running import Running
 from crossfade.ui.switches import Switches
@@ -170,7 +170,10 @@ class Crossfader:
         if not self._running.begin(str(request.session_hash), TAB):
             raise gr.Error(say(language, "chat.already"), print_exception=False)
         task, waiting = asked.choice.task, say(language, "chat.waiting")
-        queries = [replace(asked.query, blend=faded(first, second, share), rag=rag, icl=icl) for share in SHARES]
+        # A question that follows another one is asked with it, as in the chat.
+        earlier = history(turns, corpus=asked.query.corpus, task=asked.query.task)
+        query = replace(asked.query, rag=rag, icl=icl, history=earlier)
+        queries = [replace(query, blend=faded(first, second, share)) for share in SHARES]
         steps = tuple(
             Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
             for share, query in zip(SHARES, queries, strict=True)

@@ -117,30 +117,13 @@ class Switches:
 
         return press
 
-    def _mode_changed(
-        self,
-        request: gr.Request,
-        corpus: str | None,
-        key: str | None,
-        fine_tune: bool,
-        rag: bool,
-        icl: bool,
-        *mixed: Any,
-    ) -> list[Any]:
+    def _mode_changed(self, request: gr.Request, *asked: Any) -> list[Any]:
+        _, _, fine_tune, rag, icl, *_ = asked
         shown = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
-        line = self._weights_changed(request, corpus, key, fine_tune, rag, icl, *mixed)
-        return [line, *(gr.Button(variant=_variant(mode, shown)) for mode in MODES)]
+        return [self._weights_changed(request, *asked), *(gr.Button(variant=_variant(mode, shown)) for mode in MODES)]
 
-    def _weights_changed(
-        self,
-        request: gr.Request,
-        corpus: str | None,
-        key: str | None,
-        fine_tune: bool,
-        rag: bool,
-        icl: bool,
-        *mixed: Any,
-    ) -> str:
+    def _weights_changed(self, request: gr.Request, *asked: Any) -> str:
+        corpus, key, fine_tune, rag, icl, *mixed = asked
         choice = self._catalog.choice_if_there(corpus, key)
         blend = blend_of(choice.adapter if choice else "", mixed)
         return mode_html(fine_tune, rag, icl, blend=blend, language=language_of(request))
