@@ -139,7 +139,8 @@ def is_up(url: str) -> bool:
 
 async def storm(url: str) -> tuple[list[str], str, float]:
     """How the page of each client ended; then how one more ended that asked in the calm after it, and its seconds."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    # Kept for less long than by the server, which closes an idle connection after 5 s: a browser would ask again.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=1)
     root = url.removesuffix("gradio_api/")
     async with httpx.AsyncClient(base_url=url, timeout=SECONDS, limits=limits, trust_env=False) as client:
         config = (await client.get(f"{root}config")).json()

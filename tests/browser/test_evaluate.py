@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -178,16 +179,26 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     assert page.faults == []
 
 
+def saved_from(page: Any, frame: Any) -> Any:
+    """The report's download. Its last drawing puts a new frame in place of one that can be clicked still."""
+    from playwright.sync_api import TimeoutError as Lost
+
+    for patience in (5_000, 15_000, 45_000):
+        with contextlib.suppress(Lost):
+            with page.page.expect_download(timeout=patience) as saved:
+                frame.locator("[data-save=json]").click()
+            return saved.value
+    raise AssertionError("the report is not saved")
+
+
 def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Callable[..., Any], serve: Any) -> None:
     from playwright.sync_api import expect
 
     page = open_page(serve("--delay", "0.001"))
     evaluate(page, "\n".join(map(json.dumps, ROWS)))
     frame = page.page.frame_locator("iframe.cf-report")
-    wait_end(page)  # until then the report may be drawn again, and a click be lost with its frame
-    with page.page.expect_download() as saved:
-        frame.locator("[data-save=json]").click()
-    kept = Path(saved.value.path()).read_text(encoding="utf-8")
+    wait_end(page)
+    kept = Path(saved_from(page, frame).path()).read_text(encoding="utf-8")
     other = open_page(page.url)
     other.page.get_by_role("tab", name="Evaluate").click()
     other.page.locator("#evaluate-earlier").get_by_text("Load a report").first.click()
