@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
+from typing import TypeVar
 
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import QuestionError
@@ -19,6 +20,8 @@ from crossfade.evaluation.run import Column, RunProgress, run
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
 from crossfade.types import Blend, Query, Sampling
+
+Row = TypeVar("Row")
 
 
 def make_columns(modes: Sequence[str], blends: Sequence[Blend]) -> list[Column]:
@@ -47,7 +50,7 @@ def has_auto(modes: Sequence[str]) -> bool:
     return AUTO in (mode.strip().lower() for mode in modes)
 
 
-def evenly(questions: Sequence[EvalQuestion], limit: int) -> tuple[EvalQuestion, ...]:
+def evenly(questions: Sequence[Row], limit: int) -> tuple[Row, ...]:
     """At most so many of the questions, evenly spread; all of them for 0."""
     if not limit or limit >= len(questions):
         return tuple(questions)
