@@ -71,6 +71,19 @@ def test_a_failure_is_counted_and_shown_and_is_no_score() -> None:
     assert [cell and cell.state for cell in report.grid["base"]] == ["right", "failed", "wrong"]
 
 
+def test_a_failure_is_nothing_that_a_switch_fixed_or_broke() -> None:
+    (effect,) = report_of({"base": [True, None, False], "rag": [None, True, True]}).effects
+    assert (effect.switch, effect.fixed, effect.broke) == ("RAG", ("q2",), ())
+
+
+def test_a_failure_is_shown_as_one_where_nothing_is_known_of_the_answer() -> None:
+    question = EvalQuestion("q", "Why?", 1)
+    run = Run((question,), (Column("base", "base"),), {"base": (Result(error="It broke."),)}, 1, 1.0)
+    (cell,) = build_report(run, about={}).grid["base"]
+    assert cell
+    assert (cell.state, cell.score.right) == ("failed", None)
+
+
 def test_failures_of_one_mode_make_no_other_one_the_winner() -> None:
     report = report_of({"base": [True] * 60 + [False] * 40, "icl": [True] * 30 + [None] * 70})
     assert set(report.best) == {"base", "icl"}

@@ -92,7 +92,7 @@ def figures_of(
     """The figures of one column's cells. `labels` are all of the set, `training` has seconds by adapter."""
     there = [(q, cell) for q, cell in zip(questions, cells, strict=True) if cell]
     known = [cell for _, cell in there if cell.score.right is not None]
-    scored = [(q, cell) for q, cell in there if cell.score.right is not None and not cell.result.error]
+    scored = [(q, cell) for q, cell in there if cell.scored]
     good = [cell.result for _, cell in there if not cell.result.error]
     names = dict.fromkeys(name for _, cell in there for name in cell.score.values)
 

@@ -108,10 +108,7 @@ def build_report(
     whole = [
         number
         for number in range(len(run.questions))
-        if all(
-            (cell := cells[number]) and cell.score.right is not None and not cell.result.error
-            for cells in grid.values()
-        )
+        if all((cell := cells[number]) and cell.scored for cells in grid.values())
     ]
     right = {name: [float(bool(_cell(cells, n).score.right)) for n in whole] for name, cells in grid.items()}
     clusters = clusters_of([run.questions[n] for n in whole])
@@ -162,7 +159,7 @@ def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect
                 changed = [
                     (q.id, bool(a.score.right), bool(b.score.right))
                     for q, a, b in zip(run.questions, grid[without.name], grid[having.name], strict=True)
-                    if a and b and a.score.right is not None and b.score.right is not None
+                    if a and b and a.scored and b.scored
                 ]
                 fixed = tuple(name for name, before, after in changed if after and not before)
                 broke = tuple(name for name, before, after in changed if before and not after)

@@ -58,12 +58,19 @@ class Cell:
     score: Score
 
     @property
+    def scored(self) -> bool:
+        """Whether it counts for or against its mode: a failure of the engine does neither."""
+        return self.score.right is not None and not self.result.error
+
+    @property
     def state(self) -> str:
         """`right`, `wrong`, `refused` (wrongly), `failed`, or `unscored`."""
+        if self.score.cause == "failed":
+            return "failed"
         if self.score.right is None:
             return "unscored"
-        if self.score.right or self.score.cause == "failed":
-            return "right" if self.score.right else "failed"
+        if self.score.right:
+            return "right"
         return "refused" if self.score.refused else "wrong"
 
 
