@@ -71,6 +71,12 @@ def test_retrieval_and_citations_are_scored_where_documents_are_named() -> None:
     assert "recall@k" not in score(WIRE, answer("$25")).values, "without passages nothing was retrieved"
 
 
+def test_a_refusal_says_nothing_that_a_passage_could_support() -> None:
+    for passages in ((FEES,), (HOURS,), ()):
+        assert "supported" not in score(WIRE, answer(REFUSAL, *passages), rag=True).values
+    assert score(WIRE, answer("It costs $30.", FEES)).values["supported"] == 0.0
+
+
 SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
 
 
@@ -158,7 +164,8 @@ def test_an_answer_that_denies_something_is_no_refusal(text: str) -> None:
 
 def test_rag_that_found_nothing_has_a_recall_of_0_and_a_wrong_refusal_is_a_refusal() -> None:
     nothing = score(WIRE, answer(REFUSAL), rag=True)
-    assert (nothing.values["recall@k"], nothing.values["MRR"]) == (0.0, 0.0)
+    assert (nothing.values["recall@k"], nothing.values["MRR"], nothing.cause) == (0.0, 0.0, "not retrieved")
+    assert score(WIRE, answer("It costs $30."), rag=True).cause == "not retrieved"
     late = score(WIRE, answer(REFUSAL, HOURS))
     assert (Cell(answer(REFUSAL, HOURS), late).state, late.cause) == ("refused", "not retrieved")
 

@@ -113,10 +113,10 @@ def score(
         values["refused wrongly"] = float(refused)
         anywhere = metrics.contains_answer(text, question.answers, max_words=10**9)
         cause = "format" if anywhere and not right and not refused else ""
-    _passages(question, result, values, rag=rag)
+    _passages(question, result, values, rag=rag, refused=refused)
     if right is not False:
         return Score(right, "", refused, values)
-    return Score(False, cause or _cause(question, result, refused), refused, values)
+    return Score(False, cause or _cause(question, result, refused, rag=rag), refused, values)
 
 
 def _form(
@@ -131,12 +131,13 @@ def _form(
     return valid and values["field F1"] == 1.0, "wrong" if valid else "format"
 
 
-def _passages(question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool) -> None:
+def _passages(question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool, refused: bool) -> None:
+    """What the passages are worth; a refusal says nothing that one could support."""
     found = [passage.document for passage in result.passages]
     if not found and not rag:
         return
     held, checked = supported(result.text, result.passages, question.text)
-    if checked:
+    if checked and not refused:
         values["supported"] = held / checked
     if question.documents:
         values["recall@k"] = metrics.recall_at_k(found, question.documents)
@@ -147,10 +148,10 @@ def _passages(question: EvalQuestion, result: Result, values: dict[str, float], 
             values["citation recall"] = metrics.recall_at_k(named, question.documents)
 
 
-def _cause(question: EvalQuestion, result: Result, refused: bool) -> str:
+def _cause(question: EvalQuestion, result: Result, refused: bool, *, rag: bool) -> str:
     if question.answerable is False:
         return "invented"
-    if result.passages and not _was_found(question, result):
+    if (result.passages or rag) and not _was_found(question, result):
         return "not retrieved"
     if refused:
         return "refused"
