@@ -151,13 +151,29 @@ def test_a_label_may_be_an_article_a_sign_or_part_of_another(text: str, labels: 
         "The document does not say.",
         "The documents don't tell us",
         "That is not stated in the passages.",
+        "文档中没有说明。",
+        "文档没有提到谁设计了标志。",
+        "抱歉，资料里并未提及。",
+        "这些段落都没有给出答案。",
+        "根据上下文无法回答。",
+        "文件没说",
     ],
 )
 def test_a_refusal_may_use_words_of_its_own(text: str) -> None:
     assert metrics.is_refusal(text)
 
 
-@pytest.mark.parametrize("text", ["It is not refunded.", "The bank does not say hello first.", "No, not in the app."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is not refunded.",
+        "The bank does not say hello first.",
+        "No, not in the app.",
+        "没有手续费。",
+        "文件未签字时不能退款。",
+        "不能在应用里回答安全问题。",
+    ],
+)
 def test_an_answer_that_denies_something_is_no_refusal(text: str) -> None:
     assert not metrics.is_refusal(text)
 
@@ -214,6 +230,9 @@ def test_f1_is_symmetric_and_one_for_the_same(a: str, b: str) -> None:
 
 def test_a_chinese_answer_is_found_inside_an_answer_and_its_length_is_counted() -> None:
     assert metrics.contains_answer("费用是25美元。", ["25美元"])
+    assert metrics.contains_answer("每月费用是1,000元。", ["1000元"])
+    assert metrics.contains_answer("温度是-5度", ["-5度"])
+    assert not metrics.contains_answer("温度是-5度", ["5度"])
     assert metrics.word_count("费用是二十五美元") == 4
     assert not metrics.contains_answer("费" * 80 + "25美元", ["25美元"])
 

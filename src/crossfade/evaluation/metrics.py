@@ -25,21 +25,27 @@ MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
 _SOURCE = r"(?:documents?|passages?|texts?|context|pages?|sources?)"
 _TELL = r"(?:say|tell|mention|contain|provide|specify|state|include|give|answer|cover|explain|have)"
+_SOURCE_ZH = "(?:文档|文件|文中|资料|段落|材料|上下文|原文|文章|来源)"
+_TELL_ZH = "(?:说明|说|提到|提及|提供|给出|包含|写明|写|指出|回答|涉及|记载|告诉)"
 _REFUSAL = re.compile(
     rf"\b{_SOURCE} (?:do not|does not|dont|doesnt|did not|didnt|never) (?:\w+ )?{_TELL}s?\b"
     rf"|\bnot (?:told |mentioned |stated |found |given |specified )?in (?:any of )?(?:these |those )?{_SOURCE}\b"
     r"|\b(?:is|are|was) not (?:mentioned|stated|specified|told)\b"
     r"|\bi (?:do not|dont) know\b|\b(?:can not|cannot|cant) (?:answer|tell|say)\b"
     r"|\bno (?:information|answer) (?:is|on|about|in)\b"
+    # In Chinese: a source, then that it does not tell; or that nothing is found in one.
+    rf"|{_SOURCE_ZH}[中里内]?(?:都|均|也|也都)?(?:并?未|并?没有?|不曾)(?:明确|直接|具体)?{_TELL_ZH}"
+    rf"|(?:没有|未)在?{_SOURCE_ZH}[中里内]?(?:明确)?(?:{_TELL_ZH}|找到)|{_SOURCE_ZH}[中里内]?(?:找不到|没有答案|没有相关)"
+    r"|我不知道|无法(?:回答|作答|得知)"
 )
 """Ways to say that the documents do not tell, in normalised text. A refusal in other words counts as an answer."""
 
 
 def normalise(text: str) -> str:
     """Lower case, without punctuation and articles, single spaces; thousands lose their comma, numbers keep signs."""
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", unicodedata.normalize("NFC", text).lower())
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", unicodedata.normalize("NFC", text).lower())
     text = re.sub(r"(?<!\d)[.:](?!\d)|(?<=\d)[.:](?!\d)|(?<!\d)[.:](?=\d)", " ", text)
-    text = re.sub(r"(?<!\w)-(?=\$?\d)", "\N{MINUS SIGN}", re.sub(r"['’]", "", text))
+    text = re.sub(rf"(?:(?<!\w)|(?<={_UNSPACED}))-(?=\$?\d)", "\N{MINUS SIGN}", re.sub(r"['’]", "", text))
     kept = "".join(c if _counts(c) else " " for c in text)
     return " ".join(word for word in kept.split() if word not in ("a", "an", "the"))
 
