@@ -39,15 +39,12 @@ def from_experience(given: Mapping[str, str]) -> Advice:
             }[key]
             fine_tune = because(text, key)
     icl = not fine_tune
-    if icl and wants_form:
-        blocked = (
-            ("data", "There are too few examples to train on; as many as fit go into the prompt.")
-            if given.get("data") in (None, "none", "tens")
-            else ("skill", "Nobody can look after an adapter; examples in the prompt are changed by anyone.")
-            if given.get("skill") == "no"
-            else ("rollout", "It has to work within hours; examples in the prompt do.")
-        )
-        because(blocked[1], blocked[0])
+    if icl and wants_form and given.get("data") in ("none", "tens"):
+        because("There are too few examples to train on; as many as fit go into the prompt.", "data")
+    elif icl and wants_form and given.get("skill") == "no":
+        because("Nobody can look after an adapter; examples in the prompt are changed by anyone.", "skill")
+    elif icl and wants_form and given.get("rollout") == "hours":
+        because("It has to work within hours; examples in the prompt do.", "rollout")
     elif icl:
         because("Try ICL first: examples cost least, and what they gain tells whether tuning can help.", "")
     if icl and given.get("data") == "none":
@@ -59,6 +56,8 @@ def from_experience(given: Mapping[str, str]) -> Advice:
     ]
     if given.get("data") == "none":
         steps.append("Write five worked examples: they turn ICL on, the cheapest remedy there is.")
+    if fine_tune:
+        steps.append("Measure ICL too: it costs a few examples, and what it gains tells whether tuning can help.")
     if given.get("data") in ("none", "tens"):
         steps.append(f"Collect examples: from {EXAMPLES} on an adapter is worth a try.")
     return Advice(
