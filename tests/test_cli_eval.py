@@ -57,6 +57,24 @@ def test_asked_again_it_takes_what_is_kept(run: Crossfade, engine: FakeEngine, a
     assert one["hybrid"] == other["hybrid"]
 
 
+def test_two_runs_tell_which_setting_was_changed_between_them(
+    run: Crossfade, engine: FakeEngine, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(name: str) -> str:
+        run("eval", str(asked), "--modes", "base", "--out", str(tmp_path / name))
+        return str(tmp_path / name / "report.json")
+
+    before = measured("before")
+    assert json.loads(run("changes", before, measured("same"), "--json").out)["settings"] == {}
+    monkeypatch.setenv("CROSSFADE_WEIGHTS", "Q4_0")
+    row = {"task": "answer", "question": "Is it free?", "answer": "Yes."}
+    with (tmp_path / "corpora" / "tidewell" / "examples.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    settings = json.loads(run("changes", before, measured("after"), "--json").out)["settings"]
+    assert set(settings) == {"weights, precision, bits", "examples"}
+    assert settings["weights, precision, bits"][1].startswith("Q4_0")
+
+
 def test_several_adapters_and_a_blend_are_columns_of_their_own(run: Crossfade, engine: FakeEngine, asked: Path) -> None:
     words = ["--adapter", "domain", "--adapter", "domain:0.5+json:1.5", "--modes", "rag,hybrid"]
     found = json.loads(run("eval", str(asked), *words, "--json").out)

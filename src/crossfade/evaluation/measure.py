@@ -160,6 +160,8 @@ def _about(
         "base": settings.base,
         "base sha256": pipeline.engine.base_sha256,
         "engine": type(pipeline.engine).__name__,
+        "weights, precision, bits": f"{settings.weights}, {settings.precision}, {settings.bits}",
+        "tokens": f"{task.max_new_tokens} of an answer at most, {pipeline.engine.capabilities.context} with its prompt",
         "documents": key_of(documents=[[d.name, d.sha256] for d in corpus.documents])[:12],
         "instructions": key_of(instructions=task.instructions)[:12],
         "adapters": ", ".join(
@@ -168,4 +170,5 @@ def _about(
             if adapter in pipeline.engine.adapters
         ),
         "passages and examples": f"{corpus.passages} and {task.examples}",
+        "examples": key_of(examples=[[e.question, e.answer] for e in corpus.examples.get(task.name, ())])[:12],
     }
