@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.evaluation.statistics import (
@@ -21,6 +21,8 @@ from crossfade.evaluation.statistics import (
     winners,
 )
 
+law = settings(deadline=None)
+"""The first example loads scipy, which takes seconds on a busy machine."""
 yes_no = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=40)
 
 
@@ -38,6 +40,7 @@ def named(right: dict[str, list[float]]) -> list[str]:
     return winners(right, differences(right))
 
 
+@law
 @given(yes_no, st.integers(0, 5))
 def test_the_interval_holds_the_mean_and_the_same_seed_gives_the_same(scores: list[float], seed: int) -> None:
     found = estimate(scores, seed=seed)
@@ -101,6 +104,7 @@ def test_without_clusters_the_test_is_mcnemar_s_exact_one(gained: int, lost: int
     assert sign_test(gaps, [str(n) for n in range(len(gaps))]) == pytest.approx(p), "each its own cluster"
 
 
+@law
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 1.0]), st.integers(0, 4)), min_size=1, max_size=14))
 def test_with_clusters_the_test_counts_every_way_to_sign_them(pairs: list[tuple[float, int]]) -> None:
     gaps, clusters = [gap for gap, _ in pairs], [str(cluster) for _, cluster in pairs]
@@ -131,6 +135,7 @@ def test_holm_is_the_published_procedure() -> None:
     assert holm([]) == []
 
 
+@law
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
 def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
