@@ -59,9 +59,13 @@ def test_all_right_is_not_certain() -> None:
     assert (none.low, none.high) == (0.0, 0.0)
 
 
-def test_large_sets_are_drawn_in_parts() -> None:
+def test_large_sets_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(5000)
     assert bootstrap_means(values).std() == pytest.approx(values.std() / math.sqrt(5000), rel=0.03)
+    few, names = values[:60], [str(n // 3) for n in range(60)]
+    whole = [bootstrap_means(few), bootstrap_means(few, names)]
+    monkeypatch.setattr("crossfade.evaluation.statistics._AT_ONCE", 7_777)
+    assert np.allclose([bootstrap_means(few), bootstrap_means(few, names)], whole), "the parts are the same draws"
 
 
 def test_a_mode_that_any_other_beats_is_no_winner() -> None:

@@ -84,18 +84,17 @@ def bootstrap_means(
     values: NDArray[np.float64], clusters: Sequence[str] | None = None, *, seed: int = 0
 ) -> NDArray[np.float64]:
     """The means (DRAWS,) of samples drawn with replacement, whole clusters where they are given."""
-    draw = np.random.default_rng(seed)
-    means: NDArray[np.float64]
-    if clusters is None:
-        block = max(1, _AT_ONCE // len(values))
-        means = np.empty(DRAWS)
-        for first in range(0, DRAWS, block):
-            rows = min(block, DRAWS - first)
-            means[first : first + rows] = values[draw.integers(0, len(values), (rows, len(values)))].mean(axis=1)
-        return means
-    sums, sizes = _sums(values, clusters)
-    times = draw.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=DRAWS)
-    means = (times @ sums) / (times @ sizes)
+    draw, means = np.random.default_rng(seed), np.empty(DRAWS)
+    sums, sizes = (values, np.ones(len(values))) if clusters is None else _sums(values, clusters)
+    count = len(sizes)
+    block = max(1, _AT_ONCE // count)
+    for first in range(0, DRAWS, block):
+        drawn = means[first : first + block]
+        if clusters is None:
+            drawn[:] = values[draw.integers(0, count, (len(drawn), count))].mean(axis=1)
+        else:
+            times = draw.multinomial(count, np.full(count, 1 / count), size=len(drawn))
+            drawn[:] = (times @ sums) / (times @ sizes)
     return means
 
 
