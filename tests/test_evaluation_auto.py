@@ -58,10 +58,39 @@ def test_nothing_to_fit_on_is_told() -> None:
 
 
 def test_signs_are_of_the_passages_and_the_words() -> None:
-    question = "How much is it?"
-    assert signs_of(question, [0.5, 0.2]) == Signs(0.5, 0.3, 4.0)
-    assert signs_of(question, [0.5]) == Signs(0.5, 0.5, 4.0)
+    question = "What is the fee?"
+    best, next_one = replace(passage(1), score=0.5, dense=0.6), replace(passage(2), score=0.2, dense=0.7)
+    assert signs_of(question, [best, next_one]) == Signs(0.5, 0.3, 4.0, 0.7)
+    assert signs_of(question, [replace(best, dense=None)]) == Signs(0.5, 0.5, 4.0)
     assert signs_of(question, []) == Signs(0.0, 0.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("question", "amount", "yes_or_no"),
+    [
+        ("How much is a wire?", 1, 0),
+        ("When does it close?", 1, 0),
+        ("Is there a fee when I travel?", 1, 1),
+        ("Does Harbor Checking have one?", 0, 1),
+        ("Who signs?", 0, 0),
+        ("Isabel asks: who signs?", 0, 0),
+        ("每月费用是多少？", 1, 0),
+        ("可以在国外用吗？", 0, 1),
+    ],
+)
+def test_the_kind_of_a_question_is_a_sign(question: str, amount: float, yes_or_no: float) -> None:
+    found = signs_of(question, [])
+    assert (found.amount, found.yes_or_no) == (amount, yes_or_no)
+
+
+def test_a_rule_is_found_where_the_kind_of_question_or_its_nearness_decides() -> None:
+    kinds = [signs_of(f"{'Is it' if n % 2 else 'Who is'} number {n}?", []) for n in range(40)]
+    right = {"base": [float(n % 2) for n in range(40)], "rag": [float(not n % 2) for n in range(40)]}
+    tokens = dict.fromkeys(right, [1.0] * 40)
+    assert fit(kinds, right, tokens) == Rule("yes_or_no", 1.0, "rag", "base")
+    near = [replace(signs(1.0), nearness=n / 40) for n in range(40)]
+    right = {"base": [float(n < 20) for n in range(40)], "rag": [float(n >= 20) for n in range(40)]}
+    assert fit(near, right, tokens) == Rule("nearness", 0.5, "base", "rag")
 
 
 def report(*, planted: bool, count: int = 400, seed: int = 0, auto: bool = False) -> Report:

@@ -61,6 +61,6 @@ def choose(pipeline: Pipeline, query: Query, automatic: Automatic) -> tuple[Quer
     if automatic.base_sha256 not in ("", pipeline.engine.base_sha256):
         raise QuestionError("Auto was fitted on another base. Choose a mode, or measure on this base.")
     found = pipeline.retrieve(query)
-    signs = signs_of(query.text, [passage.score for passage in found])
+    signs = signs_of(query.text, found)
     mode, blend = automatic.columns[automatic.rule.choose(signs)]
     return query_in_mode(query, mode, blend=blend), found, f"Auto chose {automatic.rule.why(signs)}"

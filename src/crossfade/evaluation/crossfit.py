@@ -102,9 +102,9 @@ def _rows(questions: Sequence[EvalQuestion], grid: Mapping[str, Sequence[Cell | 
     for number, question in enumerate(questions):
         cells = {name: cell for name, found in grid.items() if (cell := found[number])}
         scored = len(cells) == len(grid) and all(cell.scored for cell in cells.values())
-        scores = next(([p.score for p in cell.result.passages] for cell in cells.values() if cell.result.passages), [])
+        passages = next((cell.result.passages for cell in cells.values() if cell.result.passages), ())
         half = hashlib.sha256(question.text.encode()).digest()[0] % 2
-        rows.append(_Row(question, half, signs_of(question.text, scores), cells, scored))
+        rows.append(_Row(question, half, signs_of(question.text, passages), cells, scored))
     return rows
 
 

@@ -22,7 +22,7 @@ from crossfade.types import Answer
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage that an answer was given."""
+    """A passage that an answer was given. `dense` is its cosine with the question, None where that was not kept."""
 
     document: str
     source: str
@@ -30,6 +30,7 @@ class Found:
     start: int
     end: int
     score: float
+    dense: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ class Result:
         generation = answer.generation
         return cls(
             text=generation.text,
-            passages=tuple(Found(p.document, p.source, p.text, p.start, p.end, p.score) for p in answer.passages),
+            passages=tuple(
+                Found(p.document, p.source, p.text, p.start, p.end, p.score, p.dense) for p in answer.passages
+            ),
             prompt_tokens=generation.prompt_tokens or 0,
             cached_tokens=generation.cached_tokens,
             new_tokens=generation.new_tokens,
