@@ -20,7 +20,7 @@ from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
-from crossfade.evaluation.wording import by_quality, pair_line
+from crossfade.evaluation.wording import by_quality, pair_line, score_table
 from report_kit import report_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)"> | =1+1 `x`'
@@ -267,6 +267,24 @@ def test_markdown_has_one_line_a_row_and_no_markup_of_others(hostile: Report) ->
     assert len(re.findall(r"(?<!\\)\|", row)) == len(
         re.findall(r"(?<!\\)\|", text.split("## Modes")[1].splitlines()[2])
     )
+
+
+def test_every_score_stands_with_its_interval_and_the_answers_that_it_is_of() -> None:
+    report = report_of({"base": BAD, "hybrid": GOOD})
+    header, rows = score_table(report)
+    assert header == ["score", "hybrid", "base"]
+    (exact,) = [row for row in rows if row[0] == "exact match"]
+    assert re.fullmatch(r"80\.0% \[\d\d\.\d%, \d\d\.\d%\] \(50\)", exact[1])
+    assert ["words", "1.0 (50)", "1.0 (50)"] in rows
+    for text in (to_markdown(report), to_html(report)):
+        assert exact[1] in text
+
+
+def test_a_table_for_spreadsheets_has_objects_and_tags() -> None:
+    question = EvalQuestion("q", "Lost card", 1, object={"a": "é"}, tags=("x", "y"))
+    run = Run((question,), (Column("base", "base"),), {"base": (Result("{}"),)}, 1, 1.0)
+    (row,) = csv.DictReader(io.StringIO(to_csv(build_report(run, about={}))))
+    assert (row["accepted"], row["tags"]) == ('{"a": "é"}', "x | y")
 
 
 def test_json_is_the_whole_report() -> None:

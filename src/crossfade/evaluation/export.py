@@ -14,7 +14,16 @@ from crossfade.evaluation.page import Head, Section, draw
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.several import BEST, Several, overview, several_as_json
-from crossfade.evaluation.wording import about_items, auto_line, by_quality, effect_line, mode_table, pair_line
+from crossfade.evaluation.wording import (
+    SCORES_TOLD,
+    about_items,
+    auto_line,
+    by_quality,
+    effect_line,
+    mode_table,
+    pair_line,
+    score_table,
+)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheet programs."""
@@ -25,6 +34,9 @@ def to_markdown(report: Report) -> str:
     header, rows = mode_table(report)
     parts = [f"# {_plain(report.about.get('title', 'Evaluation'))}", f"**{_plain(report.verdict)}**", _about(report)]
     parts += ["## Modes", _markdown_table(header, rows)]
+    scores_header, scores = score_table(report)
+    if scores:
+        parts += ["## Scores with their intervals", SCORES_TOLD, _markdown_table(scores_header, scores)]
     if report.pairs:
         parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs), _plain(report.tested)]
     if report.effects:
@@ -44,7 +56,7 @@ def to_csv(report: Report) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     names = list(dict.fromkeys(name for figures in report.modes for name in figures.scores))
-    head = ["id", "question", "mode", "state", "cause", "answer", "accepted", "documents", "found", *names]
+    head = ["id", "question", "tags", "mode", "state", "cause", "answer", "accepted", "documents", "found", *names]
     writer.writerow([*head, "tokens_in", "tokens_cached", "tokens_out", "seconds_to_first", "seconds", "error"])
     for name, cells in report.grid.items():
         for question, cell in zip(report.questions, cells, strict=True):
@@ -52,7 +64,10 @@ def to_csv(report: Report) -> str:
                 continue
             r = cell.result
             accepted = question.label or " | ".join(question.answers)
-            texts = [question.id, question.text, name, cell.state, cell.score.cause, r.text, accepted]
+            if question.object is not None:
+                accepted = json.dumps(question.object, ensure_ascii=False)
+            texts = [question.id, question.text, " | ".join(question.tags), name, cell.state, cell.score.cause]
+            texts += [r.text, accepted]
             texts += [" | ".join(question.documents), " | ".join(p.document for p in r.passages)]
             values = [cell.score.values.get(n, "") for n in names]
             costs = [r.prompt_tokens, "" if r.cached_tokens is None else r.cached_tokens, r.new_tokens]

@@ -12,7 +12,15 @@ from crossfade.evaluation.figures import ModeFigures
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.several import BEST
-from crossfade.evaluation.wording import about_items, auto_line, by_quality, mode_table, pair_line
+from crossfade.evaluation.wording import (
+    SCORES_TOLD,
+    about_items,
+    auto_line,
+    by_quality,
+    mode_table,
+    pair_line,
+    score_table,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ def draw(sections: Sequence[Section], *, title: str, head: Head | None = None) -
         head_data=_in_script({"texts": head.texts, "json": head.json}) if head else "",
         sections=[_drawn(section, f"-{n}" if head else "") for n, section in enumerate(sections, start=1)],
         causes=CAUSES,
+        scores_told=SCORES_TOLD,
         best=BEST,
     )
 
@@ -66,6 +75,7 @@ def _drawn(section: Section, end: str) -> dict[str, Any]:
         "report": report,
         "header": header,
         "rows": rows,
+        "scores": score_table(report),
         "pairs": [pair_line(d) for d in report.pairs],
         "auto": auto_line(report.auto) if report.auto else "",
         "modes": by_quality(report),

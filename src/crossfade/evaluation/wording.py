@@ -10,6 +10,7 @@ from crossfade.evaluation.statistics import Difference, Estimate
 
 _WHOLE = ("words",)
 """Scores that are numbers and no shares."""
+SCORES_TOLD = "Each over the answers to which it applies, whose number is in brackets."
 TOLD = 1.05
 """A design effect from which on it is told."""
 
@@ -32,6 +33,20 @@ def mode_table(report: Report) -> tuple[list[str], list[list[str]]]:
         return [*cells, f"{figures.money:.4f}"] if priced else cells
 
     return header, [row(figures) for figures in by_quality(report)]
+
+
+def score_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The header and rows of the further scores, a row a score and a column a mode, with interval and count."""
+    modes = by_quality(report)
+    names = dict.fromkeys(name for figures in modes for name in figures.scores)
+
+    def cell(name: str, e: Estimate | None) -> str:
+        if e is None:
+            return ""
+        return f"{e.mean:.1f} ({e.n})" if name in _WHOLE else f"{share(e)} ({e.n})"
+
+    rows = [[name, *(cell(name, figures.scores.get(name)) for figures in modes)] for name in names]
+    return ["score", *(figures.column.name for figures in modes)], rows
 
 
 def by_quality(report: Report) -> list[ModeFigures]:
