@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,17 @@ def test_a_question_is_asked_in_the_mode_of_a_report_s_rule(
     report["auto"] = None
     reports[1].write_text(json.dumps(report), encoding="utf-8")
     assert "no rule for auto" in run("ask", "What?", "--mode", "auto", "--report", str(reports[1])).error()
+
+
+def test_on_a_terminal_the_nine_questions_are_asked_and_each_may_be_skipped(
+    run: Crossfade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.cli_advise.sys", type(sys)("sys"))
+    monkeypatch.setattr(
+        "crossfade.cli_advise.sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)}), raising=False
+    )
+    found = run("advise", stdin=b"\n9\n3\n\n\n\n\n3\n\n\n")  # form: no ninth answer, then the third; data: the third
+    assert found.err.count("Enter skips") == 9
+    assert "a number from 1 to 3" in found.err
+    assert found.out.lstrip().startswith("Start with fine-tune")
+    assert run("advise", stdin=b"\n" * 9).out.lstrip() == run("advise", "--answer", "form=skip").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -105,3 +106,22 @@ def test_a_sentence_is_begun_under_its_title_and_heading_and_ends_with_what_its_
 )
 def test_what_tells_no_number_or_begins_with_it_is_not_asked(text: str) -> None:
     assert of(text) == []
+
+
+def test_on_a_terminal_each_draft_is_accepted_mended_or_thrown_away(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corpora" / "tidewell" / "docs" / "fees.md").write_text(
+        "# Fees\n\nThe monthly fee is $7. A wire costs you $25. A check costs you $2. A card costs you $3.\n"
+    )
+    monkeypatch.setattr("crossfade.cli_draft.sys", type(sys)("sys"))
+    monkeypatch.setattr(
+        "crossfade.cli_draft.sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)}), raising=False
+    )
+    out = tmp_path / "set.jsonl"
+    found = run("draft", "--out", str(out), stdin=b"a\nt\nm\nIn my words?\n$9 | nine dollars\nq\n")
+    assert found.code == 0
+    first, mended = read_questions(out).questions
+    assert (first.text.endswith(" ..."), len(first.answers), first.documents) == (True, 1, ("fees",))
+    assert (mended.text, mended.answers, mended.documents) == ("In my words?", ("$9", "nine dollars"), ("fees",))
+    assert found.err.endswith("2 kept.\n")
