@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
 
 from crossfade.errors import CrossfadeError
 from crossfade.evaluation.drafts import Draft, as_row, drafts
-from crossfade.ui import render
+from crossfade.ui import answering, render
 from crossfade.ui.asked import PASTED
 from crossfade.ui.controls import AT_ONCE, Catalog
 from crossfade.ui.language import label, language_of, say
 
 COUNT = 100
+MOST = 10_000
+"""Drafts among which COUNT new ones are looked for."""
 
 
 class Drafting:
@@ -42,7 +45,7 @@ class Drafting:
     def wire(self, corpus: Any, source: Any, pasted: Any) -> None:
         """Accepting adds the question, as it then reads, to the pasted ones, and shows the next one."""
         shown = [self.left, self.told, self.question, self.answer, self.next, self.accept]
-        self.next.click(self._next, [corpus, self.left], shown, **AT_ONCE)
+        self.next.click(self._next, [corpus, self.left, pasted], shown, **AT_ONCE)
         corpus.change(self._reset, None, shown, **AT_ONCE)
         inputs = [corpus, self.left, self.question, self.answer, pasted]
         self.accept.click(self._accept, inputs, [*shown, pasted, source], **AT_ONCE)
@@ -51,18 +54,23 @@ class Drafting:
         """Another corpus: what was drafted from the last one is no question of it."""
         return _empty(_about(language_of(request)), language_of(request))
 
-    def _next(self, request: gr.Request, corpus: str | None, left: tuple[Draft, ...]) -> list[Any]:
-        """Throw the shown draft away and show the next one; the first press drafts them."""
+    def _next(self, request: gr.Request, corpus: str | None, left: tuple[Draft, ...], pasted: str | None) -> list[Any]:
+        """Throw the shown draft away and show the next one; the first press drafts what is not accepted yet."""
         shown = language_of(request)
         try:
-            rest = left[1:] if left else tuple(drafts(self._catalog.corpus(corpus).documents, count=COUNT))
+            rest = left[1:] if left else self._new(corpus, pasted or "")
         except CrossfadeError as error:
-            return _empty(render.note_html(str(error), kind="error"), shown)
+            return _empty(render.note_html(answering.sentence(error, shown), kind="error"), shown)
         if not rest:
             return _empty(render.note_html(say(shown, "evaluate.no_draft_left")), shown)
         told = say(shown, "evaluate.drafts_left", count=len(rest), document=rest[0].document)
         throw = gr.Button(say(shown, "evaluate.throw_away"))
         return [rest, render.note_html(told), rest[0].question, rest[0].answer, throw, gr.Button(interactive=True)]
+
+    def _new(self, corpus: str | None, pasted: str) -> tuple[Draft, ...]:
+        """Drafts without those among the pasted questions: asked twice, a set is refused. Raises CrossfadeError."""
+        made = drafts(self._catalog.corpus(corpus).documents, count=MOST)
+        return tuple(draft for draft in made if json.dumps(draft.question, ensure_ascii=False) not in pasted)[:COUNT]
 
     def _accept(
         self,
@@ -77,7 +85,7 @@ class Drafting:
             return [*[gr.skip()] * 6, gr.skip(), gr.skip()]
         row = as_row(question, answer, left[0].document)
         kept = "\n".join(filter(None, [(pasted or "").strip(), row]))
-        return [*self._next(request, corpus, left), gr.Textbox(value=kept, visible=True), PASTED]
+        return [*self._next(request, corpus, left, kept), gr.Textbox(value=kept, visible=True), PASTED]
 
 
 def _greet(request: gr.Request) -> str:
