@@ -101,6 +101,18 @@ def test_a_sentence_is_begun_under_its_title_and_heading_and_ends_with_what_its_
     ]
 
 
+def test_a_chinese_sentence_is_begun_as_well() -> None:
+    text = (
+        "# 费用\n\n## 月费\n\n每月费用是7元。境外取现手续费为2.5%，最低1,000元！到账需要3个工作日。请致电95588。第2条\n"
+    )
+    assert [pair for pair in unfinished(Document("fees", "费用", text, "")) if "致电" not in pair[0]] == [
+        ("费用, 月费: 每月费用是 ...", "7元"),
+        ("费用, 月费: 境外取现手续费为 ...", "2.5%"),
+        ("费用, 月费: 境外取现手续费为2.5%，最低 ...", "1,000元"),
+        ("费用, 月费: 到账需要 ...", "3个工作日"),
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["", "# Title alone", "No number is told here.", "6 are free.", "Call us at 555-0142."]
 )

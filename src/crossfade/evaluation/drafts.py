@@ -15,18 +15,25 @@ from dataclasses import dataclass
 
 from crossfade.corpora.registry import Document
 from crossfade.errors import QuestionError
+from crossfade.evaluation.metrics import word_count
 from crossfade.retrieval.splitting import split
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])\s*")
 _NUMBER_WORD = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twice|once"
 _GOES_ON = (
     r"(?!(?:and|or|but|if|when|for|by|with|on|to|from|in|at|that|who|which|is|are|of|before|after|until|the|count)\b)"
 )
 _WORD = r"[\w%$/'-]+(?:[.,]\d+)*%?(?:\.m\.)?"
-_TOLD = re.compile(
-    rf"(?<![\w.,:-])(?:\$?\d+(?:,\d{{3}})*(?:\.\d+)?%?(?![\w-])|\b(?:{_NUMBER_WORD})\b)(?: {_GOES_ON}{_WORD}){{0,4}}"
+_HAN = r"[\u4e00-\u9fff]"
+_UNIT_ZH = (
+    "万?亿?(?:人民币|美元|欧元|英镑|日元|元)|个?(?:工作日|小时|月|星期)|分钟|公里|百分点|[天日周年秒次个张人岁点倍米]"
 )
-"""A number and up to four words that belong to it: "$8,000 a day", "6 free withdrawals a month", "11 p.m."."""
+_TOLD = re.compile(
+    rf"(?<={_HAN})[$￥¥]?\d+(?:,\d{{3}})*(?:\.\d+)?(?![\d.,])(?:%|{_UNIT_ZH})?"
+    rf"|(?<![\w.,:-])(?:\$?\d+(?:,\d{{3}})*(?:\.\d+)?%?(?![\w-])|\b(?:{_NUMBER_WORD})\b)(?: {_GOES_ON}{_WORD}){{0,4}}"
+)
+"""A number and up to four words that belong to it: "$8,000 a day", "6 free withdrawals a month", "11 p.m."; beside
+Chinese characters a number and its unit: "3个工作日"."""
 _LEAST_WORDS = 2
 """A sentence is begun with so many words at least; fewer do not tell what is asked."""
 
@@ -75,6 +82,6 @@ def unfinished(document: Document) -> list[tuple[str, str]]:
         for sentence in _SENTENCE_END.split(" ".join(passage.text.split())):
             for told in _TOLD.finditer(sentence):
                 begun = sentence[: told.start()].rstrip()
-                if len(begun.split()) >= _LEAST_WORDS:
+                if word_count(begun) >= _LEAST_WORDS:
                     made.append((f"{about}: {begun} ...", told[0]))
     return made
