@@ -55,6 +55,7 @@ def test_all_right_is_not_certain() -> None:
     assert estimate([0.0] * 5).high == pytest.approx(1 - few.low)
     lost = estimate([-1.0] * 5, gaps=True)
     assert (lost.low, lost.high) == (pytest.approx(-1.0), pytest.approx(-few.low))
+    assert estimate([1.0] * 20, [str(n // 4) for n in range(20)]).low == pytest.approx(few.low), "five documents"
     none = estimate([0.0] * 5, gaps=True)
     assert (none.low, none.high) == (0.0, 0.0)
 

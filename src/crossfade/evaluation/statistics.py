@@ -64,7 +64,8 @@ def estimate(
     """The mean of scores and its interval by the percentile bootstrap (Efron 1979), whole clusters drawn.
 
     Scores that are all 0 or all 1 have Wilson's interval (1927), for drawn from themselves they would look certain; of
-    `gaps` between two modes so have those that are all 1 or all -1. Raises ValueError for no score.
+    `gaps` between two modes so have those that are all 1 or all -1. It is of as many as there are clusters: scores that
+    are all alike do not tell how alike those of one cluster are. Raises ValueError for no score.
     """
     values = np.asarray(scores, dtype=float)
     if not len(values):
@@ -72,8 +73,8 @@ def estimate(
     if len(set(values.tolist())) == 1 and abs(values[0]) in ((1.0,) if gaps else (0.0, 1.0)):
         from scipy.stats import binomtest
 
-        one = float(values[0])
-        ones = binomtest(len(values) if one else 0, len(values)).proportion_ci(LEVEL, method="wilson")
+        one, count = float(values[0]), len(values if clusters is None else set(clusters))
+        ones = binomtest(count if one else 0, count).proportion_ci(LEVEL, method="wilson")
         low, high = sorted((ones.low, ones.high)) if one >= 0 else sorted((-ones.low, -ones.high))
         return Estimate(one, float(low), float(high), len(values))
     low, high = np.quantile(bootstrap_means(values, clusters, seed=seed), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
