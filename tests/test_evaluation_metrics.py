@@ -24,6 +24,9 @@ SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": ["nu
     [
         ("The  Fee is $7.", "fee is $7"),
         ("$1,250.50 a month!", "$1250.50 month"),
+        ("5 €, € 5, €5 or 2.50€.", "€5 €5 €5 or €2.50"),
+        ("for 3 $25 fees", "for 3 $25 fees"),
+        ("-€5 and ￥7", "\u2212€5 and ￥7"),
         ("0.90% APY", "0.90% apy"),
         ("Form OD-1, please", "form od 1 please"),
         ("An apple; the pear", "apple pear"),
@@ -42,6 +45,8 @@ def test_normalising_keeps_what_belongs_to_a_number(text: str, plain: str) -> No
     [
         ("The monthly fee is $7.", ["$7"], True),
         ("The monthly fee is $70.", ["$7"], False),
+        ("The monthly fee is £5.", ["€5"], False),
+        ("The monthly fee is 5 €.", ["€5"], True),
         ("It takes 15 days", ["5 days"], False),
         ("within 60 days", ["60 days", "sixty days"], True),
         ("Thirty Days", ["30 days", "thirty days"], True),

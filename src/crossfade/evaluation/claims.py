@@ -82,7 +82,7 @@ def line(text: str) -> str:
 @lru_cache(maxsize=4096)
 def words(text: str) -> frozenset[str]:
     """The stems of the words that carry a meaning, without numbers."""
-    plain = [word.strip(".:$%") for word in tokens(normalise(without_quantities(text)))]
+    plain = [word.strip(".:$€£¥￥%") for word in tokens(normalise(without_quantities(text)))]
     return frozenset(_stemmer().stemWords([word for word in plain if word and not _SAYS_NOTHING.fullmatch(word)]))
 
 

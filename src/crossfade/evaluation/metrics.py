@@ -3,7 +3,7 @@
 Exact match and token F1 are those of the published SQuAD evaluation (Rajpurkar et al., arXiv 1606.05250), with two
 things added: texts are put into Unicode's composed form, and scripts without spaces count by characters. Whether an
 answer *contains* an accepted one is looked at with a normalisation of our own, which keeps what belongs to a number
-(`$7`, `0.5%`, `-5`, `4:30`), since here numbers are answers.
+(`$7`, `€5`, `0.5%`, `-5`, `4:30`), since here numbers are answers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 _UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]"
+_MONEY = "[$€£¥￥]"
 MAX_WORDS = 30
 """A right answer has at most so many words; longer ones hide what they say."""
 _SOURCE = r"(?:documents?|passages?|texts?|context|pages?|sources?)"
@@ -44,15 +45,17 @@ _REFUSAL = re.compile(
 def normalise(text: str) -> str:
     """Lower case, without punctuation and articles, single spaces; thousands lose their comma, numbers keep signs."""
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", unicodedata.normalize("NFC", text).lower())
+    text = re.sub(rf"({_MONEY})\s(?=\d)", r"\1", text)  # "€ 5" and "5 €" are "€5"
+    text = re.sub(rf"(?<![\d.])(\d[\d.]*)\s?({_MONEY})(?!\d)", r"\2\1", text)
     text = re.sub(r"(?<!\d)[.:](?!\d)|(?<=\d)[.:](?!\d)|(?<!\d)[.:](?=\d)", " ", text)
-    text = re.sub(rf"(?:(?<!\w)|(?<={_UNSPACED}))-(?=\$?\d)", "\N{MINUS SIGN}", re.sub(r"['’]", "", text))
+    text = re.sub(rf"(?:(?<!\w)|(?<={_UNSPACED}))-(?={_MONEY}?\d)", "\N{MINUS SIGN}", re.sub(r"['’]", "", text))
     kept = "".join(c if _counts(c) else " " for c in text)
     return " ".join(word for word in kept.split() if word not in ("a", "an", "the"))
 
 
 def _counts(character: str) -> bool:
     """Letters, marks on them, numbers, and what belongs to a number."""
-    return character in "$%.:_\N{MINUS SIGN}" or unicodedata.category(character)[0] in "LMN"
+    return character in "$€£¥￥%.:_\N{MINUS SIGN}" or unicodedata.category(character)[0] in "LMN"
 
 
 def squad_normalise(text: str) -> str:
