@@ -76,7 +76,7 @@ def _advice(report: Mapping[str, Any] | None, *answers: str | None, language: st
     try:
         return advice_html(advise(report, given), language)
     except Exception as error:
-        return render.note_html(answering.sentence(error), kind="error")
+        return render.note_html(answering.sentence(error, language), kind="error")
 
 
 def advice_html(advice: Advice, shown: str = "en") -> str:

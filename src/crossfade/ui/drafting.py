@@ -8,7 +8,7 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError
 from crossfade.evaluation.drafts import Draft, as_row, drafts
-from crossfade.ui import render
+from crossfade.ui import answering, render
 from crossfade.ui.asked import PASTED
 from crossfade.ui.controls import AT_ONCE, Catalog
 from crossfade.ui.language import label, language_of, say
@@ -57,7 +57,7 @@ class Drafting:
         try:
             rest = left[1:] if left else tuple(drafts(self._catalog.corpus(corpus).documents, count=COUNT))
         except CrossfadeError as error:
-            return _empty(render.note_html(str(error), kind="error"), shown)
+            return _empty(render.note_html(answering.sentence(error, shown), kind="error"), shown)
         if not rest:
             return _empty(render.note_html(say(shown, "evaluate.no_draft_left")), shown)
         told = say(shown, "evaluate.drafts_left", count=len(rest), document=rest[0].document)

@@ -50,7 +50,7 @@ class Earlier:
             try:
                 found = _read(text, language)
             except Exception as error:
-                return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
+                return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
             told = say(language, "evaluate.loaded", name=_name(found.about, language))
             return [as_json(found), show(found, language), render.note_html(told)]
 
@@ -85,7 +85,7 @@ def _compare(request: gr.Request, before: Mapping[str, Any] | None, after: Mappi
     try:
         return changes_html(changes(before, after), before, after, language=language_of(request))
     except Exception as error:
-        return render.note_html(answering.sentence(error), kind="error")
+        return render.note_html(answering.sentence(error, language_of(request)), kind="error")
 
 
 def changes_html(found: Changes, before: Mapping[str, Any], after: Mapping[str, Any], *, language: str = "en") -> str:

@@ -243,7 +243,7 @@ class EvaluateTab:
             Thread(target=work, daemon=True, name="evaluation").start()
             yield from self._told(told, stop, asked, shown)
         except Exception as error:
-            yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
+            yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, shown), kind="error")]
         finally:
             self._running.close(session, TAB)
 
