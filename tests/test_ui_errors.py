@@ -20,6 +20,7 @@ from crossfade.errors import CrossfadeError
 from crossfade.prompts import clean_question
 from crossfade.training.table import read_table
 from crossfade.ui.answering import sentence
+from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.language import is_said, texts
 from crossfade.ui.phrases import said
 
@@ -78,6 +79,12 @@ def bad_corpus(folder: Path) -> None:
 def bad_rows(folder: Path) -> None:
     (folder / "r.csv").write_bytes("prompt,response\na,b\nc,\xe9\n".encode("latin-1"))
     read_table(folder / "r.csv")
+
+
+def test_pasted_questions_are_told_by_line_in_chinese(tmp_path: Path) -> None:
+    with pytest.raises(CrossfadeError) as error:
+        questions_of(None, PASTED, '{"question": "a"}\n{"question": ""}', language="zh")  # type: ignore[arg-type]
+    assert sentence(error.value, "zh") == "您的问题，第 2 行：没有问题。请写成文本。"
 
 
 @pytest.mark.parametrize(
