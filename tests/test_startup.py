@@ -109,7 +109,7 @@ def test_an_adapter_with_which_the_engine_breaks_is_refused_and_the_others_are_s
     assert startup.error == ""
     assert set(engine.adapters) == {"domain", "json"}
     refused = {a.name: a.refused for a in startup.adapters if a.refused}
-    assert refused == {"torn": "Adapter 'torn' is refused: The model starts, but not with torn."}
+    assert refused == {"torn": "Adapter 'torn' cannot be loaded. The model starts, but not with torn."}
     assert not engine.closed
 
 

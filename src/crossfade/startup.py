@@ -231,8 +231,9 @@ class Startup:
                 try:
                     engine.load(adapter)
                 except (AdapterError, EngineError) as error:
-                    refused = "" if isinstance(error, AdapterError) else f"Adapter {adapter.name!r} is refused: "
-                    self._refused[adapter.name] = f"{refused}{error}"
+                    refused = isinstance(error, AdapterError)
+                    why = str(error) if refused else f"Adapter {adapter.name!r} cannot be loaded. {error}"
+                    self._refused[adapter.name] = why
                     logger.warning("%s", self._refused[adapter.name])
                     if adapter.name in engine.adapters:
                         engine.unload(adapter.name)  # what had its name before is no longer what is there

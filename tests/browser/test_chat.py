@@ -220,6 +220,20 @@ def test_a_chinese_reader_is_told_before_and_with_a_chinese_question(browser: An
     context.close()
 
 
+def test_an_error_that_a_chinese_reader_meets_is_chinese(browser: Any, serve: Any) -> None:
+    context = browser.new_context(locale="zh-CN")
+    page = context.new_page()
+    page.set_default_timeout(45_000)
+    page.goto(serve())
+    page.fill("#chat-question textarea", "?!")
+    page.click("#chat-send")
+    page.wait_for_selector(".cf-error:has-text('问题只有符号，没有文字。请用文字提问。')")
+    page.fill("#chat-question textarea", "FAIL")
+    page.click("#chat-send")
+    page.wait_for_selector("#chat-log .cf-error:has-text('The engine fell over on purpose.')")
+    context.close()
+
+
 class Line:
     """A connection to a server that can be cut, with everything that runs over it, and mended."""
 

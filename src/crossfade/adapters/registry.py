@@ -38,8 +38,11 @@ class Registry:
     @property
     def why_disabled(self) -> dict[str, str]:
         """For each disabled adapter the sentence that says so."""
-        how = "Enable it in the Adapters tab, or by: crossfade adapters enable"
-        return {name: f"Adapter {name!r} is disabled. {how} {name}" for name in self.disabled}
+        return {
+            name: f"Adapter {name!r} is disabled. Enable it in the Adapters tab, "
+            f"or by: crossfade adapters enable {name}"
+            for name in self.disabled
+        }
 
     def find(self, name: str) -> AdapterFiles:
         """The adapter of that name, disabled or not. Raises AdapterError for one that is unknown or refused."""

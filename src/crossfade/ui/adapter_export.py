@@ -109,7 +109,7 @@ class ExportBox:
                 else:
                     yield render.note_html(f"{item.line} …", kind="wait")
         except Exception as error:
-            yield render.note_html(answering.sentence(error), kind="error")
+            yield render.note_html(answering.sentence(error, language), kind="error")
 
     def _push(
         self, request: gr.Request, name: str | None, repository: str | None, token: str | None, public: bool
@@ -119,7 +119,7 @@ class ExportBox:
             adapter = adapters_of(self._startup.settings).find(name or "")
             address = push_adapter(adapter, (repository or "").strip(), token=token or "", private=not public)
         except Exception as error:
-            return [render.note_html(answering.sentence(error), kind="error"), ""]
+            return [render.note_html(answering.sentence(error, language_of(request)), kind="error"), ""]
         told = {"name": adapter.name, "repository": repository, "address": address}
         return [render.note_html(say(language_of(request), "adapters.pushed", **told)), ""]
 

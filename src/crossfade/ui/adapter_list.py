@@ -168,7 +168,7 @@ class AdapterList:
                 self._startup.refresh_adapters()
                 note = render.note_html(told)
             except Exception as error:
-                note = render.note_html(answering.sentence(error), kind="error")
+                note = render.note_html(answering.sentence(error, language), kind="error")
             empty = gr.UploadButton(value=None)
             return [*self._state(name, language, note), empty, empty, ""]
 
@@ -230,7 +230,10 @@ class AdapterList:
             place = Path(self.download.GRADIO_CACHE) / secrets.token_hex(32) / f"{adapter.name}.zip"
             path = pack(adapter, place)
         except Exception as error:
-            return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
+            return [
+                render.note_html(answering.sentence(error, language), kind="error"),
+                gr.DownloadButton(visible=False),
+            ]
         told = say(language, "adapters.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
         return ["", gr.DownloadButton(told, value=str(path), visible=True)]
 

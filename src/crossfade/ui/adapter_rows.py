@@ -9,6 +9,7 @@ from crossfade.adapters.facts import AdapterFacts, facts_of
 from crossfade.adapters.manage import is_own
 from crossfade.ui import render
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 from crossfade.ui.render import escape
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def details_html(row: Row | None, language: str) -> str:
     """All that is known of one adapter: its purpose, its whole hash, every score that its card records."""
     if row is None:
         return ""
-    told = f'<p class="cf-note cf-error">{escape(row.reason)}</p>' if row.reason else ""
+    told = f'<p class="cf-note cf-error">{escape(said(language, row.reason))}</p>' if row.reason else ""
     if row.facts is None:
         return f'<div class="cf-adapter-details">{told}</div>'
     facts = row.facts
@@ -107,9 +108,9 @@ def _scores_html(facts: AdapterFacts, language: str) -> str:
 
 def _row_html(row: Row, language: str) -> str:
     word = escape(say(language, STATES[row.state]))
-    state = f'<span class="cf-state cf-{row.state}" title="{escape(row.reason)}">{word}</span>'
+    state = f'<span class="cf-state cf-{row.state}" title="{escape(said(language, row.reason))}">{word}</span>'
     if row.reason:
-        state += f'<div class="cf-error">{escape(row.reason)}</div>'
+        state += f'<div class="cf-error">{escape(said(language, row.reason))}</div>'
     if row.facts is None:
         cells = [escape(row.name), *[""] * (len(HEAD) - 2), state]
     else:

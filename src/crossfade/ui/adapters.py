@@ -8,7 +8,7 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError
 from crossfade.training.desk import Desk
-from crossfade.ui import render
+from crossfade.ui import answering, render
 from crossfade.ui.adapter_list import AdapterList
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
@@ -48,24 +48,31 @@ class AdaptersTab:
         """Let the runs' buttons lead to the chat and to the comparison, with the adapter chosen there."""
         runs, boxes = self.runs, chat.switches.values
         runs.chat.click(
-            lambda name, corpus: self._go("chat", name, corpus, [True, False, False]),
+            self._to_chat,
             [runs.chosen, chat.controls.corpus],
             [tabs, runs.notice, chat.controls.choice, *boxes],
             **AT_ONCE,
         )
         runs.compare.click(
-            lambda name, corpus: self._go("compare", name, corpus, [["base", "fine-tune"]]),
+            self._to_comparison,
             [runs.chosen, comparison.controls.corpus],
             [tabs, runs.notice, comparison.controls.choice, comparison.modes],
             **AT_ONCE,
         )
 
-    def _go(self, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
+    def _to_chat(self, request: gr.Request, run: str | None, corpus: str | None) -> list[Any]:
+        return self._go(request, "chat", run, corpus, [True, False, False])
+
+    def _to_comparison(self, request: gr.Request, run: str | None, corpus: str | None) -> list[Any]:
+        return self._go(request, "compare", run, corpus, [["base", "fine-tune"]])
+
+    def _go(self, request: gr.Request, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
         try:
             adapter = self.runs.made(run)
         except CrossfadeError as error:
             stay = [gr.skip()] * (1 + len(values))
-            return [gr.skip(), render.note_html(str(error), kind="error"), *stay]
+            told = answering.sentence(error, language_of(request))
+            return [gr.skip(), render.note_html(told, kind="error"), *stay]
         key = next((c.key for c in self._catalog.choices(corpus) if c.adapter == adapter), None)
         choice = gr.Dropdown(choices=self._catalog.offered(corpus), value=key)
         return [gr.Tabs(selected=tab), "", choice, *values]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.pipeline import Pipeline
 from crossfade.ui.language import say
-from crossfade.ui.phrases import said_status
+from crossfade.ui.phrases import said, said_status
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -63,9 +63,9 @@ def thinned(stream: Iterator[T], *, important: Callable[[T], bool]) -> Generator
             close()
 
 
-def sentence(error: Exception, language: str = "en") -> str:
+def sentence(error: Exception, language: str) -> str:
     """What a person is told of an error: its own text where it is one of ours; anything else goes to the log."""
     if isinstance(error, CrossfadeError):
-        return str(error)
+        return said(language, str(error))
     log.error("an answer failed", exc_info=error)
     return say(language, "chat.unexpected")

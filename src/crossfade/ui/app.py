@@ -195,7 +195,7 @@ def note_html(base: str, shown: str) -> str:
 def status_html(startup: Startup, shown: str = "en") -> str:
     """One line on what is loading, ready or wrong; what is left out, such as a broken corpus, is told in each."""
     if startup.error:
-        return f'<div class="cf-status cf-bad">{render.note_html(startup.error, kind="error")}</div>'
+        return f'<div class="cf-status cf-bad">{render.note_html(said(shown, startup.error), kind="error")}</div>'
     ready = startup.pipeline is not None
     told = [line for line in startup.status if "ready" in line] if ready else startup.status[-2:]
     left_out = (*startup.broken_corpora, *filter(None, [startup.without_documents]))

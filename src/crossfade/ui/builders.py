@@ -211,7 +211,7 @@ class RowBuilders:
                 else:
                     yield [_progress(item), gr.skip(), gr.skip(), gr.skip()]
         except Exception as error:
-            told = render.note_html(answering.sentence(error), kind="error")
+            told = render.note_html(answering.sentence(error, language), kind="error")
             yield [told, gr.Dropdown(choices=self._files.offered(language)), gr.skip(), ""]
 
     def _work(self, given: Mapping[str, Any], language: str) -> building.Work:

@@ -31,6 +31,7 @@ from crossfade.training.table import Broken, read_table
 from crossfade.training.teacher import Answers, Teacher
 from crossfade.ui.answering import ready_pipeline
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 from crossfade.ui.row_files import RowFiles
 from crossfade.ui.working import Told
 
@@ -205,7 +206,7 @@ def _distilled(made: Distilled, broken: tuple[Broken, ...], out: Path, language:
     if made.left:
         told += " " + say(language, "training.prompts_left", left=f"{made.left:,}", total=f"{made.total:,}")
     if made.failed:
-        told += " " + made.failed[0].why
+        told += " " + said(language, made.failed[0].why)
     left_out = _lines((*broken, *made.rejected, *made.failed), language)
     return Built(out if rows else None, told, left_out, failed=bool(made.left) or not rows)
 
@@ -219,7 +220,7 @@ def _distilled_name(prompts: Path, teacher: Teacher) -> str:
 
 
 def _lines(rows: tuple[Broken, ...], language: str) -> tuple[str, ...]:
-    return tuple(say(language, "training.left_out_line", line=row.line, why=row.why) for row in rows)
+    return tuple(say(language, "training.left_out_line", line=row.line, why=said(language, row.why)) for row in rows)
 
 
 def _slug(name: str) -> str:

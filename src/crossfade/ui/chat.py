@@ -228,7 +228,11 @@ class ChatTab:
                 query = query_in_mode(asked.query, mode_name(fine_tune=fine_tune, rag=rag, icl=icl), blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
-            return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 6)
+            return (
+                *[gr.skip()] * 3,
+                render.note_html(answering.sentence(error, language), kind="error"),
+                *[gr.skip()] * 6,
+            )
         if not self._running.begin(session, TAB):
             raise gr.Error(say(language, "chat.already"), print_exception=False)
         schema, form = schema_of(query, choice.task)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import AdapterError
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 
 if TYPE_CHECKING:
     from crossfade.startup import AdapterCard
@@ -74,7 +75,7 @@ def _of_task(corpus: Corpus, task: Task, cards: tuple[AdapterCard, ...], languag
 def _of_adapter(card: AdapterCard, task: Task, language: str) -> Choice:
     key = f"{task.name}/{card.name}"
     if card.refused:
-        why = say(language, "controls.was_refused", name=card.name, why=card.refused)
+        why = say(language, "controls.was_refused", name=card.name, why=said(language, card.refused))
         told = say(language, "controls.refused", name=card.name, task=_lower_first(task.title))
         return Choice(key, told, task, why_off=why)
     return Choice(key, _label(card, task), task, adapter=card.name)

@@ -17,6 +17,7 @@ from crossfade.ui.choices import Choice
 from crossfade.ui.citations import cited_passages
 from crossfade.ui.controls import MOST_NEW_TOKENS, Asked
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 
 ON, OFF = "on", "off"
 _PART = re.compile(r"\s*([^\s:+,]+)\s*(?:[:\s]\s*(\d+(?:\.\d+)?|\.\d+))?\s*")
@@ -92,7 +93,7 @@ class Column:
                 answer,
                 _citations_html(self.answered, language) if self.schema is None else "",
                 render.note_html(self.waiting, kind="wait"),
-                render.note_html(self.error, kind="error"),
+                render.note_html(said(language, self.error), kind="error"),
             ]
         )
 

@@ -176,7 +176,7 @@ class CompareTab:
             corpus = asked.query.corpus
             columns = make_columns(asked, wanted, lambda key: self._catalog.choice(corpus, key), language=language)
         except CrossfadeError as error:
-            told = render.note_html(str(error), kind="error")
+            told = render.note_html(answering.sentence(error, language), kind="error")
             return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
         if not self._running.begin(str(request.session_hash), TAB):
             raise gr.Error(say(language, "chat.already"), print_exception=False)

@@ -154,7 +154,9 @@ class ConversationList:
             now = replace(now, keys=keys) if turns else Open()
             return now, {self.open: now, self.notice: ""}
         except Exception as error:
-            why = say(language_of(request), "conversations.not_kept", why=answering.sentence(error))
+            why = say(
+                language_of(request), "conversations.not_kept", why=answering.sentence(error, language_of(request))
+            )
             return open_, {self.notice: render.note_html(why, kind="error")}
 
     def _new(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
@@ -191,7 +193,7 @@ class ConversationList:
             open_, found = self._opened(owner_of(request), id, language_of(request))
             return {self.notice: ""} | changes | found | self._drawn(request, open_, search, most)
         except Exception as error:
-            note = {self.notice: render.note_html(answering.sentence(error), kind="error")}
+            note = {self.notice: render.note_html(answering.sentence(error, language_of(request)), kind="error")}
             return note | self._drawn(request, open_, search, most)
 
     def _search(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
@@ -227,7 +229,9 @@ class ConversationList:
         try:
             found = self._conversations.newest(owner_of(request), search=search or "", most=most + 1)
         except StorageError as error:
-            why = say(language_of(request), "conversations.not_kept", why=str(error))
+            why = say(
+                language_of(request), "conversations.not_kept", why=answering.sentence(error, language_of(request))
+            )
             return {self.most: most, self.notice: render.note_html(why, kind="error")}
         shown = listing.list_html(
             found, open_id=open_.id, most=most, searched=bool((search or "").strip()), language=language_of(request)

@@ -101,7 +101,7 @@ class ConversationPanel:
                 try:
                     return act(request, told, written, turns, open_ or Open(), search, most)
                 except Exception as error:
-                    return {self.told: render.note_html(answering.sentence(error), kind="error")}
+                    return {self.told: render.note_html(answering.sentence(error, language_of(request)), kind="error")}
 
             return run
 
@@ -158,7 +158,7 @@ class ConversationPanel:
             try:
                 return [self._exported(request, id if one else None, kind), downloads.file_name(_what(one), kind), ""]
             except Exception as error:
-                return ["", "", render.note_html(answering.sentence(error), kind="error")]
+                return ["", "", render.note_html(answering.sentence(error, language_of(request)), kind="error")]
 
         made = button.click(make, self.managed, [self._text, self._name, self.told], **AT_ONCE)
         made.then(None, [self._text, self._name], None, js=downloads.SAVE)
@@ -182,7 +182,7 @@ class ConversationPanel:
         try:
             kept = self._conversations.open(owner_of(request), id, most_turns=0)
         except Exception as error:
-            return {self.told: render.note_html(answering.sentence(error), kind="error")}
+            return {self.told: render.note_html(answering.sentence(error, language_of(request)), kind="error")}
         sure = say(language_of(request), "conversations.sure", title=kept.title)
         return {self.sure: gr.Column(visible=True), self.asked: render.note_html(sure, kind="error")}
 

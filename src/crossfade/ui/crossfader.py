@@ -166,7 +166,7 @@ class Crossfader:
             asked = make_query(self._catalog, text, values)
         except CrossfadeError as error:
             skipped = [gr.skip()] * (len(SHARES) + 2)
-            return [gr.skip(), render.note_html(str(error), kind="error"), *skipped]
+            return [gr.skip(), render.note_html(answering.sentence(error, language), kind="error"), *skipped]
         if not self._running.begin(str(request.session_hash), TAB):
             raise gr.Error(say(language, "chat.already"), print_exception=False)
         task, waiting = asked.choice.task, say(language, "chat.waiting")

@@ -147,7 +147,7 @@ class FeedbackBox:
         try:
             made = feedback_rows(self._feedback.all(owner_of(request)))
         except Exception as error:
-            return ["", "", render.note_html(answering.sentence(error), kind="error")]
+            return ["", "", render.note_html(answering.sentence(error, language), kind="error")]
         if not made.rows:
             return ["", "", render.note_html(say(language, "feedback.nothing"))]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made.rows)
@@ -170,7 +170,7 @@ class FeedbackBox:
         return {self._judged: None, self.box: gr.Column(visible=False), self.notice: ""}
 
     def _failed(self, request: gr.Request, error: Exception) -> Changes:
-        why = say(language_of(request), "feedback.not_kept", why=answering.sentence(error))
+        why = say(language_of(request), "feedback.not_kept", why=answering.sentence(error, language_of(request)))
         return {self.notice: render.note_html(why, kind="error")}
 
 

@@ -17,6 +17,7 @@ from referencing.exceptions import Unresolvable
 from crossfade.evaluation import structure
 from crossfade.ui.escaping import escape
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 
 MOST_DEPTH = 30
 """Objects within objects; a deeper one is shown as text alone."""
@@ -101,7 +102,7 @@ def _read(text: str, form: str, language: str) -> tuple[Any, str, int]:
     try:
         return json.loads(text, parse_constant=refuse), "", -1
     except json.JSONDecodeError as error:
-        where = say(language, "json.no_json", line=error.lineno, column=error.colno, why=error.msg)
+        where = say(language, "json.no_json", line=error.lineno, column=error.colno, why=said(language, error.msg))
         return None, where, error.pos
     except (ValueError, RecursionError) as error:
         return None, f"not JSON ({error}).", -1

@@ -12,6 +12,7 @@ browser's languages, else English.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,11 @@ def texts() -> dict[str, dict[str, str]]:
     }
 
 
+def is_said(key: str) -> bool:
+    """Whether a text is known by its English wording, not by its key; see phrases.py."""
+    return re.match(r"said(_[a-z]+)?\.", key) is not None
+
+
 def label(key: str) -> Any:
     """A text of the page as it is first drawn: a label, info, placeholder or button. Raises KeyError."""
     texts()[key]
@@ -60,8 +66,9 @@ def language_of(request: gr.Request) -> str:
 
 
 def translations() -> Any:
-    """All texts, for `launch(i18n=...)`."""
-    return gr.I18n(**{name: {key: entry[name] for key, entry in texts().items()} for name in LANGUAGES})
+    """All texts that can be labels, for `launch(i18n=...)`."""
+    labels = {key: entry for key, entry in texts().items() if not is_said(key)}
+    return gr.I18n(**{name: {key: entry[name] for key, entry in labels.items()} for name in LANGUAGES})
 
 
 class ChoiceFirst:

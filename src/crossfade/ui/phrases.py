@@ -3,8 +3,9 @@
     [right_in]
     en = "{mode} was right in {share} of {count} questions."
 
-in `texts/said.toml` stands for every such sentence, whatever its values are. A value whose name ends in `_said` is
-itself such a sentence, one ending in `_list` several, parted by `; `. What is not known stays as it is.
+in `texts/said.toml`, or in the `texts/said_*.toml` of one subject, stands for every such sentence, whatever its values
+are. A value whose name ends in `_said` is itself such a sentence, one ending in `_list` several, parted by `; `, one
+ending in `_names` names, or `none`. What is not known stays as it is.
 """
 
 from __future__ import annotations
@@ -13,14 +14,10 @@ import re
 import string
 from functools import cache
 
-from crossfade.ui.language import say, texts
+from crossfade.ui.language import is_said, say, texts
 
-SUBJECT = "said"
-MOST_CHARACTERS = 500
-"""Of a sentence; a longer one, as names in a report that somebody loads can make it, is not looked at.
-
-Trying where each of several values ends takes a power of the length, and nothing else runs meanwhile.
-"""
+MOST_CHARACTERS = 4_000
+"""Of a sentence; a longer one, as names in a report that somebody loads can make it, is not looked at."""
 
 
 def said(language: str, text: str) -> str:
@@ -30,7 +27,7 @@ def said(language: str, text: str) -> str:
     for pattern, key in _patterns():
         if match := pattern.fullmatch(text):
             values = {name: _value(language, name, value) for name, value in match.groupdict().items()}
-            return say(language, key, **values)
+            return texts()[key][language].format(**values)
     return text
 
 
@@ -49,6 +46,8 @@ def fixed_parts(template: str) -> list[str]:
 def _value(language: str, name: str, value: str) -> str:
     if name.endswith("_said"):
         return said(language, value)
+    if name.endswith("_names") and value == "none":
+        return say(language, "said.none")
     if name.endswith("_list"):
         return "；".join(said(language, part) for part in value.split("; "))
     return value
@@ -57,17 +56,25 @@ def _value(language: str, name: str, value: str) -> str:
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Each English wording as an expression, those that say most first: a short one would take a longer one's text."""
-    found = [(entry["en"], key) for key, entry in texts().items() if key.startswith(f"{SUBJECT}.")]
+    found = [(entry["en"], key) for key, entry in texts().items() if is_said(key)]
     found.sort(key=lambda pair: -sum(map(len, fixed_parts(pair[0]))))
     return [(_pattern(english), key) for english, key in found]
 
 
 def _pattern(english: str) -> re.Pattern[str]:
+    """The wording as an expression in which a value ends where what follows it first stands.
+
+    No other end is tried (`(?>`), but of the last: that would take a power of the length, and nothing else runs
+    meanwhile.
+    """
     seen: set[str] = set()
-    made = ""
+    made, value = "", ""
     for fixed, name, _, _ in string.Formatter().parse(english):
-        made += re.escape(fixed)
+        part = value + re.escape(fixed)
+        value = ""
         if name:
-            made += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+            part = f"(?>{part})"
+            value = f"(?P={name})" if name in seen else f"(?P<{name}>.*?)"
             seen.add(name)
-    return re.compile(made, re.DOTALL)
+        made += part
+    return re.compile(made + value, re.DOTALL)

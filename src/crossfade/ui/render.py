@@ -13,6 +13,7 @@ from crossfade.ui.escaping import escape
 from crossfade.ui.facts import HASH_DIGITS, facts_html, mode_words
 from crossfade.ui.json_view import object_html
 from crossfade.ui.language import say
+from crossfade.ui.phrases import said
 
 __all__ = ["HASH_DIGITS", "answer_html", "escape", "facts_html", "mode_words", "note_html", "question_html"]
 
@@ -53,7 +54,7 @@ def answer_html(
     if not text:
         told = say(language, "answer.nothing") if done else say(language, "answer.reading")
         parts.append(note_html(told, kind="note" if done else "wait"))
-    parts += [note_html(notice) for notice in answer.notices]
+    parts += [note_html(said(language, notice)) for notice in answer.notices]
     parts.append(facts_html(answer, language=language))
     if done:
         parts += [_passages(answer, language=language), _examples(answer, language=language)]

@@ -10,6 +10,7 @@ from crossfade.training.run_folder import RunFolder
 from crossfade.ui import render
 from crossfade.ui.language import say
 from crossfade.ui.loss_plot import loss_svg
+from crossfade.ui.phrases import said
 
 SHOWN_SAMPLES = 3
 SAMPLE_CHARACTERS = 400
@@ -26,7 +27,7 @@ def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
     words = render.escape(_words(state, language, before=before, begun=bool(progress)))
     parts = [f'<div class="cf-run"><h3>{title}</h3><p class="cf-state cf-{name}" role="status">{words}</p>']
     if name == "failed":
-        parts.append(render.note_html(str(state.get("message", "")), kind="error"))
+        parts.append(render.note_html(said(language, str(state.get("message", ""))), kind="error"))
     elif name in ("done", "cancelled") and about.get("method") == "full" and state.get("made"):
         parts.append(render.note_html(say(language, "training.made_a_base", folder=state["made"])))
     if progress:

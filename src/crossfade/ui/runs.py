@@ -152,7 +152,7 @@ class Runs:
             self._desk.cancel(self._run(name))
             told = render.note_html(say(language_of(request), "training.ending"), kind="wait")
         except CrossfadeError as error:
-            told = render.note_html(str(error), kind="error")
+            told = render.note_html(answering.sentence(error, language_of(request)), kind="error")
         return [told, *self._look(request, name)]
 
     def _resume(self, request: gr.Request, name: str | None) -> list[Any]:
@@ -160,7 +160,7 @@ class Runs:
             self._desk.resume(self._run(name))
             told = ""
         except CrossfadeError as error:
-            told = render.note_html(str(error), kind="error")
+            told = render.note_html(answering.sentence(error, language_of(request)), kind="error")
         return [told, *self._look(request, name)]
 
     def _html(self, name: str | None, language: str) -> str:
@@ -169,7 +169,7 @@ class Runs:
                 return render.note_html(say(language, "training.none_yet"))
             return run_html(self._run(name), language, before=self._before(name))
         except (CrossfadeError, OSError) as error:
-            return render.note_html(answering.sentence(error), kind="error")
+            return render.note_html(answering.sentence(error, language), kind="error")
 
     def _before(self, name: str | None) -> int:
         names = [run.path.name for run in self._desk.waiting()]

@@ -15,7 +15,7 @@ import gradio as gr
 from crossfade.corpora.own_schema import MOST_CHARACTERS, read_schema
 from crossfade.errors import CrossfadeError
 from crossfade.types import Query
-from crossfade.ui import render
+from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, Catalog
 from crossfade.ui.language import label, language_of, say
 
@@ -115,7 +115,7 @@ def schema_html(text: str, language: str) -> str:
     try:
         schema = read_schema(text)
     except CrossfadeError as error:
-        return render.note_html(str(error), kind="error")
+        return render.note_html(answering.sentence(error, language), kind="error")
     fields = schema.get("properties")
     names = ", ".join(fields)[:200] if isinstance(fields, dict) and fields else "—"
     return render.note_html(say(language, "json.is_schema", names=names, most=f"{MOST_CHARACTERS:,}"))

@@ -77,7 +77,7 @@ class ShareBox:
                 return say(language_of(request), "compare.no_such_link")
             return columns_of_text(content)
         except CrossfadeError as error:
-            return answering.sentence(error)
+            return answering.sentence(error, language_of(request))
 
     def _publish(self, request: gr.Request, columns: Columns) -> list[Any]:
         language = language_of(request)
@@ -87,7 +87,7 @@ class ShareBox:
             title = question_of(columns)
             token = self._shares.publish(owner_of(request), text_of_columns(columns), title=title)
         except CrossfadeError as error:
-            return [gr.skip(), render.note_html(str(error), kind="error"), gr.skip()]
+            return [gr.skip(), render.note_html(answering.sentence(error, language), kind="error"), gr.skip()]
         told = render.note_html(say(language, "compare.shared"))
         return [gr.Textbox(value=_address(request, token), visible=True), told, self._list(request)]
 
@@ -98,7 +98,7 @@ class ShareBox:
                 told = render.note_html(say(language, "compare.choose_link"), kind="error")
                 return [self._list(request), told, gr.skip()]
         except CrossfadeError as error:
-            return [gr.skip(), render.note_html(str(error), kind="error"), gr.skip()]
+            return [gr.skip(), render.note_html(answering.sentence(error, language), kind="error"), gr.skip()]
         told = render.note_html(say(language, "compare.taken_back"))
         return [self._list(request), told, gr.Textbox(value="", visible=False)]
 

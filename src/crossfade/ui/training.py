@@ -142,7 +142,7 @@ class TrainingOrder:
             source = gr.Dropdown(choices=self.files.offered(language), value=name)
             return [source, gr.UploadButton(value=None), ""]
         except (OSError, CrossfadeError) as error:
-            told = say(language, "training.not_kept", file=Path(sent).name, why=answering.sentence(error))
+            told = say(language, "training.not_kept", file=Path(sent).name, why=answering.sentence(error, language))
             return [gr.skip(), gr.UploadButton(value=None), render.note_html(told, kind="error")]
 
     def _get_file(self, request: gr.Request, source: str, pasted: str) -> list[Any]:
@@ -151,7 +151,10 @@ class TrainingOrder:
             path = self.files.path(source, pasted, language)
             copy = served_copy(path, self.form.download.GRADIO_CACHE)
         except (CrossfadeError, OSError) as error:
-            return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
+            return [
+                render.note_html(answering.sentence(error, language), kind="error"),
+                gr.DownloadButton(visible=False),
+            ]
         told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
         return ["", gr.DownloadButton(told, value=str(copy), visible=True)]
 
@@ -160,7 +163,7 @@ class TrainingOrder:
         try:
             return report_html(self._report(given, language, plan=self._plan(given, language)))
         except (CrossfadeError, OSError) as error:
-            return render.note_html(answering.sentence(error), kind="error")
+            return render.note_html(answering.sentence(error, language), kind="error")
 
     def _order(self, request: gr.Request, *values: Any) -> list[Any]:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
@@ -181,7 +184,7 @@ class TrainingOrder:
             told = told or say(language, "training.ordered")
             return [run.path.name, report_html(report), render.note_html(told)]
         except (CrossfadeError, OSError) as error:
-            return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error), kind="error")]
+            return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
 
     def _report(self, given: Mapping[str, Any], language: str, *, plan: Plan | None = None) -> DataReport:
         path = self.files.path(given["source"], given["pasted"], language)

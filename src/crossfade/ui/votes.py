@@ -79,7 +79,7 @@ class VoteBox:
         try:
             self._votes.put(owner_of(request), Vote(comparison, verdict, answers, winner, (remark or "").strip()))
         except CrossfadeError as error:
-            return [render.note_html(str(error), kind="error"), gr.skip(), *rest]
+            return [render.note_html(answering.sentence(error, language), kind="error"), gr.skip(), *rest]
         hidden = [gr.DownloadButton(visible=False) for _ in self.files]
         return [render.note_html(say(language, "compare.voted")), self._sums(request), *hidden]
 
@@ -88,7 +88,7 @@ class VoteBox:
         try:
             return sums_html(self._votes.of(owner_of(request)), language)
         except CrossfadeError as error:
-            return render.note_html(answering.sentence(error), kind="error")
+            return render.note_html(answering.sentence(error, language), kind="error")
 
     def _export(self, request: gr.Request) -> list[Any]:
         """Write the votes into two files that their addresses alone lead to; the page's cache forgets them in time."""
@@ -101,7 +101,7 @@ class VoteBox:
             for name, text in texts.items():
                 (folder / name).write_text(text, encoding="utf-8")
         except (CrossfadeError, OSError) as error:
-            return [render.note_html(answering.sentence(error), kind="error"), *[gr.skip()] * len(self.files)]
+            return [render.note_html(answering.sentence(error, language), kind="error"), *[gr.skip()] * len(self.files)]
         labels = (say(language, "compare.votes_file"), say(language, "compare.judge_file"))
         return [
             gr.skip(),
