@@ -194,6 +194,7 @@ MEASURED: list[tuple[str, dict[str, Any], dict[str, str], str, str]] = [
         "icl",
         "ICL gained 12 points, so tuning is likely to pay: collect 200 examples",
     ),
+    ("one mode alone was measured", measured({"rag": 0.1}), {}, "rag", "for now: nothing else was measured"),
     ("ICL was not tried", measured({"base": 0.1, "rag": 0.5}), {}, "rag", "Measure ICL too"),
     (
         "examples are there and nothing was trained",

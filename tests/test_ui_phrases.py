@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip("gradio")
 from crossfade.advisor.advice import Advice
 from crossfade.advisor.advise import advise
 from crossfade.advisor.interview import INTERVIEW
+from crossfade.evaluation.auto import SIGNS, Rule, Signs
 from crossfade.ui.language import texts
 from crossfade.ui.phrases import fixed_parts, said
 from test_advisor import measured, with_causes, with_form
@@ -49,6 +51,15 @@ def test_values_are_kept_word_for_word_and_sentences_in_sentences_are_said_too()
 @pytest.mark.parametrize("question", INTERVIEW, ids=lambda question: question.key)
 def test_each_question_its_why_and_its_answers_are_said(question: object) -> None:
     assert all(is_chinese(said("zh", t)) for t in (question.text, question.why, *question.options.values()))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("above", ["hybrid", "rag"])
+def test_what_auto_chose_and_why_is_said(sign: str, above: str) -> None:
+    rule = Rule(sign, 0.5, "rag", above)
+    for value in (0.0, 1.0):
+        signs = Signs(**{f.name: value for f in fields(Signs)})
+        assert is_chinese(said("zh", f"Auto chose {rule.why(signs)}"))
 
 
 def test_every_advice_of_experience_is_said() -> None:

@@ -57,7 +57,9 @@ def from_report(
             )
     others = [name for name in best if name != chosen]
     headline = f"Use {chosen}."
-    if others:
+    if len(modes) == 1:
+        headline = f"Use {chosen} for now: nothing else was measured."
+    elif others:
         headline = f"Use {chosen} for now: it cannot be told from {', '.join(others)}, and {_because(why)}."
     return Advice(
         mode=figures["column"]["mode"],
