@@ -47,22 +47,29 @@ class AdaptersTab:
     def wire(self, tabs: Any, chat: ChatTab, comparison: CompareTab) -> None:
         """Let the runs' buttons lead to the chat and to the comparison, with the adapter chosen there."""
         runs, boxes = self.runs, chat.switches.values
+
+        def to_chat(request: gr.Request, name: str | None, corpus: str | None) -> list[Any]:
+            return self._go(request, "chat", name, corpus, [True, False, False])
+
+        def to_comparison(request: gr.Request, name: str | None, corpus: str | None) -> list[Any]:
+            return self._go(request, "compare", name, corpus, [["base", "fine-tune"]])
+
         runs.chat.click(
-            lambda name, corpus: self._go("chat", name, corpus, [True, False, False]),
+            to_chat,
             [runs.chosen, chat.controls.corpus],
             [tabs, runs.notice, chat.controls.choice, *boxes],
             **AT_ONCE,
         )
         runs.compare.click(
-            lambda name, corpus: self._go("compare", name, corpus, [["base", "fine-tune"]]),
+            to_comparison,
             [runs.chosen, comparison.controls.corpus],
             [tabs, runs.notice, comparison.controls.choice, comparison.modes],
             **AT_ONCE,
         )
 
-    def _go(self, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
+    def _go(self, request: gr.Request, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
         try:
-            adapter = self.runs.made(run)
+            adapter = self.runs.made(request, run)
         except CrossfadeError as error:
             stay = [gr.skip()] * (1 + len(values))
             return [gr.skip(), render.note_html(str(error), kind="error"), *stay]

@@ -20,7 +20,7 @@ from crossfade.chat_server import ChatServer
 from crossfade.corpora.registry import Corpus, read_rows
 from crossfade.errors import EngineError, TrainingError
 from crossfade.evaluation.structure import parse
-from crossfade.public_address import is_loopback
+from crossfade.public_address import serves_others
 from crossfade.training.compose import KINDS, compose
 from crossfade.training.distil import Distilled, Distilling, distil
 from crossfade.training.formats import rewritten
@@ -135,7 +135,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
             model,
             _text(given, "key"),
             who="teacher",
-            public_only=not is_loopback(settings.host),
+            public_only=serves_others(settings),
         )
         if re.search(r"[^\x21-\x7e]", server.key):
             raise EngineError(say(language, "training.bad_key"))
@@ -164,7 +164,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
                     asked,
                     teacher,
                     out,
-                    answers=Answers(settings.teachers),
+                    answers=Answers(settings.teachers / (files.person or "")),
                     at_once=AT_ONCE,
                     stop=stop,
                     progress=progress,

@@ -11,6 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crossfade.public_address import serves_others
+from crossfade.settings import Settings
+
 COOKIE = "crossfade_owner"
 YEAR_SECONDS = 365 * 24 * 3600
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -56,6 +59,17 @@ def owner_of(request: gr.Request) -> str:
     """
     token = str(request.cookies.get(COOKIE, ""))
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else ""
+
+
+def person_of(request: gr.Request | None, settings: Settings) -> str | None:
+    """Whose files, runs and adapters a page is for: an owner, "" for nobody's, or None for all there are.
+
+    At one's own machine they are all one's own, those of the command line too, whatever the browser. A page that others
+    open has those of its visitor alone; `request` is None while it is built, for all of them.
+    """
+    if not serves_others(settings):
+        return None
+    return owner_of(request) if request else ""
 
 
 def _is_secure(connection: HTTPConnection) -> bool:
