@@ -16,6 +16,7 @@ from crossfade.settings import Settings
 
 COOKIE = "crossfade_owner"
 YEAR_SECONDS = 365 * 24 * 3600
+NO_COOKIE = "Nothing is kept for a browser that keeps no cookie. Allow cookies, then try again."
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 

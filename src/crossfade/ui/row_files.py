@@ -17,7 +17,7 @@ import gradio as gr
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.ui.language import say
-from crossfade.ui.owner import person_of
+from crossfade.ui.owner import NO_COOKIE, person_of
 from crossfade.ui.uploads import taken_out
 
 ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"]
@@ -36,7 +36,7 @@ class RowFiles:
     def folder(self) -> Path:
         """Where they lie. Raises TrainingError for a visitor whose browser keeps no cookie."""
         if self.person == "":
-            raise TrainingError("Nothing is kept for a browser that keeps no cookie. Allow cookies, then try again.")
+            raise TrainingError(NO_COOKIE)
         return self._root / (self.person or "")
 
     def names(self) -> list[str]:
