@@ -7,7 +7,7 @@ knowing a key opens nothing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -24,12 +24,15 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
         self._opened: sqlite3.Connection | None = None
-        self._schemas: list[str] = []
+        self._schemas: list[tuple[str, Callable[[sqlite3.Connection], None] | None]] = []
 
-    def add_tables(self, schema: str) -> None:
-        """Tell the tables of a store, as `CREATE TABLE IF NOT EXISTS ...;` statements; made before the next use."""
+    def add_tables(self, schema: str, then: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        """Tell the tables of a store, as `CREATE TABLE IF NOT EXISTS ...;` statements; made before the next use.
+
+        `then` brings tables that an earlier version made to what they are now.
+        """
         with self._lock:
-            self._schemas.append(schema)
+            self._schemas.append((schema, then))
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -65,6 +68,10 @@ class Database:
             self._path.chmod(0o600)
             self._opened = opened
         while self._schemas:
-            self._opened.executescript(self._schemas[0])
+            schema, then = self._schemas[0]
+            self._opened.executescript(schema)
+            if then:
+                with self._opened:
+                    then(self._opened)
             self._schemas.pop(0)
         return self._opened
