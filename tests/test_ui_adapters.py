@@ -454,3 +454,36 @@ def test_without_a_cookie_no_adapter_is_taken_in_where_others_open_the_page(
     with pytest.raises(AdapterError, match="keeps no cookie"):
         tab._upload(str(packed), "hers", language="en", person="")
     assert not (startup.settings.my_adapters / "hers").exists()
+
+
+def test_what_was_made_for_a_download_is_served_to_its_owner_alone_and_is_no_upload(tab: Any, tmp_path: Path) -> None:
+    from crossfade.errors import CrossfadeError
+    from crossfade.ui.owner import owner_of
+    from crossfade.ui.served import DownloadDoor
+    from crossfade.ui.uploads import taken_out, taken_out_together
+
+    _, button = tab._pack(request(who="ann"), "json")
+    path = button.value["path"] if isinstance(button.value, dict) else button.value
+    assert f"of-{owner_of(request(who='ann'))}" in path
+
+    async def passed(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    def status(place: str, who: str = "") -> int:
+        cookie = f"crossfade_owner={who.ljust(43, 'x')}".encode() if who else b""
+        scope = {"type": "http", "method": "GET", "path": place, "headers": [(b"cookie", cookie)]}
+        said: list[Any] = []
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        in_a_loop(DownloadDoor(passed)(scope, None, send))  # type: ignore[arg-type]
+        return int(said[0]["status"])
+
+    for place in (f"/gradio_api/file={path}", f"/gradio_api/file={path.upper()}", f"/gradio_api/file/x/../{path}"):
+        assert [status(place, who) for who in ("ann", "bob", "")] == [200, 404, 404]
+    assert status("/gradio_api/file=/tmp/other") == status("/config") == 200
+    for take in (lambda: taken_out(path), lambda: taken_out_together([path], ["json.zip"])):
+        with pytest.raises(CrossfadeError, match="arrive"), take():
+            pass
+    assert Path(path).is_file()

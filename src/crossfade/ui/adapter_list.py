@@ -6,7 +6,6 @@ A card may come from anybody: what it says is shown as text, and a name is looke
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from crossfade.ui.adapter_rows import Row, details_html, rows_of, table_html
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.owner import NO_COOKIE, person_of
+from crossfade.ui.served import place_for
 from crossfade.ui.uploads import taken_out, taken_out_together
 
 if TYPE_CHECKING:
@@ -245,12 +245,11 @@ class AdapterList:
         return say(language, "adapters.here", name=made.name, purpose=purpose), made.name
 
     def _pack(self, request: gr.Request, name: str | None) -> list[Any]:
-        """Make the zip where Gradio serves it from, under a path that nobody guesses; it goes within the hour."""
+        """Make the zip where Gradio serves it from, to who asks for it alone; it goes within the hour."""
         language = language_of(request)
         try:
             adapter = self._to_take(request, name)
-            place = Path(self.download.GRADIO_CACHE) / secrets.token_hex(32) / f"{adapter.name}.zip"
-            path = pack(adapter, place)
+            path = pack(adapter, place_for(request, self.download.GRADIO_CACHE, f"{adapter.name}.zip"))
         except Exception as error:
             return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
         told = say(language, "adapters.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")

@@ -33,6 +33,7 @@ from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
 from crossfade.ui.phrases import said, said_status
 from crossfade.ui.running import Running
+from crossfade.ui.served import DownloadDoor
 from crossfade.ui.sources import SourcePanel
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STYLES = Path(__file__).with_name("styles")
+DOORS = (OwnerCookie, ChoiceFirst, uploads.UploadDoor, DownloadDoor)
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
 
@@ -125,7 +127,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         css_paths=sorted(STYLES.glob("*.css")),
         footer_links=[],
         i18n=language.translations(),
-        app_kwargs={"middleware": [Middleware(part) for part in (OwnerCookie, ChoiceFirst, uploads.UploadDoor)]},
+        app_kwargs={"middleware": [Middleware(part) for part in DOORS]},
         show_error=False,
         share=False,
         inbrowser=False,

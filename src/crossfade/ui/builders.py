@@ -17,7 +17,7 @@ from crossfade.ui.building import Built
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
-from crossfade.ui.uploads import served_copy
+from crossfade.ui.served import copy_for
 from crossfade.ui.working import Done, Told, in_thread
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class RowBuilders:
         try:
             for item in in_thread(self._work(files, given, language)):
                 if isinstance(item, Done):
-                    yield self._made(files, item.result, language)
+                    yield self._made(request, files, item.result)
                 else:
                     yield [_progress(item), gr.skip(), gr.skip(), gr.skip()]
         except Exception as error:
@@ -225,18 +225,20 @@ class RowBuilders:
         way = {"corpus": building.from_corpus, "teacher": building.by_teacher, "format": building.in_format}
         return way[given["way"]](self._startup, files, given, language)
 
-    def _made(self, files: RowFiles, built: Built, language: str) -> list[Any]:
+    def _made(self, request: gr.Request, files: RowFiles, built: Built) -> list[Any]:
+        language = language_of(request)
         told = render.note_html(built.told, kind="error" if built.failed else "note")
         told += _list(built.left_out, language)
         source: Any = gr.Dropdown(choices=files.offered(language))
         download: Any = gr.skip()
         if built.path is not None:
             source = gr.Dropdown(choices=files.offered(language), value=built.path.name)
-            download = self._download(built.path, language)
+            download = self._download(request, built.path)
         return [told, source, download, ""]
 
-    def _download(self, path: Path, language: str) -> Any:
-        copy = served_copy(path, self.download.GRADIO_CACHE)
+    def _download(self, request: gr.Request, path: Path) -> Any:
+        language = language_of(request)
+        copy = copy_for(request, self.download.GRADIO_CACHE, path)
         told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
         return gr.DownloadButton(told, value=str(copy), visible=True)
 

@@ -53,7 +53,7 @@ def is_page(scope: Scope) -> bool:
     return str(scope["path"]).rstrip("/") == str(scope.get("root_path", "")).rstrip("/")
 
 
-def owner_of(request: gr.Request) -> str:
+def owner_of(request: gr.Request | HTTPConnection) -> str:
     """What stores call the owner of this page: a hash of its id, so that a stolen file opens no conversation.
 
     Empty where the browser keeps no cookie: then nothing is kept and nothing is found.

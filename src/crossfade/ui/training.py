@@ -28,6 +28,7 @@ from crossfade.ui.data_view import report_html, report_on
 from crossfade.ui.language import language_of, say
 from crossfade.ui.owner import person_of
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
+from crossfade.ui.served import copy_for
 from crossfade.ui.training_choices import (
     OF_METHOD,
     adapter_kind,
@@ -39,7 +40,6 @@ from crossfade.ui.training_choices import (
     unserved_note,
 )
 from crossfade.ui.training_form import TrainingForm, missing_note
-from crossfade.ui.uploads import served_copy
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -164,7 +164,7 @@ class TrainingOrder:
         language = language_of(request)
         try:
             path = self._files(request).path(source, pasted, language)
-            copy = served_copy(path, self.form.download.GRADIO_CACHE)
+            copy = copy_for(request, self.form.download.GRADIO_CACHE, path)
         except (CrossfadeError, OSError) as error:
             return [render.note_html(answering.sentence(error), kind="error"), gr.DownloadButton(visible=False)]
         told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
