@@ -13,7 +13,14 @@ from crossfade.errors import SettingsError
 from crossfade.public_address import serves_others
 from crossfade.settings import Settings
 
-RANGES = {"CONTEXT": (256, 1_048_576), "SLOTS": (1, 64), "THREADS": (1, 256), "PORT": (0, 65535)}
+RANGES = {
+    "CONTEXT": (256, 1_048_576),
+    "SLOTS": (1, 64),
+    "THREADS": (1, 256),
+    "PORT": (0, 65535),
+    "HISTORY_MB": (1, 1_000_000),
+    "HISTORY_MB_EACH": (1, 1_000_000),
+}
 numbers = st.sampled_from(sorted(RANGES)).flatmap(lambda name: st.tuples(st.just(name), st.integers(-(10**7), 10**7)))
 
 

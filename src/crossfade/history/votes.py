@@ -81,7 +81,7 @@ class Votes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.add_tables(_TABLE, _with_modes)
+        database.add_tables(_TABLE, bulky=("votes", "answers"), then=_with_modes)
 
     def put(self, owner: str, vote: Vote) -> None:
         """Keep a vote, in place of an earlier one on the same comparison. Raises StorageError."""
@@ -95,7 +95,7 @@ class Votes:
             )
         answers = json.dumps([answer_to_json(answer) for answer in vote.answers])
         row = (owner, vote.comparison, vote.at or time.time(), vote.verdict, vote.winner, vote.remark[:MOST_REMARK])
-        with self._database.transaction() as connection:
+        with self._database.writing(owner) as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO votes (owner, comparison, at, verdict, winner, remark, answers, modes)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

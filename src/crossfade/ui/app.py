@@ -13,6 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from crossfade.errors import SettingsError
+from crossfade.history.bounds import MB, Bounds
 from crossfade.history.conversations import Conversations
 from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback
@@ -50,7 +51,9 @@ SECONDS_BETWEEN_LOOKS = 0.7
 def build_ui(startup: Startup) -> gr.Blocks:
     """The page: status, chat, comparison, adapters, evaluation, advice. It may be shown before anything is loaded."""
     running = Running()
-    history = Database(startup.settings.history)
+    settings = startup.settings
+    bounds = Bounds(each=settings.history_mb_each * MB, all=settings.history_mb * MB)
+    history = Database(settings.history, bounds)
 
     def busy() -> bool:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
