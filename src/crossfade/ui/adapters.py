@@ -73,8 +73,9 @@ class AdaptersTab:
         except CrossfadeError as error:
             stay = [gr.skip()] * (1 + len(values))
             return [gr.skip(), render.note_html(str(error), kind="error"), *stay]
-        key = next((c.key for c in self._catalog.choices(corpus) if c.adapter == adapter), None)
-        choice = gr.Dropdown(choices=self._catalog.offered(corpus), value=key)
+        mine = self._catalog.of(request)
+        key = next((c.key for c in mine.choices(corpus) if c.adapter == adapter), None)
+        choice = gr.Dropdown(choices=mine.offered(corpus), value=key)
         return [gr.Tabs(selected=tab), "", choice, *values]
 
 

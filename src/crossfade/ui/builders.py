@@ -18,6 +18,7 @@ from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
+from crossfade.ui.visible import visible_corpora
 from crossfade.ui.working import Done, Told, in_thread
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class RowBuilders:
         self._wire()
 
     def _corpus(self) -> None:
-        field, corpora = self.fields, self._startup.corpora
+        field, corpora = self.fields, visible_corpora(self._startup, self._files(None).person)
         first = corpora[0] if corpora else None
         with gr.Row():
             field["corpus"] = gr.Dropdown(
@@ -170,7 +171,8 @@ class RowBuilders:
 
     def _redraw(self, request: gr.Request, corpus: str | None) -> list[Any]:
         language = language_of(request)
-        found, files = building.corpus_of(self._startup, corpus), self._files(request)
+        files = self._files(request)
+        found = building.corpus_of(self._startup, corpus, files.person)
         names = files.names()
         return [
             gr.Radio(choices=ways(language)),
@@ -189,8 +191,9 @@ class RowBuilders:
         return [gr.Dropdown(choices=files.offered(language)), gr.Dropdown(choices=offered)]
 
     def _choices(self, request: gr.Request, corpus: str | None) -> list[Any]:
-        found = building.corpus_of(self._startup, corpus)
-        questions = list(building.questions(self._files(request), found))
+        files = self._files(request)
+        found = building.corpus_of(self._startup, corpus, files.person)
+        questions = list(building.questions(files, found))
         return [
             gr.Dropdown(choices=building.tasks(found), value=found.default_task if found else None),
             gr.Dropdown(choices=questions, value=questions[0] if questions else None),

@@ -32,6 +32,7 @@ from crossfade.training.teacher import Answers, Teacher
 from crossfade.ui.answering import ready_pipeline
 from crossfade.ui.language import say
 from crossfade.ui.row_files import RowFiles
+from crossfade.ui.visible import visible_corpora
 from crossfade.ui.working import Told
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Built:
     failed: bool = False
 
 
-def corpus_of(startup: Startup, name: str | None) -> Corpus | None:
-    """The corpus of that name, or the first, or None."""
-    corpora = startup.corpora
+def corpus_of(startup: Startup, name: str | None, person: str | None) -> Corpus | None:
+    """The corpus of that name, or the first, or None, as `person` (see `owner.person_of`) may ask it."""
+    corpora = visible_corpora(startup, person)
     return next((corpus for corpus in corpora if corpus.name == name), corpora[0] if corpora else None)
 
 
@@ -90,7 +91,7 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
 
     def work(tell: Callable[[Told], None], stop: Event) -> Built:
         engine = ready_pipeline(startup).engine
-        corpus = corpus_of(startup, given["corpus"])
+        corpus = corpus_of(startup, given["corpus"], files.person)
         path = questions(files, corpus).get(given["questions"] or "")
         if corpus is None or path is None or not path.is_file():
             raise TrainingError(say(language, "training.no_questions"))
