@@ -24,7 +24,7 @@ def notes(database: Database) -> list[str]:
 
 def test_what_is_kept_is_there_after_closing_and_for_its_user_alone(tmp_path: Path) -> None:
     database = Database(tmp_path / "new" / "history.sqlite")
-    database.add_tables(TABLE)
+    database.add_tables(TABLE, bulky=("notes", "text"))
     with database.transaction() as connection:
         connection.execute("INSERT INTO notes VALUES ('a', 'kept')")
     database.close()
@@ -34,7 +34,7 @@ def test_what_is_kept_is_there_after_closing_and_for_its_user_alone(tmp_path: Pa
 
 def test_a_change_that_breaks_off_is_not_kept(tmp_path: Path) -> None:
     database = Database(tmp_path / "history.sqlite")
-    database.add_tables(TABLE)
+    database.add_tables(TABLE, bulky=("notes", "text"))
 
     def half() -> None:
         with database.transaction() as connection:
@@ -50,7 +50,7 @@ def test_a_file_of_another_kind_is_told_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     path.write_bytes(b"this is no database, whatever its name says" * 100)
     database = Database(path)
-    database.add_tables(TABLE)
+    database.add_tables(TABLE, bulky=("notes", "text"))
     with pytest.raises(StorageError, match=r"history\.sqlite.*move the file away"):
         notes(database)
     assert path.read_bytes().startswith(b"this is no database")

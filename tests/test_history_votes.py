@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from crossfade.errors import StorageError
 from crossfade.evaluation.judge import read_votes
 from crossfade.evaluation.questions import read_questions
 from crossfade.history.database import Database
-from crossfade.history.votes import BAD, ONE, TIE, Vote, Votes, export, export_for_judge, standings
+from crossfade.history.votes import BAD, ONE, TIE, Ballot, Vote, Votes, export, export_for_judge, standings
 from crossfade.types import Answer, Generation, Passage, Query
 
 
@@ -56,13 +58,59 @@ def test_a_vote_that_names_no_answer_rightly_is_refused(votes: Votes, verdict: s
     assert votes.of("a") == ()
 
 
+def test_what_sums_are_made_of_is_read_without_a_trace(votes: Votes) -> None:
+    votes.put("a", Vote("c1", ONE, answers("base", "rag"), winner=1, at=5.0))
+    votes.put("a", Vote("c2", TIE, answers("icl", "hybrid"), at=6.0))
+    votes.put("b", Vote("c1", BAD, answers("base", "rag"), at=7.0))
+    read: set[str] = set()
+    asked: list[str] = []
+
+    def note(action: int, table: str | None, column: str | None, *_: str | None) -> int:
+        if action == sqlite3.SQLITE_READ and table == "votes":
+            read.add(str(column))
+        return sqlite3.SQLITE_OK
+
+    with votes._database.transaction() as connection:
+        connection.set_authorizer(note)
+        connection.set_trace_callback(asked.append)
+    assert votes.ballots("a") == (Ballot(ONE, 1, ("base", "rag")), Ballot(TIE, -1, ("icl", "hybrid")))
+    assert votes.ballots("") == ()
+    assert read == {"owner", "at", "verdict", "winner", "modes"}
+    (question,) = (text for text in asked if text.startswith("SELECT"))
+    with votes._database.transaction() as connection:
+        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {question}").fetchall()
+    assert "USING COVERING INDEX votes_told" in plan["detail"], "not even the rows that hold the traces"
+
+
+def test_votes_of_an_earlier_version_are_counted_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    first = Votes(Database(path))
+    first.put("a", Vote("c1", ONE, answers("base", "rag"), winner=1, at=5.0))
+    first.put("a", Vote("c2", ONE, answers("base", "rag"), winner=0, at=6.0))
+    first._database.close()
+    with sqlite3.connect(path) as earlier:
+        earlier.execute("DROP INDEX votes_told")
+        earlier.execute("ALTER TABLE votes DROP COLUMN modes")
+        earlier.execute("UPDATE votes SET answers = '[broken' WHERE comparison = 'c2'")
+    earlier.close()
+    votes = Votes(Database(path))
+    assert votes.ballots("a") == (Ballot(ONE, 1, ("base", "rag")), Ballot(ONE, 0, ()))
+    assert [standing.mode for standing in standings(votes.ballots("a"))] == ["rag", "base"]
+    votes.put("a", Vote("c3", TIE, answers("base", "rag"), at=7.0))
+    assert len(votes.ballots("a")) == 3
+
+
+def ballots(votes: Sequence[Vote]) -> list[Ballot]:
+    return [Ballot(v.verdict, v.winner, tuple(answer.query.mode for answer in v.answers)) for v in votes]
+
+
 def test_standings_count_wins_of_the_comparisons_that_have_a_winner(votes: Votes) -> None:
     both, three = answers("base", "rag"), answers("base", "rag", "hybrid")
     cast = [Vote(f"c{n}", ONE, both, winner=1) for n in range(8)]
     cast += [Vote("d", ONE, three, winner=2), Vote("e", TIE, three), Vote("f", BAD, three)]
-    found = {standing.mode: standing for standing in standings(cast)}
+    found = {standing.mode: standing for standing in standings(ballots(cast))}
     assert {mode: (s.wins, s.shown) for mode, s in found.items()} == {"rag": (8, 9), "hybrid": (1, 1), "base": (0, 9)}
-    assert [s.mode for s in standings(cast)] == ["hybrid", "rag", "base"]
+    assert [s.mode for s in standings(ballots(cast))] == ["hybrid", "rag", "base"]
     # Wilson's interval for 8 of 9, from its formula with z = 1.96.
     assert found["rag"].low == pytest.approx(0.565, abs=0.001)
     assert found["rag"].high == pytest.approx(0.980, abs=0.001)
@@ -71,7 +119,7 @@ def test_standings_count_wins_of_the_comparisons_that_have_a_winner(votes: Votes
 
 
 def test_a_mode_that_stands_twice_is_shown_once_and_wins_by_either() -> None:
-    (standing,) = standings([Vote("c", ONE, answers("rag", "rag"), winner=1)])
+    (standing,) = standings([Ballot(ONE, 1, ("rag", "rag"))])
     assert (standing.wins, standing.shown, standing.chance) == (1, 1, 1.0)
 
 

@@ -10,9 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import SettingsError
+from crossfade.public_address import serves_others
 from crossfade.settings import Settings
 
-RANGES = {"CONTEXT": (256, 1_048_576), "SLOTS": (1, 64), "THREADS": (1, 256), "PORT": (0, 65535)}
+RANGES = {
+    "CONTEXT": (256, 1_048_576),
+    "SLOTS": (1, 64),
+    "THREADS": (1, 256),
+    "PORT": (0, 65535),
+    "HISTORY_MB": (1, 1_000_000),
+    "HISTORY_MB_EACH": (1, 1_000_000),
+}
 numbers = st.sampled_from(sorted(RANGES)).flatmap(lambda name: st.tuples(st.just(name), st.integers(-(10**7), 10**7)))
 
 
@@ -22,6 +30,23 @@ def test_an_empty_environment_gives_defaults_that_exist() -> None:
     assert (settings.corpora / "tidewell" / "corpus.toml").is_file()
     assert (settings.base, settings.host, settings.port) == ("smollm2-135m", "127.0.0.1", 7860)
     assert settings.home.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("environment", "others"),
+    [
+        ({}, False),
+        ({"CROSSFADE_HOST": "localhost"}, False),
+        ({"CROSSFADE_HOST": "::1"}, False),
+        ({"CROSSFADE_HOST": "0.0.0.0"}, True),
+        ({"SPACE_ID": "owner/name"}, True),
+        ({"CROSSFADE_PUBLIC": "yes"}, True),
+    ],
+)
+def test_others_open_the_page_by_its_address_on_a_space_or_where_it_is_said(
+    environment: dict[str, str], others: bool
+) -> None:
+    assert serves_others(Settings.from_environment(environment)) is others
 
 
 @settings(deadline=None)

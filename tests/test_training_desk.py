@@ -5,14 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
+import handmade_adapters
+from crossfade.adapters.ownership import owners
 from crossfade.errors import TrainingError
+from crossfade.settings import Settings
+from crossfade.training import adapter
 from crossfade.training import desk as desk_module
 from crossfade.training.desk import MOST_WAITING, Desk
+from crossfade.training.record import LoraSettings, RunSettings, TrainingRecord
 from crossfade.training.run_folder import RunFolder
 
 WORKER = """
@@ -147,3 +154,47 @@ def test_a_training_that_the_app_left_can_go_on(desk: Desk, tmp_path: Path, done
     with pytest.raises(TrainingError, match="has ended"):
         again.resume(run)
     again.close()
+
+
+@pytest.mark.parametrize("owner", ["ab" * 32, ""])
+def test_what_a_run_makes_is_of_who_ordered_it(owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(rows: Any, *, out: Path, settings: RunSettings, **_: Any) -> TrainingRecord:
+        handmade_adapters.write(out)
+        names = [field.name for field in fields(TrainingRecord) if field.name != "more"]
+        told = (
+            "lora",
+            "tiny",
+            "a" * 64,
+            settings,
+            2,
+            (),
+            0,
+            (),
+            "d" * 64,
+            1,
+            1,
+            9,
+            9,
+            9,
+            0.1,
+            9.0,
+            (),
+            (),
+            "f",
+            "c",
+            1,
+        )
+        return TrainingRecord(**dict(zip(names, told, strict=True)))
+
+    monkeypatch.setattr("crossfade.training.train.train", trained)
+    settings = Settings(home=tmp_path, corpora=tmp_path, adapters=tmp_path / "shipped")
+    run = RunFolder(settings.trainings / "mine-1")
+    run.path.mkdir(parents=True)
+    run.ticket("mine", "lora", "rows.jsonl", arguments=[], owner=owner)
+    told = dict.fromkeys(("purpose", "task", "corpus", "instructions", "command", "data_file_sha256"), "")
+    places = {"out": str(settings.my_adapters), "base_folder": str(tmp_path), "base": "tiny", "base_sha256": "a" * 64}
+    order = {"name": "mine", "method": "lora", "data": "rows.jsonl", "replace": False, "start": None}
+    run.begin({**told, **places, **order, "settings": asdict(LoraSettings())}, (), ())
+    assert run.owner == owner
+    assert adapter.carry_out(run) == settings.my_adapters / "mine"
+    assert owners(settings) == ({"mine": owner} if owner else {})

@@ -7,6 +7,7 @@ import html
 import itertools
 import sys
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,13 +59,15 @@ def tab(startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return built(make)
 
 
-def request(language: str = "en") -> Any:
-    return SimpleNamespace(cookies={}, headers={"accept-language": language})
+def request(language: str = "en", who: str = "") -> Any:
+    """A request of a browser that keeps no cookie, or of that of somebody."""
+    cookies = {"crossfade_owner": who.ljust(43, "x")} if who else {}
+    return SimpleNamespace(cookies=cookies, headers={"accept-language": language})
 
 
 def acted(tab: Any, act: Any, *values: Any, language: str = "en") -> str:
     """Do what a button does, and what the page says then."""
-    told, chosen = act(*values, language=language)
+    told, chosen = act(*values, language=language, person=None)
     tab._startup.refresh_adapters()
     assert chosen in ("", *tab._startup.registry.names)
     return told
@@ -73,13 +76,13 @@ def acted(tab: Any, act: Any, *values: Any, language: str = "en") -> str:
 def table(startup: Any, language: str = "en") -> str:
     from crossfade.ui.adapter_rows import rows_of, table_html
 
-    return table_html(rows_of(startup), language)
+    return table_html(rows_of(startup, None), language)
 
 
 def states(startup: Any) -> dict[str, str]:
     from crossfade.ui.adapter_rows import rows_of
 
-    return {row.name: row.state for row in rows_of(startup)}
+    return {row.name: row.state for row in rows_of(startup, None)}
 
 
 def test_the_table_says_what_is_known_of_each_and_nothing_of_a_card_is_markup(tab: Any, startup: Any) -> None:
@@ -89,7 +92,7 @@ def test_the_table_says_what_is_known_of_each_and_nothing_of_a_card_is_markup(ta
     for told in ("for json", "smollm2-135m", "1,234 rows", "2.00 → 0.25", "valid 0.90 (base 0.10)", "rank 4", "served"):
         assert told in html.unescape(shown), told
     assert startup.registry.get("json").sha256[:10] in shown
-    rows = rows_of(startup)
+    rows = rows_of(startup, None)
     assert [row.name for row in rows] == ["domain", "json", "mine"]
     everything = shown + "".join(details_html(row, "en") for row in rows)
     assert "<img" not in everything
@@ -121,22 +124,22 @@ def test_rename_and_delete_are_for_ones_own(tab: Any, startup: Any) -> None:
     from crossfade.errors import AdapterError
     from crossfade.ui.adapter_rows import rows_of
 
-    assert {row.name: row.own for row in rows_of(startup)} == {"domain": False, "json": False, "mine": True}
+    assert {row.name: row.own for row in rows_of(startup, None)} == {"domain": False, "json": False, "mine": True}
     assert acted(tab, tab._rename, "mine", " ours ") == "mine is now ours."
     assert acted(tab, tab._delete, "ours") == "ours is deleted."
     assert set(states(startup)) == {"domain", "json"}
     for act, values in ((tab._rename, ("json", "j")), (tab._delete, ("json",))):
         with pytest.raises(AdapterError, match="ships with Crossfade"):
-            act(*values, language="en")
+            act(*values, language="en", person=None)
 
 
 @pytest.mark.parametrize("name", [None, "", "gone", "../json"])
 def test_an_adapter_that_is_not_there_is_told(tab: Any, name: str | None) -> None:
     from crossfade.errors import AdapterError
 
-    for act in (tab._toggle, tab._delete, lambda n, language: tab._rename(n, "new", language=language)):
+    for act in (tab._toggle, tab._delete, lambda n, **more: tab._rename(n, "new", **more)):
         with pytest.raises(AdapterError, match=r"not there any more|Choose an adapter"):
-            act(name, language="en")
+            act(name, language="en", person=None)
 
 
 def test_a_zip_that_is_made_and_uploaded_again_is_the_same_adapter(tab: Any, startup: Any, tmp_path: Path) -> None:
@@ -157,23 +160,23 @@ def test_an_upload_that_is_refused_is_served_no_more_either(tab: Any, startup: A
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(CrossfadeError, match=why):
-            tab._upload(str(path), "", language="en")
+            tab._upload(str(path), "", language="en", person=None)
         assert not path.exists()
     for missing in (None, "", str(tmp_path / "never.zip")):
         with pytest.raises(CrossfadeError, match="did not arrive"):
-            tab._upload(missing, "", language="en")
+            tab._upload(missing, "", language="en", person=None)
     packed = pack(read_adapter(startup.settings.adapters / "json"), tmp_path / "json.zip")
     with pytest.raises(CrossfadeError, match="'json' exists already"):
-        tab._upload(str(packed), "", language="en")
+        tab._upload(str(packed), "", language="en", person=None)
     assert set(states(startup)) == {"domain", "json", "mine"}
 
 
 def test_what_a_person_is_told_while_everything_loads(tab: Any, startup: Any) -> None:
-    state = tab._state("mine", "en")
+    state = tab._state(request(), "mine")
     assert len(state) == len(tab._drawn)
     startup.registry = type(startup.registry)()
     assert "There is no adapter yet" in table(startup)
-    assert len(tab._state("mine", "en")) == len(tab._drawn)
+    assert len(tab._state(request(), "mine")) == len(tab._drawn)
 
 
 def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_another(
@@ -192,7 +195,8 @@ def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_anothe
     told = list(map(html.unescape, tab.export._export(request(), "json", "gguf")))
     assert "exports/json-merged.gguf" in told[-1]
     assert "json-merged-2.gguf" in html.unescape(list(tab.export._export(request(), "json", "gguf"))[-1])
-    assert "Unknown adapter 'gone'" in html.unescape(list(tab.export._export(request(), "gone", "gguf"))[-1])
+    gone = list(tab.export._export(request(), "gone", "gguf"))[-1]
+    assert "Adapter 'gone' is not there any more" in html.unescape(gone)
     assert {p.name for p in (startup.settings.home / "exports").iterdir()} == {
         "json-merged.gguf",
         "json-merged-2.gguf",
@@ -355,7 +359,7 @@ def test_a_folder_is_checked_as_a_zip_is_and_served_no_more(tab: Any, startup: A
         ([], "new", "arrived"),
     ):
         with pytest.raises(CrossfadeError, match=why):
-            tab._upload_folder(files, name, language="en")
+            tab._upload_folder(files, name, language="en", person=None)
     assert set(states(startup)) == {"domain", "json", "mine", "tickets"}
 
 
@@ -383,3 +387,103 @@ def test_the_list_speaks_chinese_where_the_browser_does(tab: Any, startup: Any) 
         assert told in shown
     assert "served" not in shown.replace("cf-served", "")
     assert acted(tab, tab._toggle, "json", language="zh") == "json 已停用。"
+
+
+def test_where_others_open_the_page_a_visitor_s_adapter_is_theirs_alone(
+    tab: Any, startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.adapters.ownership import OWNER_FILE
+    from crossfade.errors import AdapterError
+    from crossfade.ui import adapter_export
+    from crossfade.ui.adapter_rows import rows_of
+    from crossfade.ui.owner import owner_of
+
+    startup.settings = replace(startup.settings, host="0.0.0.0")
+    packed = pack(read_adapter(startup.settings.adapters / "json"), tmp_path / "hers.zip")
+    ann, bob = (owner_of(request(who=who)) for who in ("ann", "bob"))
+    tab._upload(str(packed), "hers", language="en", person=ann)
+    startup.refresh_adapters()
+    seen = {
+        person: {row.name: (row.own, row.changeable, row.given) for row in rows_of(startup, person)}
+        for person in (ann, bob, "")
+    }
+    shipped, here = (False, False, True), (False, False, False)
+    assert seen[bob] == seen[""] == {"domain": shipped, "json": shipped, "mine": here}
+    assert seen[ann] == {**seen[bob], "hers": (True, True, True)}
+
+    pushed: list[str] = []
+    monkeypatch.setattr(adapter_export, "push_adapter", lambda adapter, *_, **__: pushed.append(adapter.name))
+    for name, why in (("hers", "not there any more"), ("mine", "whoever runs this page")):
+        for act, more in ((tab._toggle, ()), (tab._rename, ("his",)), (tab._delete, ())):
+            with pytest.raises(AdapterError, match=why):
+                act(name, *more, language="en", person=bob)
+        assert why in html.unescape(tab._pack(request(who="bob"), name)[0])
+        assert why in html.unescape(tab.export._push(request(who="bob"), name, "owner/x", "secret", False)[0])
+        assert name not in html.unescape(str(tab._state(request(who="bob"), name)[3])), "not described either"
+    with pytest.raises(AdapterError, match="whoever runs this page"):
+        tab._toggle("json", language="en", person=bob)
+    assert pushed == []
+    tab.export._push(request(who="ann"), "hers", "owner/x", "secret", False)
+    assert pushed == ["hers"]
+    assert "out of a visitor's reach" in html.unescape(list(tab.export._export(request(who="ann"), "hers", "gguf"))[-1])
+    assert not (startup.settings.home / "exports").exists()
+
+    _, button = tab._pack(request(who="ann"), "hers")
+    with zipfile.ZipFile(button.value["path"] if isinstance(button.value, dict) else button.value) as archive:
+        assert not any(OWNER_FILE in name for name in archive.namelist())
+    assert acted_as(tab, ann, tab._rename, "hers", "ours") == "hers is now ours."
+    assert "ours" not in [row.name for row in rows_of(startup, bob)], "it stays hers under another name"
+    assert acted_as(tab, ann, tab._delete, "ours") == "ours is deleted."
+    assert (startup.settings.my_adapters / "mine").is_dir()
+    startup.settings = replace(startup.settings, host="127.0.0.1")
+    assert [row.own for row in rows_of(startup, None)] == [False, False, True]
+
+
+def acted_as(tab: Any, person: str, act: Any, *values: Any) -> str:
+    told, _ = act(*values, language="en", person=person)
+    tab._startup.refresh_adapters()
+    return str(told)
+
+
+def test_without_a_cookie_no_adapter_is_taken_in_where_others_open_the_page(
+    tab: Any, startup: Any, tmp_path: Path
+) -> None:
+    from crossfade.errors import AdapterError
+
+    packed = pack(read_adapter(startup.settings.adapters / "json"), tmp_path / "hers.zip")
+    with pytest.raises(AdapterError, match="keeps no cookie"):
+        tab._upload(str(packed), "hers", language="en", person="")
+    assert not (startup.settings.my_adapters / "hers").exists()
+
+
+def test_what_was_made_for_a_download_is_served_to_its_owner_alone_and_is_no_upload(tab: Any, tmp_path: Path) -> None:
+    from crossfade.errors import CrossfadeError
+    from crossfade.ui.owner import owner_of
+    from crossfade.ui.served import DownloadDoor
+    from crossfade.ui.uploads import taken_out, taken_out_together
+
+    _, button = tab._pack(request(who="ann"), "json")
+    path = button.value["path"] if isinstance(button.value, dict) else button.value
+    assert f"of-{owner_of(request(who='ann'))}" in path
+
+    async def passed(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    def status(place: str, who: str = "") -> int:
+        cookie = f"crossfade_owner={who.ljust(43, 'x')}".encode() if who else b""
+        scope = {"type": "http", "method": "GET", "path": place, "headers": [(b"cookie", cookie)]}
+        said: list[Any] = []
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        in_a_loop(DownloadDoor(passed)(scope, None, send))  # type: ignore[arg-type]
+        return int(said[0]["status"])
+
+    for place in (f"/gradio_api/file={path}", f"/gradio_api/file={path.upper()}", f"/gradio_api/file/x/../{path}"):
+        assert [status(place, who) for who in ("ann", "bob", "")] == [200, 404, 404]
+    assert status("/gradio_api/file=/tmp/other") == status("/config") == 200
+    for take in (lambda: taken_out(path), lambda: taken_out_together([path], ["json.zip"])):
+        with pytest.raises(CrossfadeError, match="arrive"), take():
+            pass
+    assert Path(path).is_file()

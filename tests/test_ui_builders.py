@@ -25,8 +25,10 @@ from crossfade.settings import Settings
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def request(language: str = "en") -> Any:
-    return SimpleNamespace(cookies={}, headers={"accept-language": language})
+def request(language: str = "en", who: str = "") -> Any:
+    """A request of a browser that keeps no cookie, or of that of somebody."""
+    cookies = {"crossfade_owner": who.ljust(43, "x")} if who else {}
+    return SimpleNamespace(cookies=cookies, headers={"accept-language": language})
 
 
 @pytest.fixture
@@ -37,16 +39,14 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import gradio as gr
 
     from crossfade.ui.builders import RowBuilders
-    from crossfade.ui.row_files import RowFiles
 
     settings = Settings(home=tmp_path / "home", corpora=ROOT / "corpora", adapters=tmp_path / "shipped")
     startup = StandIn(settings=settings, adapters=())
-    files = RowFiles(settings.home / "data")
-    files.folder.mkdir(parents=True)
+    (settings.home / "data").mkdir(parents=True)
 
     def make() -> Any:
         with gr.Blocks():
-            return RowBuilders(startup, files, source=gr.Dropdown())  # type: ignore[arg-type]
+            return RowBuilders(startup, source=gr.Dropdown())  # type: ignore[arg-type]
 
     return built(make)
 
@@ -58,18 +58,18 @@ def teacher() -> Iterator[ChatStub]:
         yield stub
 
 
-def made(part: Any, **given: Any) -> tuple[str, str | None]:
+def made(part: Any, who: str = "", **given: Any) -> tuple[str, str | None]:
     """What the page says at the end, and the file that is chosen then."""
     values = {name: component.value for name, component in part.fields.items()} | given
     assert list(values) == list(part.fields), "no field of another name"
-    for notice, source, _download, key in part._make(request(), *values.values()):  # noqa: B007
+    for notice, source, _download, key in part._make(request(who=who), *values.values()):  # noqa: B007
         pass
     assert key == "", "the key is forgotten, whatever came"
     return html.unescape(notice), source._constructor_args[0].get("value")
 
 
 def rows(part: Any, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (part._files.folder / name).read_text().splitlines()]
+    return [json.loads(line) for line in (part._files(None).folder / name).read_text().splitlines()]
 
 
 def test_a_corpus_and_its_questions_make_rows_of_several_kinds(part: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_corpus_and_its_questions_make_rows_of_several_kinds(part: Any) -> Non
         for n in (1, 2, 3)
     ]
     questions.append({"question": "Who founded Rome?", "answer": "-", "documents": [], "kind": "absent"})
-    (part._files.folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    (part._files(None).folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     told, name = made(part, questions="mine.jsonl")
     assert name == "tidewell-mine.jsonl"
     kinds = {row["kind"] for row in rows(part, name)}
@@ -104,7 +104,7 @@ def test_a_teacher_answers_and_the_same_again_asks_nothing_twice(part: Any, teac
     assert "2 rows, 0 of them new" in made(part, **given)[0]
     assert len(teacher.asked) == 2
     assert made(part, **given | {"told": "Be brief."})[1] != name, "other words are another file"
-    kept = "".join(path.read_text() for path in part._files.folder.parent.rglob("*") if path.is_file())
+    kept = "".join(path.read_text() for path in part._files(None).folder.parent.rglob("*") if path.is_file())
     assert "sk-secret" not in kept
 
 
@@ -126,24 +126,43 @@ def test_what_a_teacher_does_not_answer_is_a_sentence(part: Any, teacher: ChatSt
 def test_a_page_that_others_can_open_asks_no_address_of_its_own_network(part: Any, teacher: ChatStub) -> None:
     part._startup.settings = replace(part._startup.settings, host="0.0.0.0")
     given = {"way": "teacher", "prompts": "pasted", "typed": "One", "address": teacher.url, "model": "m"}
-    told, name = made(part, **given)
+    told, name = made(part, "ann", **given)
     assert "visitors may not have asked" in told
     assert name is None
     assert teacher.asked == []
+
+
+def test_where_others_open_the_page_rows_are_made_of_one_s_own_files_alone(part: Any) -> None:
+    (part._files(None).folder / "earlier.jsonl").write_text('{"prompt": "a", "response": "{}"}\n')
+    part._startup.settings = replace(part._startup.settings, host="0.0.0.0")
+    hers = part._files(request(who="ann"))
+    hers.folder.mkdir()
+    (hers.folder / "hers.jsonl").write_text('{"question": "What?", "answer": "That.", "documents": []}\n')
+    for name in ("hers.jsonl", "earlier.jsonl"):
+        assert "not there any more" in made(part, "bob", way="format", rows=name)[0]
+        given = {"way": "teacher", "prompts": name, "address": "https://teacher.example/v1", "model": "m"}
+        assert "not there any more" in made(part, "bob", **given)[0]
+        assert "Choose a file of questions" in made(part, "bob", questions=name)[0]
+    told, name = made(part, "ann", questions="hers.jsonl")
+    assert name == "tidewell-hers.jsonl", told
+    assert set(hers.names()) == {"hers.jsonl", name}
+    assert part._files(request(who="bob")).names() == []
 
 
 def test_rows_are_written_anew_and_what_has_no_object_is_listed(part: Any) -> None:
     text = "".join(
         json.dumps({"message": f"Message {n}", "ticket": {"product": "loan", "amount": n}}) + "\n" for n in (1, 2)
     )
-    (part._files.folder / "tickets.jsonl").write_text(text + json.dumps({"message": "Hi", "ticket": HOSTILE}) + "\n")
+    (part._files(None).folder / "tickets.jsonl").write_text(
+        text + json.dumps({"message": "Hi", "ticket": HOSTILE}) + "\n"
+    )
     told, name = made(part, way="format", rows="tickets.jsonl", to="yaml")
     assert name == "tickets-yaml.jsonl"
     assert [row["ticket"] for row in rows(part, name)] == [f"product: loan\namount: {n}" for n in (1, 2)]
     assert "Line 3" in told
     told, name = made(part, way="format", rows="tickets.jsonl", to="markdown", heading="Case")
     assert rows(part, str(name))[0]["ticket"].startswith("# Case\n")
-    (part._files.folder / "words.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    (part._files(None).folder / "words.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
     told, name = made(part, way="format", rows="words.jsonl")
     assert "no row that can be written in yaml" in told
     assert name is None

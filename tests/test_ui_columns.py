@@ -16,7 +16,7 @@ pytest.importorskip("gradio")
 from crossfade.compare import query_in_mode
 from crossfade.corpora.registry import Task
 from crossfade.errors import AdapterError, QuestionError, StorageError
-from crossfade.history.votes import BAD, ONE, TIE, Vote
+from crossfade.history.votes import BAD, ONE, TIE, Ballot
 from crossfade.types import MAX_WEIGHT, MODE_SWITCHES, Answer, Generation, Message, Passage, Prompt, Query, Sampling
 from crossfade.ui.choices import Choice
 from crossfade.ui.citations import cited_passages
@@ -190,10 +190,9 @@ def test_a_link_leads_to_the_page_where_it_was_made(referer: str, link: str) -> 
 
 
 def test_sums_tell_wins_with_their_interval_and_what_chance_would_give() -> None:
-    queries = [query_in_mode(ASKED.query, mode, blend=ASKED.blend) for mode in ("base", "hybrid")]
-    answers = tuple(map(answered, queries))
-    votes = [Vote(f"c{n}", ONE, answers, winner=1) for n in range(4)]
-    shown = html.unescape(sums_html([*votes, Vote("d", TIE, answers), Vote("e", BAD, answers)], "en"))
+    modes = ("base", "hybrid")
+    cast = [*(Ballot(ONE, 1, modes) for _ in range(4)), Ballot(TIE, -1, modes), Ballot(BAD, -1, modes)]
+    shown = html.unescape(sums_html(cast, "en"))
     assert "Votes: 6. With a winner: 4. Ties: 1. All bad: 1." in shown
     assert "4 / 4" in shown
     assert "51% – 100%" in shown, "Wilson: 4 of 4"

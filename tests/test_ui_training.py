@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import gradio as gr
 import pytest
 
 from crossfade.engines.protocol import Capabilities
+from crossfade.errors import TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.forms import Mapping
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
@@ -22,6 +24,7 @@ from crossfade.training.tokens import rough_count
 from crossfade.ui import row_files, training, training_form
 from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
+from crossfade.ui.owner import COOKIE, owner_of
 from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
@@ -91,8 +94,10 @@ def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -
     assert loss_svg([], [], steps=3) == ""
 
 
-def request(language: str = "en") -> Any:
-    return SimpleNamespace(cookies={}, headers={"accept-language": language})
+def request(language: str = "en", who: str = "") -> Any:
+    """A request of a browser that keeps no cookie, or of that of somebody."""
+    cookies = {COOKIE: who.ljust(43, "x")} if who else {}
+    return SimpleNamespace(cookies=cookies, headers={"accept-language": language})
 
 
 class FakeDesk:
@@ -102,10 +107,10 @@ class FakeDesk:
         self._folder = folder
         self.ordered: list[list[str]] = []
 
-    def order(self, arguments: list[str], *, name: str, method: str, data: str) -> RunFolder:
+    def order(self, arguments: list[str], *, name: str, method: str, data: str, owner: str = "") -> RunFolder:
         self.ordered.append(arguments)
         run = new_run(self._folder, name)
-        run.ticket(name, method, data, arguments=arguments)
+        run.ticket(name, method, data, arguments=arguments, owner=owner)
         return run
 
     def waiting(self) -> list[RunFolder]:
@@ -144,12 +149,12 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder
 ROWS = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"Answer {n}."}) + "\n" for n in range(30))
 
 
-def ordered(part: TrainingOrder, rows: str, name: str, **more: Any) -> tuple[str, str]:
+def ordered(part: TrainingOrder, rows: str, name: str, who: str = "", **more: Any) -> tuple[str, str]:
     """The sentence that is told, and the report."""
     given = dict.fromkeys(part.fields) | {"source": row_files.PASTED, "pasted": rows, "name": name}
     given |= {"method": "lora", "preset": "quick", **more}
     assert list(given) == list(part.fields), "no field of another name"
-    _, report, notice = part._order(request(), *given.values())
+    _, report, notice = part._order(request(who=who), *given.values())
     return str(notice), str(report)
 
 
@@ -208,8 +213,8 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
 ) -> None:
     order, desk = part
-    order.files.folder.mkdir(parents=True)
-    (order.files.folder / "judged.jsonl").write_text(ROWS.splitlines()[3] + "\n")
+    order._files(request()).folder.mkdir(parents=True)
+    (order._files(request()).folder / "judged.jsonl").write_text(ROWS.splitlines()[3] + "\n")
     notice, report = ordered(order, ROWS, "mine", against=["judged.jsonl"])
     assert "the report says why" in notice
     assert "what a judging set asks" in report
@@ -218,7 +223,7 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     assert desk.ordered == []
     words = "They stand in both by intention"
     assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite=words)[0]
-    assert options(desk)["--against"] == str(order.files.folder / "judged.jsonl")
+    assert options(desk)["--against"] == str(order._files(request()).folder / "judged.jsonl")
     assert options(desk)["--despite-overlap"] == words
 
 
@@ -326,8 +331,100 @@ def test_a_file_that_is_sent_is_kept_out_of_the_served_folder_under_a_plain_name
         sent.write_text(ROWS)
         part[0]._upload(request(), str(sent))
     assert not sent.exists()
-    assert set(part[0].files.names()) == {"rows-more.jsonl", "rows-more-2.jsonl"}
+    assert set(part[0]._files(request()).names()) == {"rows-more.jsonl", "rows-more-2.jsonl"}
     program = tmp_path / "cache" / "rows.exe"
     program.write_text("MZ")
     assert "was not kept" in str(part[0]._upload(request(), str(program))[-1])
-    assert len(part[0].files.names()) == 2
+    assert len(part[0]._files(request()).names()) == 2
+
+
+def opened_to_others(part: TrainingOrder) -> None:
+    part._startup.settings = replace(part._startup.settings, host="0.0.0.0")
+
+
+def sent(part: TrainingOrder, folder: Path, name: str, who: str) -> str:
+    """Send a file as somebody, and the name under which it is chosen."""
+    (folder / "cache").mkdir(exist_ok=True)
+    (folder / "cache" / name).write_text(ROWS)
+    source, _, notice = part._upload(request(who=who), str(folder / "cache" / name))
+    assert notice == "", notice
+    return str(source.value)
+
+
+def test_where_others_open_the_page_each_visitor_has_only_their_own_files(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "earlier.jsonl").write_text(ROWS)
+    assert order._files(request()).names() == ["earlier.jsonl"], "at one's own machine all there is"
+    opened_to_others(order)
+    name = sent(order, tmp_path, "mine.jsonl", "ann")
+    for who, names in (("ann", ["mine.jsonl"]), ("bob", []), ("", [])):
+        assert order._files(request(who=who)).names() == names
+        source, _, against, *_ = order._redraw(request(who=who), "lora")
+        assert [value for _, value in source.choices] == [*names, row_files.PASTED]
+        assert [value for _, value in against.choices] == names
+    owner = owner_of(request(who="ann"))
+    made_up = (
+        name,
+        "earlier.jsonl",
+        f"{owner}/{name}",
+        f"../data/{owner}/{name}",
+        str(tmp_path / "data" / owner / name),
+    )
+    for source in made_up:
+        assert "is not there any more" in html.unescape(ordered(order, "", "his", who="bob", source=source)[0])
+        assert "is not there any more" in html.unescape(order._get_file(request(who="bob"), source, "")[0])
+        assert "is not there any more" in html.unescape(order._delete(request(who="bob"), source)[-1])
+        told, _ = ordered(order, ROWS, "his", who="bob", against=[source], despite="why not")
+        assert "is not there any more" in html.unescape(told)
+    assert desk.ordered == []
+    assert "begins now" in ordered(order, "", "hers", who="ann", source=name)[0]
+    assert Path(options(desk)["--data"]).read_text() == ROWS
+    assert "mine.jsonl is deleted" in html.unescape(order._delete(request(who="ann"), name)[-1])
+    assert order._files(request(who="ann")).names() == []
+    assert (tmp_path / "data" / "earlier.jsonl").read_text() == ROWS, "what was there before is kept"
+
+
+def test_a_visitor_without_a_cookie_is_told_that_nothing_is_kept(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    opened_to_others(order)
+    assert "keeps no cookie" in ordered(order, ROWS, "mine")[0]
+    assert desk.ordered == []
+    (tmp_path / "sent.jsonl").write_text(ROWS)
+    assert "keeps no cookie" in str(order._upload(request(), str(tmp_path / "sent.jsonl"))[-1])
+    assert not (tmp_path / "data").exists()
+
+
+def test_where_others_open_the_page_each_visitor_sees_and_steers_only_their_own_runs(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    opened_to_others(order)
+    ordered(order, ROWS, "hers", who="ann")
+    new_run(tmp_path / "trainings", "of-a-command").tell("done", made=str(tmp_path / "my-adapters" / "secret"))
+    acts: list[str] = []
+    desk.cancel = desk.resume = lambda run: acts.append(run.path.name)  # type: ignore[attr-defined]
+
+    def make() -> Any:
+        with gr.Blocks():
+            return Runs(order._startup, desk, ordered=gr.State(None))  # type: ignore[arg-type]
+
+    runs = built(make)
+    assert runs.chosen.choices == [], "the page as it is served to all names no run"
+    assert "hers" not in runs.shown.value
+    assert [value for _, value in runs._newest(request(who="ann"))[1].choices] == ["hers-1"]
+    for who in ("bob", ""):
+        assert runs._newest(request(who=who))[1].choices == []
+        for name in ("hers-1", "of-a-command-1", "../trainings/hers-1"):
+            assert "not there any more" in runs._look(request(who=who), name)[0]
+            assert "not there any more" in runs._cancel(request(who=who), name)[0]
+            assert "not there any more" in runs._resume(request(who=who), name)[0]
+            with pytest.raises(TrainingError, match="not there any more"):
+                runs.made(request(who=who), name)
+    assert acts == []
+    runs._cancel(request(who="ann"), "hers-1")
+    assert acts == ["hers-1"]

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
 
 from crossfade.errors import EngineError
+from crossfade.settings import Settings
 
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """Addresses that a gateway turns into the IPv4 address in their last four bytes (RFC 6052)."""
@@ -24,6 +25,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def serves_others(settings: Settings) -> bool:
+    """Whether others than who sits at this machine can open the page."""
+    return settings.public or not is_loopback(settings.host)
 
 
 def is_public(address: str) -> bool:

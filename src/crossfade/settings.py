@@ -34,6 +34,8 @@ class Settings:
 
     `engine` is `llama.cpp`, `transformers`, or `auto`: transformers where there is a GPU or the base is a Hugging Face
     folder, else llama.cpp. `precision` and `bits` (4 or 8 for quantised weights, 0 for none) are transformers' own.
+    `public` says that others reach the page though `host` is this machine's own, as through a proxy. So many MB at most
+    are kept of what all people did (`history_mb`), and of one of them (`history_mb_each`).
     """
 
     home: Path
@@ -49,6 +51,9 @@ class Settings:
     threads: int = 2
     host: str = "127.0.0.1"
     port: int = 7860
+    public: bool = False
+    history_mb: int = 2000
+    history_mb_each: int = 200
     judge_url: str = ""
     judge_key: str = field(default="", repr=False)
     teacher_key: str = field(default="", repr=False)
@@ -136,6 +141,9 @@ class Settings:
             threads=number("THREADS", min(cores, 8), 1, 256),
             host=env.get("CROSSFADE_HOST") or ("0.0.0.0" if on_space else "127.0.0.1"),
             port=number("PORT", 7860, 0, 65535),
+            history_mb=number("HISTORY_MB", 2000, 1, 1_000_000),
+            history_mb_each=number("HISTORY_MB_EACH", 200, 1, 1_000_000),
+            public=choice("PUBLIC", ("no", "yes")) == "yes",
             judge_url=(env.get("CROSSFADE_JUDGE_URL") or "").strip().rstrip("/"),
             judge_key=(env.get("CROSSFADE_JUDGE_KEY") or "").strip(),
             teacher_key=(env.get("CROSSFADE_TEACHER_KEY") or "").strip(),

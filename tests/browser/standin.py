@@ -222,6 +222,7 @@ def main() -> None:
     parser.add_argument("--refused", default="", help="why every adapter is refused")
     parser.add_argument("--broken", default="", help="what is wrong with another corpus")
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--public", action="store_true", help="as if others opened the page")
     parser.add_argument("--home", type=Path, help="where what people did is kept; by default a new folder")
     args = parser.parse_args()
 
@@ -233,6 +234,7 @@ def main() -> None:
         adapters=ROOT / "adapters",
         slots=args.slots,
         port=args.port,
+        public=args.public,
     )
     startup = StandIn(
         answer=args.answer,

@@ -161,6 +161,68 @@ def test_rows_are_made_by_a_teacher_chosen_and_downloaded_and_what_is_not_served
     assert page.outbound == []
 
 
+def add_rows(page: Any, path: Path) -> None:
+    page.page.get_by_role("tab", name="Adapters").click()
+    with page.page.expect_file_chooser() as chooser:
+        page.page.click("#train-upload")
+    chooser.value.set_files(path)
+    page.page.wait_for_function(f"document.querySelector('#train-source input').value === {path.name!r}")
+
+
+def sources(page: Any, field: str) -> list[str]:
+    """The files that a list offers."""
+    page.page.locator(f"{field} input").click()
+    found = page.page.locator("ul[role=listbox] li").all_inner_texts()
+    page.page.keyboard.press("Escape")
+    return [text.strip(" ✓\n") for text in found]
+
+
+def test_two_visitors_have_their_own_rows_trainings_and_downloads(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "earlier.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    url = serve("--delay", "0.001", "--public", "--home", str(home))
+    ann, bob = open_page(url), open_page(url)
+    (tmp_path / "hers.jsonl").write_text('{"prompt": "Secret?", "response": "Yes."}\n')
+    (tmp_path / "his.csv").write_text("prompt,response\nWhy?,So.\n")
+    add_rows(ann, tmp_path / "hers.jsonl")
+    add_rows(bob, tmp_path / "his.csv")
+    for page, own in ((ann, "hers.jsonl"), (bob, "his.csv")):
+        page.page.reload()
+        page.page.get_by_role("tab", name="Adapters").click()
+        page.page.wait_for_function(f"document.querySelector('#train-source input').value === {own!r}")
+        assert sources(page, "#train-source") == [own, "Pasted here"]
+
+    ann.page.click("#train-get-file")
+    with ann.page.expect_download() as saved:
+        ann.page.click("#train-download")
+    assert "Secret?" in Path(saved.value.path()).read_text()
+    assert ann.context.request.get(saved.value.url).status == 200
+    assert bob.context.request.get(saved.value.url).status == 404
+
+    owner = next(path.parent.name for path in (home / "data").glob("*/hers.jsonl"))
+    run = new_run(home / "trainings", "hers")
+    run.ticket("hers", "lora", "hers.jsonl", arguments=[], owner=owner)
+    run.tell("failed", "Nothing was learned of Secret")
+    ann.page.wait_for_selector("#run-shown :text('Nothing was learned of Secret')")
+    bob.page.reload()
+    bob.page.get_by_role("tab", name="Adapters").click()
+    bob.page.wait_for_selector("#run-shown :text('No training yet')")
+    assert "Secret" not in bob.page.content()
+    config = bob.context.request.get(f"{url}config").text()
+    assert not any(name in config for name in ("hers-1", "hers.jsonl", "earlier.jsonl", "his.csv", owner))
+
+    ann.page.click("#train-delete")
+    ann.page.click("#train-keep")
+    ann.page.click("#train-delete")
+    ann.page.click("#train-really")
+    ann.page.wait_for_selector("#train-notice :text('hers.jsonl is deleted')")
+    assert [path.name for path in (home / "data").rglob("*.*")] == ["earlier.jsonl", "his.csv"]
+    assert ann.faults == bob.faults == []
+
+
 def test_an_open_page_in_chinese_finds_what_another_one_ordered_and_fits_a_phone(
     open_page: Callable[..., Any], serve: Any, tmp_path: Path
 ) -> None:

@@ -101,10 +101,13 @@ def test_a_vote_is_kept_changed_summed_up_and_exported(
     page.page.wait_for_selector("#votes-sums :text('With a winner: 1.')")
     assert "1 / 1" in page.page.inner_text("#votes-sums tbody tr:first-child")
     assert "hybrid" in page.page.inner_text("#votes-sums tbody tr:first-child")
-    page.page.click("#votes-export")
-    page.page.wait_for_selector("#votes-file", state="visible")
+    with page.page.expect_download() as download:
+        page.page.click("#votes-judge-file")
+    assert '"mode": "hybrid", "right": true' in Path(download.value.path()).read_text(encoding="utf-8")
     with page.page.expect_download() as download:
         page.page.click("#votes-file")
+    assert download.value.suggested_filename.endswith(".jsonl")
+    assert not any("/file=" in url for url in page.requests), "no file of theirs lies on the server"
     download.value.save_as(tmp_path / "votes.jsonl")
     (row,) = map(json.loads, (tmp_path / "votes.jsonl").read_text(encoding="utf-8").splitlines())
     assert (row["question"], row["winner_mode"], row["remark"]) == (FEE, "hybrid", "<b>right</b>")

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from crossfade.adapters.manage import check_new_name
+from crossfade.adapters.ownership import set_owner
 from crossfade.adapters.peft_config import CONFIG_FILE
 from crossfade.adapters.peft_files import CARD_FILE, MAX_CONFIG_BYTES, WEIGHTS_FILE, AdapterFiles, read_adapter
 from crossfade.adapters.registry import Registry
@@ -68,7 +69,7 @@ def pack(adapter: AdapterFiles, out: Path, *, replace: bool = False) -> Path:
     return out
 
 
-def take_in(source: Path, folder: Path, *, registry: Registry, name: str = "") -> AdapterFiles:
+def take_in(source: Path, folder: Path, *, registry: Registry, name: str = "", owner: str = "") -> AdapterFiles:
     """Take an adapter in from a folder or a zip file, checked, and put it into `folder` under its name or another one.
 
     It appears whole or not at all. Raises AdapterError, with the reason, for whatever is not an adapter that may be
@@ -90,6 +91,7 @@ def take_in(source: Path, folder: Path, *, registry: Registry, name: str = "") -
                 with open_file() as read, (made / file).open("xb") as write:
                     _copy(read, write, most=size, label=f"{file} of {label}")
             read_adapter(made)
+            set_owner(made, owner)
             put(made, folder / chosen)
     return read_adapter(folder / chosen)
 

@@ -72,8 +72,8 @@ class Conversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.add_tables(TABLES)
-        database.add_tables(feedback.TABLES)
+        database.add_tables(TABLES, bulky=("turns", "kept"))
+        database.add_tables(feedback.TABLES, bulky=feedback.BULKY)
 
     def save(
         self,
@@ -97,7 +97,7 @@ class Conversations:
         taken_back = [key for key in before if key not in keys]
         if not added and not taken_back:
             return keys
-        with self._database.transaction() as connection:
+        with self._database.writing(owner) as connection:
             if added:
                 # Made by the first turn that is new: where it was deleted meanwhile, the title is none of those gone.
                 title = title_of(added[0][1].query.text)
@@ -198,7 +198,7 @@ class Conversations:
             raise StorageError("Nothing is kept for a browser that keeps no cookie. Allow cookies, then try again.")
         now = time.time() if now is None else now
         ids = tuple(new_id() for _ in conversations)
-        with self._database.transaction() as connection:
+        with self._database.writing(owner) as connection:
             for id, kept in reversed(list(zip(ids, conversations, strict=True))):
                 first = kept.turns[0].query.text if kept.turns else ""
                 title = clean_title(kept.title) or title_of(first) or "…"

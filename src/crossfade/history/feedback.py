@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS feedback (
 );
 CREATE INDEX IF NOT EXISTS feedback_in ON feedback (owner, conversation);
 """
+BULKY = ("feedback", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Feedback:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.add_tables(TABLES)
+        database.add_tables(TABLES, bulky=BULKY)
 
     def give(
         self, owner: str, key: str, turn: KeptTurn, *, thumb: Thumb, conversation: str = "", now: float | None = None
@@ -71,7 +72,7 @@ class Feedback:
                     f"The {name} has {len(text):,} characters; at most {MOST_CHARACTERS:,} are kept. Shorten it."
                 )
         row = (owner, key, conversation, int(thumb.liked), thumb.better.strip(), thumb.remark.strip())
-        with self._database.transaction() as connection:
+        with self._database.writing(owner) as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, time.time() if now is None else now, turn_to_json(turn)),

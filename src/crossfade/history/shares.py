@@ -42,7 +42,7 @@ class Shares:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.add_tables(_TABLE)
+        database.add_tables(_TABLE, bulky=("shares", "content"))
 
     def publish(self, owner: str, content: str, *, title: str) -> str:
         """The token under which the content can be opened from now on. Raises StorageError."""
@@ -53,7 +53,7 @@ class Shares:
                 f"This has {size:,} bytes; at most {MOST_BYTES:,} are shared. Share fewer columns, or shorter answers."
             )
         token = secrets.token_urlsafe(32)
-        with self._database.transaction() as connection:
+        with self._database.writing(owner) as connection:
             (count,) = connection.execute("SELECT count(*) FROM shares WHERE owner = ?", (owner,)).fetchone()
             if count >= MOST_SHARED:
                 raise StorageError(f"You share {count} links; at most {MOST_SHARED} can be. Take one back first.")

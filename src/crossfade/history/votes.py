@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -29,9 +30,11 @@ MOST_REMARK = 2_000
 _TABLE = """
 CREATE TABLE IF NOT EXISTS votes (
     owner TEXT NOT NULL, comparison TEXT NOT NULL, at REAL NOT NULL, verdict TEXT NOT NULL, winner INTEGER NOT NULL,
-    remark TEXT NOT NULL, answers TEXT NOT NULL, PRIMARY KEY (owner, comparison)
+    remark TEXT NOT NULL, answers TEXT NOT NULL, modes TEXT NOT NULL DEFAULT '', PRIMARY KEY (owner, comparison)
 );
 """
+_INDEX = "CREATE INDEX IF NOT EXISTS votes_told ON votes (owner, at, verdict, winner, modes)"
+# It holds all that sums are made of, so that they read no trace.
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,15 @@ class Vote:
     winner: int = -1
     remark: str = ""
     at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What sums need of a vote: its verdict, the winner's place, and the modes of the answers."""
+
+    verdict: str
+    winner: int
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Votes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.add_tables(_TABLE)
+        database.add_tables(_TABLE, bulky=("votes", "answers"), then=_with_modes)
 
     def put(self, owner: str, vote: Vote) -> None:
         """Keep a vote, in place of an earlier one on the same comparison. Raises StorageError."""
@@ -83,11 +95,25 @@ class Votes:
             )
         answers = json.dumps([answer_to_json(answer) for answer in vote.answers])
         row = (owner, vote.comparison, vote.at or time.time(), vote.verdict, vote.winner, vote.remark[:MOST_REMARK])
+        with self._database.writing(owner) as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO votes (owner, comparison, at, verdict, winner, remark, answers, modes)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, answers, _modes(vote.answers)),
+            )
+
+    def ballots(self, owner: str) -> tuple[Ballot, ...]:
+        """What sums need of the votes of an owner, oldest first; no trace is read. Raises StorageError."""
+        if not owner:
+            return ()
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, answers))
+            rows = connection.execute(
+                "SELECT verdict, winner, modes FROM votes WHERE owner = ? ORDER BY at", (owner,)
+            ).fetchall()
+        return tuple(Ballot(row["verdict"], row["winner"], tuple(json.loads(row["modes"]))) for row in rows)
 
     def of(self, owner: str) -> tuple[Vote, ...]:
-        """The votes of an owner, oldest first. Raises StorageError."""
+        """The votes of an owner with their traces, oldest first. Raises StorageError."""
         if not owner:
             return ()
         with self._database.transaction() as connection:
@@ -105,19 +131,18 @@ class Votes:
         )
 
 
-def standings(votes: Sequence[Vote]) -> tuple[Standing, ...]:
+def standings(ballots: Sequence[Ballot]) -> tuple[Standing, ...]:
     """How often each mode won, the highest share first; a mode that stands twice in a comparison wins by either."""
     from scipy.stats import binomtest
 
     wins: dict[str, int] = defaultdict(int)
     chances: dict[str, list[float]] = defaultdict(list)
-    for vote in votes:
-        if vote.verdict != ONE:
+    for ballot in ballots:
+        if ballot.verdict != ONE or not ballot.modes:
             continue
-        modes = [answer.query.mode for answer in vote.answers]
-        for mode in set(modes):
-            wins[mode] += modes[vote.winner] == mode
-            chances[mode].append(modes.count(mode) / len(modes))
+        for mode in set(ballot.modes):
+            wins[mode] += ballot.modes[ballot.winner] == mode
+            chances[mode].append(ballot.modes.count(mode) / len(ballot.modes))
     found = []
     for mode, each in chances.items():
         interval = binomtest(wins[mode], len(each)).proportion_ci(LEVEL, method="wilson")
@@ -144,6 +169,24 @@ def export_for_judge(votes: Sequence[Vote]) -> str:
                 told[_question_id(answer.query.text), answer.query.mode] = vote.verdict != BAD
     rows = [{"id": id_, "mode": mode, "right": right} for (id_, mode), right in told.items()]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _modes(answers: Sequence[Answer]) -> str:
+    return json.dumps([answer.query.mode for answer in answers])
+
+
+def _with_modes(connection: sqlite3.Connection) -> None:
+    """Add the modes to votes of an earlier version, whose traces alone told them."""
+    if "modes" not in {row["name"] for row in connection.execute("PRAGMA table_info(votes)")}:
+        connection.execute("ALTER TABLE votes ADD COLUMN modes TEXT NOT NULL DEFAULT ''")
+    connection.execute(_INDEX)
+    for row in connection.execute("SELECT rowid FROM votes WHERE modes = ''").fetchall():
+        (told,) = connection.execute("SELECT answers FROM votes WHERE rowid = ?", tuple(row)).fetchone()
+        try:
+            modes = _modes([answer_from_json(text) for text in json.loads(told)])
+        except (StorageError, ValueError):  # broken on disk: it counts for no mode, and stops nobody else's
+            modes = "[]"
+        connection.execute("UPDATE votes SET modes = ? WHERE rowid = ?", (modes, row["rowid"]))
 
 
 def _row(vote: Vote) -> dict[str, Any]:

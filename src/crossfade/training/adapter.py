@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from crossfade.adapters.ownership import set_owner
 from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles, read_adapter
 from crossfade.adapters.swap import put, workplace
 from crossfade.errors import AdapterError, TrainingError
@@ -174,6 +175,7 @@ def _carry_out(run: RunFolder, order: dict[str, Any], *, progress: Progress | No
         (scratch / name / CARD_FILE).write_text(text + "\n", encoding="utf-8")
         if record.method != "full":
             read_adapter(scratch / name)
+            set_owner(scratch / name, run.owner)
         put(scratch / name, folder)
     return folder
 

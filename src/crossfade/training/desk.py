@@ -46,7 +46,7 @@ class Desk:
         self._cancelled: RunFolder | None = None
         atexit.register(self.close)
 
-    def order(self, arguments: Sequence[str], *, name: str, method: str, data: str) -> RunFolder:
+    def order(self, arguments: Sequence[str], *, name: str, method: str, data: str, owner: str = "") -> RunFolder:
         """Train with the arguments of `crossfade train`, now or when those before it have ended.
 
         Raises TrainingError where too many wait, or one for an adapter of that name waits or runs.
@@ -60,7 +60,7 @@ class Desk:
             if len(self._waiting) >= MOST_WAITING:
                 raise TrainingError(f"{MOST_WAITING} trainings wait already. Cancel one, or wait until one has ended.")
             run = new_run(self._runs, name)
-            run.ticket(name, method, data, arguments=arguments)
+            run.ticket(name, method, data, arguments=arguments, owner=owner)
             self._enqueue(run)
             return run
 

@@ -1,6 +1,6 @@
 """The folder of one training run: what was ordered, how far it came, and what it goes on from when it was killed.
 
-ticket.json           where it was ordered in the app: the words of its command, name, method and data
+ticket.json           where it was ordered in the app: the words of its command, name, method, data and whose it is
 run.json              what was ordered and where: command, settings, environment, hashes
 rows.jsonl            the rows as they are learned (`held_out` marks those that are watched): data files get edited
 progress.jsonl        a line a step
@@ -86,15 +86,20 @@ class RunFolder:
         """`name`, `method` and `data`, whether the run has begun or not."""
         return read_json(self.path / "run.json") or read_json(self.path / "ticket.json") or {}
 
-    def ticket(self, name: str, method: str, data: str, *, arguments: Sequence[str]) -> None:
-        """Write down what was ordered in the app."""
-        told = {"name": name, "method": method, "data": data, "arguments": list(arguments)}
+    def ticket(self, name: str, method: str, data: str, *, arguments: Sequence[str], owner: str = "") -> None:
+        """Write down what was ordered in the app; `owner` is empty where it is for all who open the page."""
+        told = {"name": name, "method": method, "data": data, "arguments": list(arguments), "owner": owner}
         write_json(self.path / "ticket.json", told)
         self.tell("waiting")
 
     def arguments(self) -> list[str]:
         """The words of the command that was ordered in the app."""
         return [str(word) for word in (read_json(self.path / "ticket.json") or {}).get("arguments", [])]
+
+    @property
+    def owner(self) -> str:
+        """Whose it is; empty for one of the command line, and for one that was ordered at one's own machine."""
+        return str((read_json(self.path / "ticket.json") or {}).get("owner", ""))
 
     def rows(self) -> tuple[tuple[TrainingRow, ...], tuple[TrainingRow, ...]]:
         """The learned and the held-out rows. Raises TrainingError for a broken file."""

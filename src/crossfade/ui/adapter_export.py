@@ -1,7 +1,8 @@
 """Below the list of adapters: export the chosen one, or push it to a hub. Knows not how either is made.
 
 What is exported stays on the machine that serves the page, in the home's `exports`: a merged base is too large for a
-browser's download, and the page serves no folder. The newest `KEPT` are kept.
+browser's download, and the page serves no folder. The newest `KEPT` are kept. Where others open the page, a visitor
+could not come by it, and is told so.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.adapters.push import push_adapter
-from crossfade.adapters.registry import adapters_of
+from crossfade.errors import AdapterError
+from crossfade.public_address import serves_others
 from crossfade.training.export import KINDS, export
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
@@ -33,20 +36,27 @@ _KINDS = {"folder": "adapters.as_folder", "gguf": "adapters.as_gguf", "adapter-g
 
 
 class ExportBox:
-    """Draws the box where it is made; `chosen` is the component that holds the adapter's name."""
+    """Draws the box where it is made; `chosen` is the component that holds the adapter's name.
 
-    def __init__(self, startup: Startup, *, chosen: Any) -> None:
-        self._startup = startup
+    `find` gives the adapter of a name where who asks may take it away, and raises AdapterError where not.
+    """
+
+    def __init__(
+        self, startup: Startup, *, chosen: Any, find: Callable[[gr.Request, str | None], AdapterFiles]
+    ) -> None:
+        self._startup, self._find = startup, find
+        here = not serves_others(startup.settings)
         with gr.Accordion(label("adapters.export_or_push"), open=False, elem_id="adapters-export"):
             self.form = gr.Radio(
                 kinds("en"),
                 value="folder",
                 label=label("adapters.export"),
                 info=label("adapters.export_info"),
+                visible=here,
                 elem_id="export-form",
                 elem_classes="cf-lines",
             )
-            with gr.Row():
+            with gr.Row(visible=here):
                 self.make = gr.Button(label("adapters.export"), elem_id="export-make", min_width=100)
                 self.halt = gr.Button(
                     label("adapters.stop"), variant="stop", visible=False, elem_id="export-stop", min_width=100
@@ -89,7 +99,9 @@ class ExportBox:
 
         def work(tell: Callable[[Told], None], stop: Event) -> Path:
             settings = self._startup.settings
-            adapter = adapters_of(settings).find(name or "")
+            if serves_others(settings):
+                raise AdapterError(say(language, "adapters.export_elsewhere"))
+            adapter = self._find(request, name)
             out = _free(settings.home / "exports", f"{adapter.name}{ENDINGS[form]}")
 
             def progress(stage: str, done: int, total: int) -> None:
@@ -116,7 +128,7 @@ class ExportBox:
     ) -> list[str]:
         """Push, and forget the token, whatever came."""
         try:
-            adapter = adapters_of(self._startup.settings).find(name or "")
+            adapter = self._find(request, name)
             address = push_adapter(adapter, (repository or "").strip(), token=token or "", private=not public)
         except Exception as error:
             return [render.note_html(answering.sentence(error, language_of(request)), kind="error"), ""]

@@ -6,7 +6,6 @@ A card may come from anybody: what it says is shown as text, and a name is looke
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import gradio as gr
 
 from crossfade.adapters.archive import FILES, pack, take_in
 from crossfade.adapters.manage import delete, rename, set_enabled
-from crossfade.adapters.peft_files import CARD_FILE, NAME
+from crossfade.adapters.peft_files import CARD_FILE, NAME, AdapterFiles
 from crossfade.adapters.registry import adapters_of
 from crossfade.errors import AdapterError
 from crossfade.training.run_folder import read_json
@@ -24,6 +23,8 @@ from crossfade.ui.adapter_export import ExportBox
 from crossfade.ui.adapter_rows import Row, details_html, rows_of, table_html
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.owner import NO_COOKIE, person_of
+from crossfade.ui.served import place_for
 from crossfade.ui.uploads import taken_out, taken_out_together
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AdapterList:
         self.changed = self.shown.change
 
     def _draw(self) -> None:
-        rows = rows_of(self._startup)
+        rows = rows_of(self._startup, person_of(None, self._startup.settings))
         first = rows[0] if rows else None
         self.shown = gr.HTML(table_html(rows, "en"), elem_id="adapters-table")
         with gr.Row():
@@ -104,7 +105,7 @@ class AdapterList:
                         elem_id="adapters-upload-folder",
                     )
                 self.notice = gr.HTML("", elem_id="adapters-notice")
-                self.export = ExportBox(self._startup, chosen=self.chosen)
+                self.export = ExportBox(self._startup, chosen=self.chosen, find=self._to_take)
 
     def _wire(self) -> None:
         self.chosen.input(self._choose, self.chosen, self._drawn, **AT_ONCE)
@@ -136,11 +137,11 @@ class AdapterList:
         self.export.refresh(trigger)
 
     def _again(self, request: gr.Request, name: str | None) -> list[Any]:
-        return [gr.skip(), *self._state(name, language_of(request))[1:]]
+        return [gr.skip(), *self._state(request, name)[1:]]
 
-    def _state(self, name: str | None, language: str, note: str = "") -> list[Any]:
+    def _state(self, request: gr.Request, name: str | None, note: str = "") -> list[Any]:
         """Everything as it is now, with that adapter chosen, or the first where it is gone."""
-        rows = rows_of(self._startup)
+        language, rows = language_of(request), rows_of(self._startup, self._person(request))
         row = next((row for row in rows if row.name == name), rows[0] if rows else None)
         return [
             note,
@@ -155,7 +156,10 @@ class AdapterList:
         ]
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
-        return self._state(name, language_of(request))
+        return self._state(request, name)
+
+    def _person(self, request: gr.Request) -> str | None:
+        return person_of(request, self._startup.settings)
 
     def _on(self, event: Any, act: Callable[..., Told], inputs: list[Any]) -> None:
         """Say that it is being worked on, act on the adapters one at a time, have them served, and say what came."""
@@ -164,34 +168,48 @@ class AdapterList:
             name, language = str(values[0] or ""), language_of(request)
             try:
                 answering.ready_pipeline(self._startup)
-                told, name = act(*values, language=language)
+                told, name = act(*values, language=language, person=self._person(request))
                 self._startup.refresh_adapters()
                 note = render.note_html(told)
             except Exception as error:
                 note = render.note_html(answering.sentence(error, language), kind="error")
             empty = gr.UploadButton(value=None)
-            return [*self._state(name, language, note), empty, empty, ""]
+            return [*self._state(request, name, note), empty, empty, ""]
 
         outputs = [*self._drawn, self.upload, self.upload_folder, self.to_delete]
         event(_working, None, self.notice, **AT_ONCE).then(
             work, inputs, outputs, concurrency_id=TAB, concurrency_limit=1, **QUIET
         )
 
-    def _row(self, name: str | None, language: str) -> Row:
-        for row in rows_of(self._startup):
+    def _row(self, name: str | None, language: str, person: str | None) -> Row:
+        for row in rows_of(self._startup, person):
             if row.name == name:
                 return row
         raise AdapterError(say(language, "adapters.gone", name=name) if name else say(language, "adapters.choose"))
 
-    def _toggle(self, name: str | None, *, language: str) -> Told:
-        row = self._row(name, language)
+    def _to_change(self, name: str | None, language: str, person: str | None) -> Row:
+        row = self._row(name, language, person)
+        if not row.changeable:
+            raise AdapterError(say(language, "adapters.not_yours", name=row.name))
+        return row
+
+    def _to_take(self, request: gr.Request, name: str | None) -> AdapterFiles:
+        """The adapter, where who asks may take it away. Raises AdapterError."""
+        language = language_of(request)
+        row = self._row(name, language, self._person(request))
+        if not row.given:
+            raise AdapterError(say(language, "adapters.not_yours", name=row.name))
+        return adapters_of(self._startup.settings).find(row.name)
+
+    def _toggle(self, name: str | None, *, language: str, person: str | None) -> Told:
+        row = self._to_change(name, language, person)
         enabled = row.state == "disabled"
         set_enabled(self._startup.settings, row.name, enabled=enabled)
         key = "adapters.enabled" if enabled else "adapters.disabled"
         return say(language, key, name=row.name), row.name
 
-    def _rename(self, name: str | None, new: str | None, *, language: str) -> Told:
-        row, new = self._row(name, language), (new or "").strip()
+    def _rename(self, name: str | None, new: str | None, *, language: str, person: str | None) -> Told:
+        row, new = self._to_change(name, language, person), (new or "").strip()
         rename(self._startup.settings, row.name, new=new)
         return say(language, "adapters.renamed", name=row.name, new=new), new
 
@@ -199,36 +217,39 @@ class AdapterList:
         told = render.note_html(say(language_of(request), "adapters.sure", name=name), kind="error")
         return [gr.Column(visible=bool(name)), told, name or ""]
 
-    def _delete(self, name: str, *, language: str) -> Told:
+    def _delete(self, name: str, *, language: str, person: str | None) -> Told:
         """Delete what was asked about, whatever has been chosen since."""
-        delete(self._startup.settings, self._row(name, language).name)
+        delete(self._startup.settings, self._to_change(name, language, person).name)
         return say(language, "adapters.deleted", name=name), ""
 
-    def _upload(self, uploaded: str | None, name: str | None, *, language: str) -> Told:
+    def _upload(self, uploaded: str | None, name: str | None, *, language: str, person: str | None) -> Told:
         with taken_out(uploaded) as path:
-            return self._take_in(path, (name or "").strip(), language)
+            return self._take_in(path, (name or "").strip(), language, person)
 
-    def _upload_folder(self, uploaded: list[str] | None, name: str | None, *, language: str) -> Told:
+    def _upload_folder(
+        self, uploaded: list[str] | None, name: str | None, *, language: str, person: str | None
+    ) -> Told:
         """Take in those files of a folder that an adapter has; the folder's own name does not come with it."""
         with taken_out_together(uploaded or [], FILES) as folder:
             own = str((read_json(folder / CARD_FILE) or {}).get("name") or "")
             if not (chosen := (name or "").strip() or (own if NAME.fullmatch(own) else "")):
                 raise AdapterError(say(language, "adapters.name_folder"))
-            return self._take_in(folder, chosen, language)
+            return self._take_in(folder, chosen, language, person)
 
-    def _take_in(self, path: Path, name: str, language: str) -> Told:
+    def _take_in(self, path: Path, name: str, language: str, person: str | None) -> Told:
+        if person == "":
+            raise AdapterError(NO_COOKIE)
         settings = self._startup.settings
-        made = take_in(path, settings.my_adapters, registry=adapters_of(settings), name=name)
+        made = take_in(path, settings.my_adapters, registry=adapters_of(settings), name=name, owner=person or "")
         purpose = made.purpose or say(language, "adapters.no_purpose")
         return say(language, "adapters.here", name=made.name, purpose=purpose), made.name
 
     def _pack(self, request: gr.Request, name: str | None) -> list[Any]:
-        """Make the zip where Gradio serves it from, under a path that nobody guesses; it goes within the hour."""
+        """Make the zip where Gradio serves it from, to who asks for it alone; it goes within the hour."""
         language = language_of(request)
         try:
-            adapter = adapters_of(self._startup.settings).find(self._row(name, language).name)
-            place = Path(self.download.GRADIO_CACHE) / secrets.token_hex(32) / f"{adapter.name}.zip"
-            path = pack(adapter, place)
+            adapter = self._to_take(request, name)
+            path = pack(adapter, place_for(request, self.download.GRADIO_CACHE, f"{adapter.name}.zip"))
         except Exception as error:
             return [
                 render.note_html(answering.sentence(error, language), kind="error"),
@@ -247,7 +268,7 @@ def _word(row: Row | None) -> str:
 
 
 def _toggle(row: Row | None, language: str) -> dict[str, Any]:
-    return {"value": say(language, _word(row)), "interactive": bool(row and row.facts)}
+    return {"value": say(language, _word(row)), "interactive": bool(row and row.facts and row.changeable)}
 
 
 def _own(row: Row | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crossfade.adapters.facts import AdapterFacts, facts_of
 from crossfade.adapters.manage import is_own
+from crossfade.adapters.ownership import owners
 from crossfade.ui import render
 from crossfade.ui.language import say
 from crossfade.ui.phrases import said
@@ -40,26 +41,38 @@ BEST_MODES = ("hybrid", "fine-tune")
 @dataclass(frozen=True, slots=True)
 class Row:
     """One adapter: `state` is loading, served, disabled or refused, with its `reason`; `facts` is None where its files
-    cannot be read. `own` are those that may be renamed and deleted."""
+    cannot be read. `own` are those that may be renamed and deleted, `changeable` those that may be switched off and on,
+    and `given` those that may be taken away: packed, exported, pushed."""
 
     name: str
     state: str
     own: bool
     facts: AdapterFacts | None = None
     reason: str = ""
+    changeable: bool = True
+    given: bool = True
 
 
-def rows_of(startup: Startup) -> tuple[Row, ...]:
-    """Every adapter as it is now, sorted by name, the person's own after those that ship."""
+def rows_of(startup: Startup, person: str | None) -> tuple[Row, ...]:
+    """Every adapter as it is now, sorted by name, the person's own after those that ship; `person` as of `person_of`.
+
+    A visitor sees none that are another one's, and takes none away that whoever runs the page made.
+    """
     registry, settings = startup.registry, startup.settings
+    owner = owners(settings)
     refused = {card.name: card.refused for card in startup.adapters if card.refused} | registry.refused
     rows = []
     for name in registry.names:
         found = registry.adapters.get(name) or registry.disabled.get(name)
         state = "served" if startup.pipeline is not None else "loading"
         state = "refused" if name in refused else "disabled" if name in registry.disabled else state
-        own = is_own(settings, name, registry=registry)
-        rows.append(Row(name, state, own, facts_of(found) if found else None, refused.get(name, "")))
+        made_here = is_own(settings, name, registry=registry)
+        if made_here and person is not None and owner.get(name, person) != person:
+            continue
+        own = made_here and (person is None or owner.get(name) == person)
+        facts = facts_of(found) if found else None
+        mine, given = person is None or own, person is None or own or not made_here
+        rows.append(Row(name, state, own, facts, refused.get(name, ""), changeable=mine, given=given))
     return tuple(sorted(rows, key=lambda row: (row.own, row.name)))
 
 

@@ -47,34 +47,36 @@ class AdaptersTab:
     def wire(self, tabs: Any, chat: ChatTab, comparison: CompareTab) -> None:
         """Let the runs' buttons lead to the chat and to the comparison, with the adapter chosen there."""
         runs, boxes = self.runs, chat.switches.values
+
+        def to_chat(request: gr.Request, name: str | None, corpus: str | None) -> list[Any]:
+            return self._go(request, "chat", name, corpus, [True, False, False])
+
+        def to_comparison(request: gr.Request, name: str | None, corpus: str | None) -> list[Any]:
+            return self._go(request, "compare", name, corpus, [["base", "fine-tune"]])
+
         runs.chat.click(
-            self._to_chat,
+            to_chat,
             [runs.chosen, chat.controls.corpus],
             [tabs, runs.notice, chat.controls.choice, *boxes],
             **AT_ONCE,
         )
         runs.compare.click(
-            self._to_comparison,
+            to_comparison,
             [runs.chosen, comparison.controls.corpus],
             [tabs, runs.notice, comparison.controls.choice, comparison.modes],
             **AT_ONCE,
         )
 
-    def _to_chat(self, request: gr.Request, run: str | None, corpus: str | None) -> list[Any]:
-        return self._go(request, "chat", run, corpus, [True, False, False])
-
-    def _to_comparison(self, request: gr.Request, run: str | None, corpus: str | None) -> list[Any]:
-        return self._go(request, "compare", run, corpus, [["base", "fine-tune"]])
-
     def _go(self, request: gr.Request, tab: str, run: str | None, corpus: str | None, values: list[Any]) -> list[Any]:
         try:
-            adapter = self.runs.made(run)
+            adapter = self.runs.made(request, run)
         except CrossfadeError as error:
             stay = [gr.skip()] * (1 + len(values))
             told = answering.sentence(error, language_of(request))
             return [gr.skip(), render.note_html(told, kind="error"), *stay]
-        key = next((c.key for c in self._catalog.choices(corpus) if c.adapter == adapter), None)
-        choice = gr.Dropdown(choices=self._catalog.offered(corpus), value=key)
+        mine = self._catalog.of(request)
+        key = next((c.key for c in mine.choices(corpus) if c.adapter == adapter), None)
+        choice = gr.Dropdown(choices=mine.offered(corpus), value=key)
         return [gr.Tabs(selected=tab), "", choice, *values]
 
 

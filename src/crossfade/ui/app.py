@@ -13,6 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from crossfade.errors import SettingsError
+from crossfade.history.bounds import MB, Bounds
 from crossfade.history.conversations import Conversations
 from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback
@@ -33,6 +34,7 @@ from crossfade.ui.language import ChoiceFirst, label, say
 from crossfade.ui.owner import OwnerCookie
 from crossfade.ui.phrases import said, said_status
 from crossfade.ui.running import Running
+from crossfade.ui.served import DownloadDoor
 from crossfade.ui.sources import SourcePanel
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STYLES = Path(__file__).with_name("styles")
+DOORS = (OwnerCookie, ChoiceFirst, uploads.UploadDoor, DownloadDoor)
 SECONDS_BETWEEN_LOOKS = 0.7
 """How often a page that is still loading asks how far it is."""
 
@@ -48,7 +51,9 @@ SECONDS_BETWEEN_LOOKS = 0.7
 def build_ui(startup: Startup) -> gr.Blocks:
     """The page: status, chat, comparison, adapters, evaluation, advice. It may be shown before anything is loaded."""
     running = Running()
-    history = Database(startup.settings.history)
+    settings = startup.settings
+    bounds = Bounds(each=settings.history_mb_each * MB, all=settings.history_mb * MB)
+    history = Database(settings.history, bounds)
 
     def busy() -> bool:
         # Gradio's own refusal is a passing toast that leaves the page as if it were answering; so ask its queue first.
@@ -125,7 +130,7 @@ def serve(startup: Startup, settings: Settings) -> None:
         css_paths=sorted(STYLES.glob("*.css")),
         footer_links=[],
         i18n=language.translations(),
-        app_kwargs={"middleware": [Middleware(part) for part in (OwnerCookie, ChoiceFirst, uploads.UploadDoor)]},
+        app_kwargs={"middleware": [Middleware(part) for part in DOORS]},
         show_error=False,
         share=False,
         inbrowser=False,

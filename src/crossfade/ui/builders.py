@@ -16,8 +16,9 @@ from crossfade.ui import answering, building, render
 from crossfade.ui.building import Built
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.row_files import PASTED, RowFiles
-from crossfade.ui.uploads import served_copy
+from crossfade.ui.row_files import PASTED, RowFiles, files_of
+from crossfade.ui.served import copy_for
+from crossfade.ui.visible import visible_corpora
 from crossfade.ui.working import Done, Told, in_thread
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _FORMATS = {"yaml": "YAML", "markdown": "Markdown", "json": "JSON"}
 class RowBuilders:
     """Draws the part into the accordion that is open. `source` is the list of files, where what is made is chosen."""
 
-    def __init__(self, startup: Startup, files: RowFiles, *, source: Any) -> None:
-        self._startup, self._files, self._source = startup, files, source
+    def __init__(self, startup: Startup, *, source: Any) -> None:
+        self._startup, self._source = startup, source
         self.fields: dict[str, Any] = {}
         self.fields["way"] = gr.Radio(ways("en"), value="corpus", label=label("training.way"), elem_id="build-way")
         self.columns = [gr.Column(visible=way == "corpus", elem_id=f"build-{way}") for way in _WAYS]
@@ -50,7 +51,7 @@ class RowBuilders:
         self._wire()
 
     def _corpus(self) -> None:
-        field, corpora = self.fields, self._startup.corpora
+        field, corpora = self.fields, visible_corpora(self._startup, self._files(None).person)
         first = corpora[0] if corpora else None
         with gr.Row():
             field["corpus"] = gr.Dropdown(
@@ -67,7 +68,7 @@ class RowBuilders:
                 elem_id="build-task",
                 min_width=160,
             )
-        questions = list(building.questions(self._files, first))
+        questions = list(building.questions(self._files(None), first))
         field["questions"] = gr.Dropdown(
             questions,
             value=questions[0] if questions else None,
@@ -82,15 +83,16 @@ class RowBuilders:
             field["shuffled"] = gr.Slider(0, 1, value=0, step=0.05, label=label("training.shuffled"), min_width=160)
 
     def _teacher(self) -> None:
-        field, files = self.fields, self._files.names()
+        field, files = self.fields, self._files(None)
+        names = files.names()
         field["prompts"] = gr.Dropdown(
-            self._files.offered("en"),
-            value=[*files, PASTED][0],
+            files.offered("en"),
+            value=[*names, PASTED][0],
             label=label("training.prompts"),
             elem_id="build-prompts",
         )
         field["typed"] = gr.Textbox(
-            label=label("training.typed"), lines=4, max_lines=10, visible=not files, elem_id="build-typed"
+            label=label("training.typed"), lines=4, max_lines=10, visible=not names, elem_id="build-typed"
         )
         field["address"] = gr.Textbox(
             label=label("training.address"),
@@ -121,10 +123,10 @@ class RowBuilders:
             )
 
     def _format(self) -> None:
-        field, files = self.fields, self._files.names()
+        field, files = self.fields, self._files(None)
         field["rows"] = gr.Dropdown(
-            self._files.offered("en", pasted=False),
-            value=files[0] if files else None,
+            files.offered("en", pasted=False),
+            value=next(iter(files.names()), None),
             label=label("training.format_rows"),
             info=label("training.format_info"),
             elem_id="build-rows",
@@ -169,22 +171,29 @@ class RowBuilders:
 
     def _redraw(self, request: gr.Request, corpus: str | None) -> list[Any]:
         language = language_of(request)
-        found = building.corpus_of(self._startup, corpus)
+        files = self._files(request)
+        found = building.corpus_of(self._startup, corpus, files.person)
+        names = files.names()
         return [
             gr.Radio(choices=ways(language)),
             gr.Dropdown(choices=building.tasks(found)),
-            gr.Dropdown(choices=list(building.questions(self._files, found))),
-            *self._offer(request),
+            gr.Dropdown(choices=list(building.questions(files, found))),
+            gr.Dropdown(choices=files.offered(language), value=[*names, PASTED][0]),
+            gr.Dropdown(choices=files.offered(language, pasted=False), value=next(iter(names), None)),
         ]
 
-    def _offer(self, request: gr.Request) -> list[Any]:
-        language = language_of(request)
-        files = self._files.offered(language, pasted=False)
-        return [gr.Dropdown(choices=self._files.offered(language)), gr.Dropdown(choices=files)]
+    def _files(self, request: gr.Request | None) -> RowFiles:
+        return files_of(request, self._startup.settings)
 
-    def _choices(self, corpus: str | None) -> list[Any]:
-        found = building.corpus_of(self._startup, corpus)
-        questions = list(building.questions(self._files, found))
+    def _offer(self, request: gr.Request) -> list[Any]:
+        language, files = language_of(request), self._files(request)
+        offered = files.offered(language, pasted=False)
+        return [gr.Dropdown(choices=files.offered(language)), gr.Dropdown(choices=offered)]
+
+    def _choices(self, request: gr.Request, corpus: str | None) -> list[Any]:
+        files = self._files(request)
+        found = building.corpus_of(self._startup, corpus, files.person)
+        questions = list(building.questions(files, found))
         return [
             gr.Dropdown(choices=building.tasks(found), value=found.default_task if found else None),
             gr.Dropdown(choices=questions, value=questions[0] if questions else None),
@@ -199,37 +208,40 @@ class RowBuilders:
 
     def _after_stop(self, request: gr.Request) -> list[Any]:
         """A teacher's answers so far are rows already."""
-        return [gr.Dropdown(choices=self._files.offered(language_of(request))), *_busy(False)]
+        return [gr.Dropdown(choices=self._files(request).offered(language_of(request))), *_busy(False)]
 
     def _make(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Make the rows, telling how far it is; the key is forgotten at the end, whatever came."""
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
+        files = self._files(request)
         try:
-            for item in in_thread(self._work(given, language)):
+            for item in in_thread(self._work(files, given, language)):
                 if isinstance(item, Done):
-                    yield self._made(item.result, language)
+                    yield self._made(request, files, item.result)
                 else:
                     yield [_progress(item), gr.skip(), gr.skip(), gr.skip()]
         except Exception as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
-            yield [told, gr.Dropdown(choices=self._files.offered(language)), gr.skip(), ""]
+            yield [told, gr.Dropdown(choices=files.offered(language)), gr.skip(), ""]
 
-    def _work(self, given: Mapping[str, Any], language: str) -> building.Work:
+    def _work(self, files: RowFiles, given: Mapping[str, Any], language: str) -> building.Work:
         way = {"corpus": building.from_corpus, "teacher": building.by_teacher, "format": building.in_format}
-        return way[given["way"]](self._startup, self._files, given, language)
+        return way[given["way"]](self._startup, files, given, language)
 
-    def _made(self, built: Built, language: str) -> list[Any]:
+    def _made(self, request: gr.Request, files: RowFiles, built: Built) -> list[Any]:
+        language = language_of(request)
         told = render.note_html(built.told, kind="error" if built.failed else "note")
         told += _list(built.left_out, language)
-        source: Any = gr.Dropdown(choices=self._files.offered(language))
+        source: Any = gr.Dropdown(choices=files.offered(language))
         download: Any = gr.skip()
         if built.path is not None:
-            source = gr.Dropdown(choices=self._files.offered(language), value=built.path.name)
-            download = self._download(built.path, language)
+            source = gr.Dropdown(choices=files.offered(language), value=built.path.name)
+            download = self._download(request, built.path)
         return [told, source, download, ""]
 
-    def _download(self, path: Path, language: str) -> Any:
-        copy = served_copy(path, self.download.GRADIO_CACHE)
+    def _download(self, request: gr.Request, path: Path) -> Any:
+        language = language_of(request)
+        copy = copy_for(request, self.download.GRADIO_CACHE, path)
         told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
         return gr.DownloadButton(told, value=str(copy), visible=True)
 

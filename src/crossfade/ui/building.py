@@ -20,7 +20,7 @@ from crossfade.chat_server import ChatServer
 from crossfade.corpora.registry import Corpus, read_rows
 from crossfade.errors import EngineError, TrainingError
 from crossfade.evaluation.structure import parse
-from crossfade.public_address import is_loopback
+from crossfade.public_address import serves_others
 from crossfade.training.compose import KINDS, compose
 from crossfade.training.distil import Distilled, Distilling, distil
 from crossfade.training.formats import rewritten
@@ -33,6 +33,7 @@ from crossfade.ui.answering import ready_pipeline
 from crossfade.ui.language import say
 from crossfade.ui.phrases import said
 from crossfade.ui.row_files import RowFiles
+from crossfade.ui.visible import visible_corpora
 from crossfade.ui.working import Told
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class Built:
     failed: bool = False
 
 
-def corpus_of(startup: Startup, name: str | None) -> Corpus | None:
-    """The corpus of that name, or the first, or None."""
-    corpora = startup.corpora
+def corpus_of(startup: Startup, name: str | None, person: str | None) -> Corpus | None:
+    """The corpus of that name, or the first, or None, as `person` (see `owner.person_of`) may ask it."""
+    corpora = visible_corpora(startup, person)
     return next((corpus for corpus in corpora if corpus.name == name), corpora[0] if corpora else None)
 
 
@@ -91,7 +92,7 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
 
     def work(tell: Callable[[Told], None], stop: Event) -> Built:
         engine = ready_pipeline(startup).engine
-        corpus = corpus_of(startup, given["corpus"])
+        corpus = corpus_of(startup, given["corpus"], files.person)
         path = questions(files, corpus).get(given["questions"] or "")
         if corpus is None or path is None or not path.is_file():
             raise TrainingError(say(language, "training.no_questions"))
@@ -136,7 +137,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
             model,
             _text(given, "key"),
             who="teacher",
-            public_only=not is_loopback(settings.host),
+            public_only=serves_others(settings),
         )
         if re.search(r"[^\x21-\x7e]", server.key):
             raise EngineError(say(language, "training.bad_key"))
@@ -165,7 +166,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
                     asked,
                     teacher,
                     out,
-                    answers=Answers(settings.teachers),
+                    answers=Answers(settings.teachers / (files.person or "")),
                     at_once=AT_ONCE,
                     stop=stop,
                     progress=progress,

@@ -214,12 +214,14 @@ class ChatTab:
         try:
             if self._busy():
                 raise EngineError(say(language, "chat.busy"))
-            asked = make_query(self._catalog, text, values)
+            mine = self._catalog.of(request)
+            asked = make_query(mine, text, values)
             asked = replace(asked, query=self.schema.put(asked.query, written))
             choice = asked.choice
             automatic = read_automatic(report) if report and auto and not mode else None
             if automatic:
                 automatic.check(asked.query)
+                mine.check(*[blend for _, blend in automatic.columns.values()], language=language)
                 query = asked.query
             else:
                 fine_tune, rag, icl = switches
@@ -319,8 +321,8 @@ class ChatTab:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
         if suggestion is None:
             return (gr.skip(),) * 6
-        key = next((c.key for c in self._catalog.choices(corpus) if c.task.name == suggestion.task), None)
-        switches = self.switches.pressed(suggestion.mode, corpus, key, language_of(request))
+        key = next((c.key for c in self._catalog.of(request).choices(corpus) if c.task.name == suggestion.task), None)
+        switches = self.switches.pressed(request, suggestion.mode, corpus, key)
         return suggestion.text, key or gr.skip(), *switches
 
     def _speak(self, request: gr.Request) -> tuple[Any, Any]:

@@ -40,7 +40,7 @@ from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.share import question_of
-from crossfade.ui.suggestions import suggestions_of
+from crossfade.ui.suggestions import Suggestion, suggestions_of
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -106,12 +106,7 @@ class CompareTab:
         self.choice.wire(self.controls.corpus)
         self.schema.wire(self.controls.corpus)
         for button, suggestion in self.examples:
-            button.click(
-                lambda corpus, s=suggestion: (s.text, self._key(corpus, s.task)),
-                self.controls.corpus,
-                [self.box, self.controls.choice],
-                **AT_ONCE,
-            )
+            button.click(self._example(suggestion), self.controls.corpus, [self.box, self.controls.choice], **AT_ONCE)
         buttons = [self.send, self.halt]
         accepted = gr.on(
             [self.send.click, self.box.submit],
@@ -170,11 +165,12 @@ class CompareTab:
         try:
             if self._busy():
                 raise EngineError(say(language, "chat.busy"))
-            asked = make_query(self._catalog, text, values[schema_end:])
+            mine = self._catalog.of(request)
+            asked = make_query(mine, text, values[schema_end:])
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
             wanted = self.choice.read(values[:columns_end])
-            corpus = asked.query.corpus
-            columns = make_columns(asked, wanted, lambda key: self._catalog.choice(corpus, key), language=language)
+            columns = make_columns(asked, wanted, lambda key: mine.choice(asked.query.corpus, key), language=language)
+            mine.check(*[column.query.blend for column in columns if column.query], language=language)
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
             return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
@@ -252,11 +248,11 @@ class CompareTab:
         banner = f'<div class="cf-opened">{told}</div>'
         return [tab, found, "", banner, gr.Button(visible=True), *_shown(found, language)]
 
-    def _continue(self, columns: Columns) -> list[Any]:
+    def _continue(self, request: gr.Request, columns: Columns) -> list[Any]:
         """Put question and settings of a shared comparison into the controls, to be asked anew."""
         first = next((column.query for column in columns if column.query), None)
         corpus = first.corpus if first else None
-        choices = self._catalog.choices(corpus)
+        choices = self._catalog.of(request).choices(corpus)
         wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
         beside = [first.sampling.top_p, first.instructions] if first else [gr.skip()] * 2
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
@@ -265,8 +261,12 @@ class CompareTab:
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), TAB)
 
-    def _key(self, corpus: str | None, task: str) -> Any:
-        return next((c.key for c in self._catalog.choices(corpus) if c.task.name == task), None) or gr.skip()
+    def _example(self, suggestion: Suggestion) -> Any:
+        def put(request: gr.Request, corpus: str | None) -> tuple[str, Any]:
+            choices = self._catalog.of(request).choices(corpus)
+            return suggestion.text, next((c.key for c in choices if c.task.name == suggestion.task), None) or gr.skip()
+
+        return put
 
 
 def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:

@@ -10,14 +10,16 @@ import gradio as gr
 
 from crossfade import prompts
 from crossfade.corpora.registry import Corpus
-from crossfade.errors import CorpusError, CrossfadeError
+from crossfade.errors import AdapterError, CorpusError, CrossfadeError
 from crossfade.types import Blend, Query, Sampling, Turn
 from crossfade.ui.choices import Choice, find_choice, gone_label, list_choices
-from crossfade.ui.language import label, language_of
+from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer, blend_of, weights_of
+from crossfade.ui.owner import person_of
+from crossfade.ui.visible import hidden_adapters, visible_corpora
 
 if TYPE_CHECKING:
-    from crossfade.startup import Startup
+    from crossfade.startup import AdapterCard, Startup
 
 MOST_NEW_TOKENS = 1024
 MOST_INSTRUCTIONS = 4_000
@@ -65,10 +67,29 @@ class Asked:
 
 
 class Catalog:
-    """The corpora and the choices of each, as they are known now: adapters may be refused while they load."""
+    """The corpora and the choices of each, as they are known now: adapters may be refused while they load.
 
-    def __init__(self, startup: Startup) -> None:
+    It holds what anybody may ask; `of` gives that of one who asks, with the adapters that are theirs.
+    """
+
+    def __init__(self, startup: Startup, request: gr.Request | None = None) -> None:
         self._startup = startup
+        self._person = person_of(request, startup.settings)
+
+    def of(self, request: gr.Request) -> Catalog:
+        """What the sender of a request may ask."""
+        return Catalog(self._startup, request)
+
+    def check(self, *blends: Blend, language: str = "en") -> None:
+        """Raises AdapterError for blends one of which names an adapter of somebody else."""
+        hidden = hidden_adapters(self._startup.settings, self._person)
+        if named := [name for blend in blends for name, _ in blend if name in hidden]:
+            raise AdapterError(say(language, "controls.adapter_gone", name=named[0]))
+
+    @property
+    def _adapters(self) -> tuple[AdapterCard, ...]:
+        hidden = hidden_adapters(self._startup.settings, self._person)
+        return tuple(card for card in self._startup.adapters if card.name not in hidden)
 
     def names(self) -> list[tuple[str, str]]:
         """(title, name) of each corpus."""
@@ -76,7 +97,7 @@ class Catalog:
 
     def corpus(self, name: str | None) -> Corpus:
         """The corpus of that name, the first for None. Raises CorpusError where there is none."""
-        corpora = self._startup.corpora
+        corpora = visible_corpora(self._startup, self._person)
         if not corpora:
             raise CorpusError(
                 f"No corpus was found in {self._startup.settings.corpora}. Put one there and start again."
@@ -90,13 +111,13 @@ class Catalog:
     def choices(self, corpus: str | None, *, language: str = "en") -> tuple[Choice, ...]:
         """The choices of a corpus; none where there is no such corpus."""
         try:
-            return list_choices(self.corpus(corpus), self._startup.adapters, language=language)
+            return list_choices(self.corpus(corpus), self._adapters, language=language)
         except CorpusError:
             return ()
 
     def choice(self, corpus: str | None, key: str | None, *, language: str = "en") -> Choice:
         """One choice of a corpus. Raises CorpusError and AdapterError where it is not there."""
-        choices = list_choices(self.corpus(corpus), self._startup.adapters, language=language)
+        choices = list_choices(self.corpus(corpus), self._adapters, language=language)
         return find_choice(choices, key, language=language)
 
     def choice_if_there(self, corpus: str | None, key: str | None, *, language: str = "en") -> Choice | None:
@@ -109,7 +130,7 @@ class Catalog:
     def loaded(self) -> list[str]:
         """The names of the adapters that are served, whatever their task; that of the first choice comes first."""
         first = next((choice.adapter for choice in self.choices(None)), "")
-        return sorted((card.name for card in self._startup.adapters if not card.refused), key=lambda n: n != first)
+        return sorted((card.name for card in self._adapters if not card.refused), key=lambda n: n != first)
 
     def offered(self, corpus: str | None, *, language: str = "en") -> list[tuple[str, str]]:
         """(label, key) of each choice."""
@@ -184,14 +205,15 @@ def wire(catalog: Catalog, controls: Controls) -> None:
     mixer = controls.mixer
 
     def corpus_changed(request: gr.Request, corpus: str | None) -> Any:
-        offered = catalog.offered(corpus, language=language_of(request))
+        offered = catalog.of(request).offered(corpus, language=language_of(request))
         return gr.Dropdown(choices=offered, value=offered[0][1] if offered else None)
 
-    def choice_changed(corpus: str | None, key: str | None, names: Sequence[str]) -> list[Any]:
-        choice = catalog.choice_if_there(corpus, key)
+    def choice_changed(request: gr.Request, corpus: str | None, key: str | None, names: Sequence[str]) -> list[Any]:
+        mine = catalog.of(request)
+        choice = mine.choice_if_there(corpus, key)
         if choice is None:
             return [gr.skip()] * (2 + len(mixer.drawn))
-        sliders = mixer.draw(catalog.loaded(), {choice.adapter: 1.0}, chosen=choice.adapter)
+        sliders = mixer.draw(mine.loaded(), {choice.adapter: 1.0}, chosen=choice.adapter)
         if tuple(names)[:1] == (choice.adapter,):  # the list was offered anew: what a person has mixed stays
             sliders = [gr.skip()] * len(mixer.drawn)
         return [gr.Checkbox(visible=choice.task.enforceable is not None), choice.task.max_new_tokens, *sliders]
@@ -210,14 +232,15 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     mixer = controls.mixer
 
     def offer(request: gr.Request, corpus: str | None, key: str | None, *mixed: Any) -> list[Any]:
-        if not (offered := catalog.offered_with(corpus, key, language=language_of(request))):
+        mine = catalog.of(request)
+        if not (offered := mine.offered_with(corpus, key, language=language_of(request))):
             return [gr.skip()] * (1 + len(mixer.drawn))
         value = offered[0][1] if key is None else key
-        choice = catalog.choice_if_there(corpus, value)
+        choice = mine.choice_if_there(corpus, value)
         chosen, weights = choice.adapter if choice else "", weights_of(mixed)
         if chosen and chosen not in weights:  # it is served only now: nobody can have moved it
             weights = {chosen: 1.0}
-        sliders = mixer.draw(catalog.loaded(), weights, chosen=chosen)
+        sliders = mixer.draw(mine.loaded(), weights, chosen=chosen)
         if mixed and tuple(mixed[0]) == sliders[0]:  # nothing came or went: a slider under way is not set back
             sliders = [gr.skip()] * len(mixer.drawn)
         return [gr.Dropdown(choices=offered, value=value), *sliders]
@@ -251,4 +274,6 @@ def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, his
         enforce_schema=bool(enforce) and choice.task.enforceable is not None,
         instructions=str(instructions or "").strip()[:MOST_INSTRUCTIONS],
     )
-    return Asked(query, choice, blend_of(choice.adapter, mixed))
+    blend = blend_of(choice.adapter, mixed)
+    catalog.check(blend)
+    return Asked(query, choice, blend)

@@ -114,13 +114,21 @@ class Crossfader:
         answered.failure(self._refuse, *freed, **AT_ONCE)
         self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
 
-        def set_mix(first: str | None, second: str | None, share: float, key: str | None, corpus: str | None) -> Any:
-            choice = self._catalog.choice_if_there(corpus, key)
+        def set_mix(
+            request: gr.Request,
+            first: str | None,
+            second: str | None,
+            share: float,
+            key: str | None,
+            corpus: str | None,
+        ) -> Any:
+            mine = self._catalog.of(request)
+            choice = mine.choice_if_there(corpus, key)
             if not first or not second or first == second or choice is None or not choice.adapter:
                 return [gr.skip()] * (1 + len(controls.mixer.drawn))
             part = min(max(float(share or 0) / 100, 0.0), 1.0)
             weights = {choice.adapter: 0.0, first: round(1 - part, 2), second: round(part, 2)}
-            return [True, *controls.mixer.draw(self._catalog.loaded(), weights, chosen=choice.adapter)]
+            return [True, *controls.mixer.draw(mine.loaded(), weights, chosen=choice.adapter)]
 
         self.share.release(
             set_mix,
@@ -132,8 +140,8 @@ class Crossfader:
     def refresh(self, trigger: Any) -> None:
         """Offer the adapters as they are when the trigger fires."""
 
-        def offer(first: str | None, second: str | None) -> list[Any]:
-            names = self._catalog.loaded()
+        def offer(request: gr.Request, first: str | None, second: str | None) -> list[Any]:
+            names = self._catalog.of(request).loaded()
             first = first or next(iter(names), None)
             second = second or next((name for name in names if name != first), None)
             offered = [*names, *(name for name in (first, second) if name and name not in names)]
@@ -163,7 +171,9 @@ class Crossfader:
                 raise QuestionError(say(language, "chat.fader_no_question"))
             if not first or not second or first == second:
                 raise AdapterError(say(language, "chat.fader_two"))
-            asked = make_query(self._catalog, text, values)
+            mine = self._catalog.of(request)
+            asked = make_query(mine, text, values)
+            mine.check(((first, 1.0), (second, 1.0)), language=language)
         except CrossfadeError as error:
             skipped = [gr.skip()] * (len(SHARES) + 2)
             return [gr.skip(), render.note_html(answering.sentence(error, language), kind="error"), *skipped]

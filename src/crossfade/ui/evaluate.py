@@ -132,10 +132,11 @@ class EvaluateTab:
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
 
-        def offer(corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
-            offered = self._catalog.offered_with(corpus, key)
+        def offer(request: gr.Request, corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
+            mine = self._catalog.of(request)
+            offered = mine.offered_with(corpus, key)
             choice = gr.Dropdown(choices=offered, value=offered[0][1] if key is None else key) if offered else gr.skip()
-            loaded = self._catalog.loaded()
+            loaded = mine.loaded()
             return [choice, gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])]
 
         trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
@@ -161,16 +162,16 @@ class EvaluateTab:
         except CrossfadeError:
             return []
 
-    def _own_set(self, corpus: str | None, key: str | None, source: str | None) -> Any:
+    def _own_set(self, request: gr.Request, corpus: str | None, key: str | None, source: str | None) -> Any:
         """The set of the chosen task, in place of that of another one, which would score nothing of it."""
-        choice = self._catalog.choice_if_there(corpus, key)
+        choice = self._catalog.of(request).choice_if_there(corpus, key)
         if choice is None or not choice.task.questions:
             return gr.skip()
         tasks = self._catalog.corpus(corpus).tasks.values()
         return choice.task.questions if source in [task.questions for task in tasks] else gr.skip()
 
     def _corpus_changed(self, request: gr.Request, corpus: str | None) -> list[Any]:
-        offered, sources = self._catalog.offered(corpus), self._sources(corpus, language_of(request))
+        offered, sources = self._catalog.of(request).offered(corpus), self._sources(corpus, language_of(request))
         return [
             gr.Dropdown(choices=offered, value=offered[0][1] if offered else None),
             gr.Dropdown(choices=sources, value=sources[0][1]),
@@ -201,8 +202,10 @@ class EvaluateTab:
             yield [gr.skip()] * 3
             return
         try:
-            corpus = self._catalog.corpus(corpus_name)
-            choice = self._catalog.choice(corpus.name, key)
+            mine = self._catalog.of(request)
+            corpus = mine.corpus(corpus_name)
+            choice = mine.choice(corpus.name, key)
+            mine.check(tuple((name, 1.0) for name in others or []), language=shown)
             asked = questions_of(corpus, source or PASTED, pasted or "", language=shown)
             adapters = filter(None, [choice.adapter, *(others or [])])
             columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], [((name, 1.0),) for name in adapters])

@@ -15,7 +15,7 @@ import gradio as gr
 from crossfade.errors import SettingsError
 from crossfade.evaluation.judge import Judge
 from crossfade.evaluation.prices import Prices
-from crossfade.public_address import is_loopback
+from crossfade.public_address import serves_others
 from crossfade.settings import Settings
 from crossfade.ui.language import label
 
@@ -97,7 +97,7 @@ def judge_of(model: str, url: str, settings: Settings) -> Judge | None:
         return None
     if url and url == settings.judge_url:
         return Judge(url, model, settings.judge_key)
-    if not is_loopback(settings.host):
+    if serves_others(settings):
         raise SettingsError(
             f"This page is served to others, and asks no judge but that of CROSSFADE_JUDGE_URL, not {url!r}."
         )

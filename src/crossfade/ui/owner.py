@@ -11,8 +11,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crossfade.public_address import serves_others
+from crossfade.settings import Settings
+
 COOKIE = "crossfade_owner"
 YEAR_SECONDS = 365 * 24 * 3600
+NO_COOKIE = "Nothing is kept for a browser that keeps no cookie. Allow cookies, then try again."
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -49,13 +53,24 @@ def is_page(scope: Scope) -> bool:
     return str(scope["path"]).rstrip("/") == str(scope.get("root_path", "")).rstrip("/")
 
 
-def owner_of(request: gr.Request) -> str:
+def owner_of(request: gr.Request | HTTPConnection) -> str:
     """What stores call the owner of this page: a hash of its id, so that a stolen file opens no conversation.
 
     Empty where the browser keeps no cookie: then nothing is kept and nothing is found.
     """
     token = str(request.cookies.get(COOKIE, ""))
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else ""
+
+
+def person_of(request: gr.Request | None, settings: Settings) -> str | None:
+    """Whose files, runs and adapters a page is for: an owner, "" for nobody's, or None for all there are.
+
+    At one's own machine they are all one's own, those of the command line too, whatever the browser. A page that others
+    open has those of its visitor alone; `request` is None while it is built, for all of them.
+    """
+    if not serves_others(settings):
+        return None
+    return owner_of(request) if request else ""
 
 
 def _is_secure(connection: HTTPConnection) -> bool:

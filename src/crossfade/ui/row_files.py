@@ -1,4 +1,8 @@
-"""A person's own files of rows, in the home's `data`: what there is, what was sent or pasted, and free names."""
+"""A person's own files of rows: what there is, what was sent or pasted, and free names.
+
+They lie in the home's `data`; where others open the page, each visitor's lie in a folder of their own in it, named as
+stores name an owner. What lies in `data` itself, as from a command, is offered to nobody there.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,12 @@ import re
 import shutil
 from pathlib import Path
 
+import gradio as gr
+
 from crossfade.errors import TrainingError
+from crossfade.settings import Settings
 from crossfade.ui.language import say
+from crossfade.ui.owner import NO_COOKIE, person_of
 from crossfade.ui.uploads import taken_out
 
 ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"]
@@ -19,13 +27,22 @@ MOST_CHARACTERS = 2_000_000
 
 
 class RowFiles:
-    """The files of one folder."""
+    """The files of one folder of `root`: a visitor's own, or that which is there for None; without a cookie none."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, root: Path, person: str | None = None) -> None:
+        self._root, self.person = root, person
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie. Raises TrainingError for a visitor whose browser keeps no cookie."""
+        if self.person == "":
+            raise TrainingError(NO_COOKIE)
+        return self._root / (self.person or "")
 
     def names(self) -> list[str]:
         """The files' names, the newest first."""
+        if self.person == "":
+            return []
         found = [path for path in self.folder.glob("[!.]*") if path.suffix in ENDINGS]
         return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
@@ -46,6 +63,10 @@ class RowFiles:
             shutil.move(private, target)
         return target.name
 
+    def delete(self, name: str | None, language: str) -> None:
+        """Delete one of the files. Raises TrainingError for another name, OSError."""
+        self._own(name or "", language).unlink(missing_ok=True)
+
     def free(self, name: str) -> Path:
         """A path of that name that is not taken: a number is put in before its ending."""
         path = self.folder / name
@@ -58,9 +79,7 @@ class RowFiles:
         Raises TrainingError.
         """
         if source and source != PASTED:
-            if source not in self.names():
-                raise TrainingError(say(language, "training.file_gone", file=source))
-            return self.folder / source
+            return self._own(source, language)
         text = (pasted or "").strip()
         if not text:
             raise TrainingError(say(language, "training.no_rows"))
@@ -74,6 +93,17 @@ class RowFiles:
         path = self.folder / f"{name}{ending or ('.jsonl' if text[0] in '{[' else '.csv')}"
         path.write_text(text + "\n", encoding="utf-8")
         return path
+
+    def _own(self, name: str, language: str) -> Path:
+        """The file of that name; one that is another's is not there."""
+        if name not in self.names():
+            raise TrainingError(say(language, "training.file_gone", file=name))
+        return self.folder / name
+
+
+def files_of(request: gr.Request | None, settings: Settings) -> RowFiles:
+    """The files of rows of who asks; None stands for a page that is being built."""
+    return RowFiles(settings.home / "data", person_of(request, settings))
 
 
 def _plain(name: str) -> str:

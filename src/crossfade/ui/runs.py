@@ -1,7 +1,7 @@
 """The runs part of the Adapters tab: how a training goes, cancel, go on, and what to do with what it made.
 
 All of it is read from the run's folder at each look, so that a page that is loaded again finds it, and one that is open
-finds what another page, or a command, has begun.
+finds what another page, or a command, has begun. Where others open the page, each visitor has the runs they ordered.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from crossfade.training.run_folder import RunFolder
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.owner import person_of
 from crossfade.ui.run_view import run_html
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Runs:
     def __init__(self, startup: Startup, desk: Desk, *, ordered: Any) -> None:
         self._startup, self._desk = startup, desk
         self.ended = gr.HTML(self._ended(), elem_classes="cf-hidden")
-        names = self._names()
+        names = self._names(None)
         self.chosen = gr.Dropdown(
             names,
             value=names[0][1] if names else None,
@@ -46,7 +47,7 @@ class Runs:
             elem_id="run-chosen",
             filterable=False,
         )
-        self.shown = gr.HTML(self._html(names[0][1] if names else None, "en"), elem_id="run-shown")
+        self.shown = gr.HTML(self._html(None, names[0][1] if names else None, "en"), elem_id="run-shown")
         with gr.Row(elem_classes="cf-run-buttons"):
             self.cancel = gr.Button(label("training.cancel"), visible=False, elem_id="run-cancel")
             self.resume = gr.Button(label("training.resume"), visible=False, elem_id="run-resume")
@@ -70,9 +71,9 @@ class Runs:
         """Find the runs again when the trigger fires, those of other pages among them."""
         trigger(self._newest, None, [self.known, self.chosen, *self._seen], **AT_ONCE)
 
-    def made(self, name: str | None) -> str:
+    def made(self, request: gr.Request, name: str | None) -> str:
         """The name of the adapter that a run made. Raises TrainingError where it made none that is served."""
-        state = self._run(name).state()
+        state = self._run(request, name).state()
         adapter = Path(str(state.get("made") or "")).name
         card = next((card for card in self._startup.adapters if card.name == adapter), None)
         if not adapter or card is None:
@@ -81,8 +82,13 @@ class Runs:
             raise TrainingError(card.refused)
         return adapter
 
-    def _names(self) -> list[tuple[str, str]]:
-        runs = self._desk.runs()[:SHOWN_RUNS]
+    def _own(self, request: gr.Request | None) -> list[RunFolder]:
+        """The runs of who asks, or, while the page is built, those that it may show to all."""
+        person = person_of(request, self._startup.settings)
+        return [run for run in self._desk.runs() if person is None or (person and run.owner == person)]
+
+    def _names(self, request: gr.Request | None) -> list[tuple[str, str]]:
+        runs = self._own(request)[:SHOWN_RUNS]
         return [(f"{run.path.name} ({run.about().get('method', '?')})", run.path.name) for run in runs]
 
     def _goes(self) -> bool:
@@ -97,8 +103,8 @@ class Runs:
         ended = sum(run.state()["state"] not in GOES for run in self._desk.runs()[:SHOWN_RUNS])
         return f"{ended} {len(self._startup.adapters)}"
 
-    def _run(self, name: str | None) -> RunFolder:
-        run = next((run for run in self._desk.runs() if run.path.name == name), None)
+    def _run(self, request: gr.Request | None, name: str | None) -> RunFolder:
+        run = next((run for run in self._own(request) if run.path.name == name), None)
         if run is None:
             raise TrainingError("This training is not there any more.")
         return run
@@ -111,11 +117,11 @@ class Runs:
         mark = self._desk.mark()
         if mark == known:
             return [gr.skip()] * (2 + len(self._seen))
-        shown = next((run for run in self._desk.runs() if run.path.name == chosen), None)
+        shown = next((run for run in self._own(request) if run.path.name == chosen), None)
         return [mark, *self._choose(request, chosen if shown and self._is_going(shown) else None)]
 
     def _choose(self, request: gr.Request, name: str | None) -> list[Any]:
-        names = self._names()
+        names = self._names(request)
         name = name or (names[0][1] if names else None)
         return [gr.Dropdown(choices=names, value=name), *self._look(request, name)]
 
@@ -123,11 +129,11 @@ class Runs:
         """What there is to see of a run, its buttons, and whether to look again."""
         language = language_of(request)
         try:
-            run = self._run(name)
+            run = self._run(request, name)
             state = run.state()
         except TrainingError:
             return [
-                self._html(name, language),
+                self._html(request, name, language),
                 *([gr.Button(visible=False)] * 4),
                 gr.Timer(active=False),
                 self._ended(),
@@ -138,7 +144,7 @@ class Runs:
         pipeline = self._startup.pipeline
         there = bool(made.name) and pipeline is not None and made.name in pipeline.engine.adapters
         return [
-            self._html(name, language),
+            self._html(request, name, language),
             gr.Button(visible=goes),
             gr.Button(visible=left or state["state"] in ("interrupted", "failed")),
             gr.Button(visible=there),
@@ -149,7 +155,7 @@ class Runs:
 
     def _cancel(self, request: gr.Request, name: str | None) -> list[Any]:
         try:
-            self._desk.cancel(self._run(name))
+            self._desk.cancel(self._run(request, name))
             told = render.note_html(say(language_of(request), "training.ending"), kind="wait")
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language_of(request)), kind="error")
@@ -157,17 +163,17 @@ class Runs:
 
     def _resume(self, request: gr.Request, name: str | None) -> list[Any]:
         try:
-            self._desk.resume(self._run(name))
+            self._desk.resume(self._run(request, name))
             told = ""
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language_of(request)), kind="error")
         return [told, *self._look(request, name)]
 
-    def _html(self, name: str | None, language: str) -> str:
+    def _html(self, request: gr.Request | None, name: str | None, language: str) -> str:
         try:
             if not name:
                 return render.note_html(say(language, "training.none_yet"))
-            return run_html(self._run(name), language, before=self._before(name))
+            return run_html(self._run(request, name), language, before=self._before(name))
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error, language), kind="error")
 

@@ -96,16 +96,17 @@ class Switches:
     ) -> list[Any]:
         """Another adapter: its fine-tuning may not be possible, and then the switch says why."""
         language = language_of(request)
-        choice = self._catalog.choice_if_there(corpus, key, language=language)
+        choice = self._catalog.of(request).choice_if_there(corpus, key, language=language)
         usable = bool(choice and choice.adapter)
         info = say(language, "chat.fine_tune_info") if usable else _off(language, choice)
         box = gr.Checkbox(value=fine_tune and usable, interactive=usable, info=info)
         return [box, *self._mode_changed(request, corpus, key, fine_tune and usable, rag, icl, *mixed)]
 
-    def pressed(self, mode: str, corpus: str | None, key: str | None, language: str) -> list[Any]:
+    def pressed(self, request: gr.Request, mode: str, corpus: str | None, key: str | None) -> list[Any]:
         """The switches as a mode has them, and a notice: where it is off they stay, and the notice says why."""
         fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
-        choice = self._catalog.choice_if_there(corpus, key, language=language)
+        language = language_of(request)
+        choice = self._catalog.of(request).choice_if_there(corpus, key, language=language)
         if choice and fine_tune and not choice.adapter:
             why = say(language, "chat.mode_off", mode=mode, why=choice.why_off)
             return [gr.skip(), gr.skip(), gr.skip(), render.note_html(why, kind="error")]
@@ -113,7 +114,7 @@ class Switches:
 
     def _press(self, mode: str) -> Any:
         def press(request: gr.Request, corpus: str | None, key: str | None) -> list[Any]:
-            return self.pressed(mode, corpus, key, language_of(request))
+            return self.pressed(request, mode, corpus, key)
 
         return press
 
@@ -124,7 +125,7 @@ class Switches:
 
     def _weights_changed(self, request: gr.Request, *asked: Any) -> str:
         corpus, key, fine_tune, rag, icl, *mixed = asked
-        choice = self._catalog.choice_if_there(corpus, key)
+        choice = self._catalog.of(request).choice_if_there(corpus, key)
         blend = blend_of(choice.adapter if choice else "", mixed)
         return mode_html(fine_tune, rag, icl, blend=blend, language=language_of(request))
 

@@ -26,7 +26,9 @@ from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.data_view import report_html, report_on
 from crossfade.ui.language import language_of, say
-from crossfade.ui.row_files import PASTED, RowFiles
+from crossfade.ui.owner import person_of
+from crossfade.ui.row_files import PASTED, RowFiles, files_of
+from crossfade.ui.served import copy_for
 from crossfade.ui.training_choices import (
     OF_METHOD,
     adapter_kind,
@@ -38,7 +40,6 @@ from crossfade.ui.training_choices import (
     unserved_note,
 )
 from crossfade.ui.training_form import TrainingForm, missing_note
-from crossfade.ui.uploads import served_copy
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -64,17 +65,16 @@ class TrainingOrder:
 
     def __init__(self, startup: Startup, desk: Desk, *, ordered: Any) -> None:
         self._startup, self._desk, self._ordered = startup, desk, ordered
-        self.files = RowFiles(startup.settings.home / "data")
-        self.form = TrainingForm(startup, self.files)
+        self.form = TrainingForm(startup)
         self.fields = self.form.fields
         self._wire()
 
     def _wire(self) -> None:
         field, given = self.fields, list(self.fields.values())
         field["source"].change(
-            lambda source: [gr.Textbox(visible=source == PASTED), gr.DownloadButton(value=None, visible=False)],
+            _chosen,
             field["source"],
-            [field["pasted"], self.form.download],
+            [field["pasted"], self.form.download, self.form.delete, self.form.sure],
             **AT_ONCE,
         )
         field["form"].change(lambda f: gr.Textbox(visible=f == "label"), field["form"], field["template"], **AT_ONCE)
@@ -87,6 +87,11 @@ class TrainingOrder:
         )
         self.form.upload.upload(
             self._upload, self.form.upload, [field["source"], self.form.upload, self.form.notice], **AT_ONCE
+        )
+        self.form.delete.click(lambda: gr.Row(visible=True), None, self.form.sure, **AT_ONCE)
+        self.form.keep.click(lambda: gr.Row(visible=False), None, self.form.sure, **AT_ONCE)
+        self.form.really.click(
+            self._delete, field["source"], [field["source"], self.form.sure, self.form.notice], **AT_ONCE
         )
         queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
         self.form.check.click(self._check, given, self.form.report, **queued)
@@ -107,12 +112,12 @@ class TrainingOrder:
         self.form.builders.refresh(trigger)
 
     def _redraw(self, request: gr.Request, method: str) -> list[Any]:
-        language = language_of(request)
+        language, files = language_of(request), self._files(request)
         served, anyway, *_ = self._method(request, method)
         return [
-            gr.Dropdown(choices=self.files.offered(language)),
+            gr.Dropdown(choices=files.offered(language), value=[*files.names(), PASTED][0]),
             gr.Dropdown(choices=forms(language)),
-            gr.Dropdown(choices=list(judging_sets(self.files, self._startup.corpora))),
+            gr.Dropdown(choices=list(judging_sets(files, self._startup.corpora))),
             gr.Radio(choices=methods(language)),
             gr.Radio(choices=presets(language)),
             anyway,
@@ -138,18 +143,28 @@ class TrainingOrder:
         if not sent:
             return [gr.skip(), gr.skip(), gr.skip()]
         try:
-            name = self.files.keep(sent)
-            source = gr.Dropdown(choices=self.files.offered(language), value=name)
+            files = self._files(request)
+            name = files.keep(sent)
+            source = gr.Dropdown(choices=files.offered(language), value=name)
             return [source, gr.UploadButton(value=None), ""]
         except (OSError, CrossfadeError) as error:
             told = say(language, "training.not_kept", file=Path(sent).name, why=answering.sentence(error, language))
             return [gr.skip(), gr.UploadButton(value=None), render.note_html(told, kind="error")]
 
+    def _delete(self, request: gr.Request, source: str | None) -> list[Any]:
+        language, files = language_of(request), self._files(request)
+        try:
+            files.delete(source, language)
+            told = render.note_html(say(language, "training.file_deleted", file=source))
+        except (CrossfadeError, OSError) as error:
+            told = render.note_html(answering.sentence(error, language), kind="error")
+        return [gr.Dropdown(choices=files.offered(language), value=PASTED), gr.Row(visible=False), told]
+
     def _get_file(self, request: gr.Request, source: str, pasted: str) -> list[Any]:
         language = language_of(request)
         try:
-            path = self.files.path(source, pasted, language)
-            copy = served_copy(path, self.form.download.GRADIO_CACHE)
+            path = self._files(request).path(source, pasted, language)
+            copy = copy_for(request, self.form.download.GRADIO_CACHE, path)
         except (CrossfadeError, OSError) as error:
             return [
                 render.note_html(answering.sentence(error, language), kind="error"),
@@ -158,17 +173,21 @@ class TrainingOrder:
         told = say(language, "training.download_file", file=path.name, size=f"{path.stat().st_size / 1e6:.1f}")
         return ["", gr.DownloadButton(told, value=str(copy), visible=True)]
 
+    def _files(self, request: gr.Request) -> RowFiles:
+        return files_of(request, self._startup.settings)
+
     def _check(self, request: gr.Request, *values: Any) -> str:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         try:
-            return report_html(self._report(given, language, plan=self._plan(given, language)))
+            return report_html(self._report(self._files(request), given, language, plan=self._plan(given, language)))
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error, language), kind="error")
 
     def _order(self, request: gr.Request, *values: Any) -> list[Any]:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
+        files, owner = self._files(request), person_of(request, self._startup.settings) or ""
         try:
-            report = self._report(given, language)
+            report = self._report(files, given, language)
             if report.errors:
                 why = say(language, "training.cannot_learn")
                 return [gr.skip(), report_html(report), render.note_html(why, kind="error")]
@@ -177,8 +196,9 @@ class TrainingOrder:
             self._check_name(name, language)
             if self._unserved(method) and not given["anyway"]:
                 raise TrainingError(say(language, "training.tick_first", method=method))
-            path = self.files.path(given["source"], given["pasted"], language)
-            run = self._desk.order(self._words(given, path, language), name=name, method=method, data=path.name)
+            path = files.path(given["source"], given["pasted"], language)
+            words = self._words(files, given, path, language)
+            run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
             waiting = len(self._desk.waiting())
             told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
             told = told or say(language, "training.ordered")
@@ -186,18 +206,20 @@ class TrainingOrder:
         except (CrossfadeError, OSError) as error:
             return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
 
-    def _report(self, given: Mapping[str, Any], language: str, *, plan: Plan | None = None) -> DataReport:
-        path = self.files.path(given["source"], given["pasted"], language)
+    def _report(
+        self, files: RowFiles, given: Mapping[str, Any], language: str, *, plan: Plan | None = None
+    ) -> DataReport:
+        path = files.path(given["source"], given["pasted"], language)
         columns = self._columns(given)
-        against, despite = self._against(given), sentence(_text(given, "despite"))
+        against, despite = self._against(files, given), sentence(_text(given, "despite"))
         return report_on(path, columns, against=against, despite_overlap=despite if against else "", plan=plan)
 
     def _columns(self, given: Mapping[str, Any]) -> list[str]:
         """What is said of the columns; a template that is out of sight is not meant."""
         return [_text(given, name) if name != "template" or given["form"] == "label" else "" for name in COLUMNS]
 
-    def _against(self, given: Mapping[str, Any]) -> list[Path]:
-        sets = judging_sets(self.files, self._startup.corpora)
+    def _against(self, files: RowFiles, given: Mapping[str, Any]) -> list[Path]:
+        sets = judging_sets(files, self._startup.corpora)
         if gone := [name for name in given["against"] or () if name not in sets]:
             raise TrainingError(f"{gone[0]} is not there any more. Choose another judging set.")
         return [sets[name] for name in given["against"] or ()]
@@ -211,13 +233,13 @@ class TrainingOrder:
             if name != "max_rows"
         }
 
-    def _words(self, given: Mapping[str, Any], path: Path, language: str) -> list[str]:
+    def _words(self, files: RowFiles, given: Mapping[str, Any], path: Path, language: str) -> list[str]:
         """The order as the words of `crossfade train`."""
         words = ["--data", str(path), "--name", _text(given, "name"), "--purpose", _text(given, "purpose")]
         words += ["--method", given["method"], "--preset", given["preset"], "--base", self._startup.settings.base]
         for name, value in zip(COLUMNS, self._columns(given), strict=True):
             words += [_option(name), value] if value else []
-        against = self._against(given)
+        against = self._against(files, given)
         words += [word for judging in against for word in ("--against", str(judging))]
         words += ["--despite-overlap", despite] if against and (despite := _text(given, "despite")) else []
         changes = self._changes(given, language) | {"max_rows": _number(given, "max_rows", language)}
@@ -243,6 +265,13 @@ class TrainingOrder:
             raise TrainingError(say(language, "training.name_needed"))
         if name in adapters_of(settings).names or (settings.my_bases / name).exists():
             raise TrainingError(say(language, "training.name_taken", name=name))
+
+
+def _chosen(source: str | None) -> list[Any]:
+    """What belongs to the rows that are chosen: the box to paste into, or the file's buttons."""
+    download = gr.DownloadButton(value=None, visible=False)
+    is_file = bool(source) and source != PASTED
+    return [gr.Textbox(visible=source == PASTED), download, gr.Button(visible=is_file), gr.Row(visible=False)]
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from crossfade.models.torch_libraries import missing_libraries
 from crossfade.ui import render
 from crossfade.ui.builders import RowBuilders
 from crossfade.ui.language import label, say
-from crossfade.ui.row_files import ENDINGS, PASTED, RowFiles
+from crossfade.ui.row_files import ENDINGS, PASTED, files_of
 from crossfade.ui.training_choices import forms, judging_sets, methods, presets, served_note
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class TrainingForm:
     """Draws itself into the `gr.Blocks` that is open. `fields` are the components that an order is made of, by name."""
 
-    def __init__(self, startup: Startup, files: RowFiles) -> None:
-        self._startup, self._files = startup, files
+    def __init__(self, startup: Startup) -> None:
+        self._startup = startup
+        self._files = files_of(None, startup.settings)
         self.fields: dict[str, Any] = {}
         self._draw_rows()
         self._draw_columns()
@@ -55,7 +56,7 @@ class TrainingForm:
             elem_id="train-pasted",
         )
         with gr.Accordion(label("training.make_rows"), open=False, elem_id="make-rows"):
-            self.builders = RowBuilders(self._startup, self._files, source=field["source"])
+            self.builders = RowBuilders(self._startup, source=field["source"])
 
     def _draw_columns(self) -> None:
         field = self.fields
@@ -95,6 +96,12 @@ class TrainingForm:
         with gr.Row():
             self.check = gr.Button(label("training.check"), elem_id="train-check", min_width=140)
             self.get_file = gr.Button(label("training.get_file"), elem_id="train-get-file", min_width=140)
+            self.delete = gr.Button(
+                label("training.delete_file"), visible=bool(self._files.names()), elem_id="train-delete", min_width=140
+            )
+        with gr.Row(visible=False, elem_id="train-sure") as self.sure:
+            self.really = gr.Button(label("training.really"), variant="stop", elem_id="train-really", min_width=140)
+            self.keep = gr.Button(label("training.keep"), elem_id="train-keep", min_width=140)
         self.download = gr.DownloadButton(label("training.download"), visible=False, elem_id="train-download")
         self.report = gr.HTML("", elem_id="train-report")
 

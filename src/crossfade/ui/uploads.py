@@ -6,7 +6,6 @@ away first. What no event ever asks for is removed by the page's `delete_cache`,
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossfade.errors import CrossfadeError
+from crossfade.ui.served import was_made
 
 UPLOAD_LIMIT = 200_000_000
 """The bytes of one upload: an adapter's zip, or a file of training data."""
@@ -77,14 +77,6 @@ class UploadDoor:
         return None
 
 
-def served_copy(path: Path, cache: str) -> Path:
-    """A copy of a file where Gradio serves it from, under a path that nobody guesses; it goes within the hour."""
-    copy = Path(cache) / secrets.token_hex(32) / path.name
-    copy.parent.mkdir(parents=True)
-    shutil.copyfile(path, copy)
-    return copy
-
-
 @contextmanager
 def taken_out_together(uploaded: Sequence[str], names: Collection[str]) -> Iterator[Path]:
     """A private folder with those of the uploaded files that have one of the names; removed at the end, as all are.
@@ -92,7 +84,7 @@ def taken_out_together(uploaded: Sequence[str], names: Collection[str]) -> Itera
     The browser sends a folder's files without their places in it. Raises CrossfadeError where a name stands twice, as
     that of two adapters side by side does, and where nothing arrived.
     """
-    sent = [Path(path) for path in dict.fromkeys(uploaded)]
+    sent = [Path(path) for path in dict.fromkeys(uploaded) if not was_made(path)]
     with tempfile.TemporaryDirectory(prefix="crossfade-upload-") as folder:
         try:
             wanted = [path for path in sent if path.name in names and path.is_file()]
@@ -115,7 +107,7 @@ def taken_out(uploaded: str | None) -> Iterator[Path]:
     Raises CrossfadeError where there is none any more.
     """
     with tempfile.TemporaryDirectory(prefix="crossfade-upload-") as folder:
-        if not uploaded or not Path(uploaded).is_file():
+        if not uploaded or was_made(uploaded) or not Path(uploaded).is_file():
             raise CrossfadeError("The file did not arrive. Choose it again.")
         place = Path(folder) / Path(uploaded).name
         shutil.move(uploaded, place)

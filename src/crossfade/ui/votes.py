@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
 from crossfade.errors import CrossfadeError
-from crossfade.history.votes import BAD, MOST_REMARK, ONE, TIE, Vote, Votes, export, export_for_judge, standings
-from crossfade.ui import answering, render
+from crossfade.history.votes import BAD, MOST_REMARK, ONE, TIE, Ballot, Vote, Votes, export, export_for_judge, standings
+from crossfade.ui import answering, downloads, render
 from crossfade.ui.columns import Columns
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.escaping import escape
@@ -38,18 +36,15 @@ class VoteBox:
         with gr.Column(min_width=300), gr.Accordion(label("compare.your_votes"), open=False, elem_id="votes-panel"):
             self.panel = gr.HTML("", elem_id="votes-sums")
             with gr.Row(elem_classes="cf-examples"):
-                self.prepare = gr.Button(label("compare.export"), size="sm", elem_id="votes-export")
-                names = (("compare.votes_file", "votes-file"), ("compare.judge_file", "votes-judge-file"))
-                self.files = [
-                    gr.DownloadButton(say("en", key), size="sm", visible=False, elem_id=id_) for key, id_ in names
-                ]
+                self.whole = gr.Button(label("compare.votes_file"), size="sm", elem_id="votes-file")
+                self.judged = gr.Button(label("compare.judge_file"), size="sm", elem_id="votes-judge-file")
+            self._text, self._name = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     def wire(self, load: Any) -> None:
         """Let a vote be cast and changed, and the votes be exported; `load` draws the sums."""
-        self.cast.click(
-            self._cast, [*self._states, self.choice, self.remark], [self.notice, self.panel, *self.files], **AT_ONCE
-        )
-        self.prepare.click(self._export, None, [self.panel, *self.files], **AT_ONCE)
+        self.cast.click(self._cast, [*self._states, self.choice, self.remark], [self.notice, self.panel], **AT_ONCE)
+        self._saves(self.whole, "votes", export)
+        self._saves(self.judged, "judge-votes", export_for_judge)
         load(self._sums, None, self.panel, **AT_ONCE)
 
     @property
@@ -69,55 +64,46 @@ class VoteBox:
     def _cast(
         self, request: gr.Request, columns: Columns, comparison: str, choice: str | None, remark: str | None
     ) -> list[Any]:
-        language, rest = language_of(request), [gr.skip()] * len(self.files)
+        language = language_of(request)
         answered = [column for column in columns if column.answered]
         if not choice or not comparison:
-            return [render.note_html(say(language, "compare.choose_first"), kind="error"), gr.skip(), *rest]
+            return [render.note_html(say(language, "compare.choose_first"), kind="error"), gr.skip()]
         winner = next((place for place, column in enumerate(answered) if str(column.number) == choice), -1)
         answers = tuple(column.answer for column in answered if column.answer)
         verdict = choice if choice in (TIE, BAD) else ONE
         try:
             self._votes.put(owner_of(request), Vote(comparison, verdict, answers, winner, (remark or "").strip()))
         except CrossfadeError as error:
-            return [render.note_html(answering.sentence(error, language), kind="error"), gr.skip(), *rest]
-        hidden = [gr.DownloadButton(visible=False) for _ in self.files]
-        return [render.note_html(say(language, "compare.voted")), self._sums(request), *hidden]
+            return [render.note_html(answering.sentence(error, language), kind="error"), gr.skip()]
+        return [render.note_html(say(language, "compare.voted")), self._sums(request)]
 
     def _sums(self, request: gr.Request) -> str:
         language = language_of(request)
         try:
-            return sums_html(self._votes.of(owner_of(request)), language)
+            return sums_html(self._votes.ballots(owner_of(request)), language)
         except CrossfadeError as error:
             return render.note_html(answering.sentence(error, language), kind="error")
 
-    def _export(self, request: gr.Request) -> list[Any]:
-        """Write the votes into two files that their addresses alone lead to; the page's cache forgets them in time."""
-        language = language_of(request)
-        try:
-            votes = self._votes.of(owner_of(request))
-            folder = Path(self.files[0].GRADIO_CACHE) / secrets.token_hex(32)
-            folder.mkdir(parents=True)
-            texts = {"votes.jsonl": export(votes), "judge-votes.jsonl": export_for_judge(votes)}
-            for name, text in texts.items():
-                (folder / name).write_text(text, encoding="utf-8")
-        except (CrossfadeError, OSError) as error:
-            return [render.note_html(answering.sentence(error, language), kind="error"), *[gr.skip()] * len(self.files)]
-        labels = (say(language, "compare.votes_file"), say(language, "compare.judge_file"))
-        return [
-            gr.skip(),
-            *[
-                gr.DownloadButton(words, value=str(folder / name), visible=True)
-                for words, name in zip(labels, texts, strict=True)
-            ],
-        ]
+    def _saves(self, button: Any, what: str, written: Callable[[Sequence[Vote]], str]) -> None:
+        """Let the button save all votes as a file; it passes through the page, and lies nowhere on the server."""
+
+        def make(request: gr.Request) -> list[Any]:
+            try:
+                text = written(self._votes.of(owner_of(request)))
+            except Exception as error:
+                return ["", "", render.note_html(answering.sentence(error, language_of(request)), kind="error")]
+            return [text, downloads.file_name(what, "jsonl"), gr.skip()]
+
+        made = button.click(make, None, [self._text, self._name, self.panel], **AT_ONCE)
+        made.then(None, [self._text, self._name], None, js=downloads.SAVE)
 
 
-def sums_html(votes: Sequence[Vote], language: str) -> str:
+def sums_html(ballots: Sequence[Ballot], language: str) -> str:
     """Wins by mode with their intervals, and how many votes named no winner."""
-    if not votes:
+    if not ballots:
         return render.note_html(say(language, "compare.no_votes"))
-    counts = {verdict: sum(vote.verdict == verdict for vote in votes) for verdict in (ONE, TIE, BAD)}
-    told = say(language, "compare.votes_told", votes=len(votes), won=counts[ONE], ties=counts[TIE], bad=counts[BAD])
+    counts = {verdict: sum(ballot.verdict == verdict for ballot in ballots) for verdict in (ONE, TIE, BAD)}
+    told = say(language, "compare.votes_told", votes=len(ballots), won=counts[ONE], ties=counts[TIE], bad=counts[BAD])
     heads = [
         say(language, "compare.mode"),
         say(language, "compare.wins"),
@@ -130,7 +116,7 @@ def sums_html(votes: Sequence[Vote], language: str) -> str:
         f'<td><span class="cf-bar" aria-hidden="true"><i style="left:{s.low:.0%};width:{s.high - s.low:.0%}"></i>'
         f'<b style="left:{s.wins / s.shown:.0%}"></b></span> {s.wins / s.shown:.0%}</td>'
         f"<td>{s.low:.0%} &#8211; {s.high:.0%}</td><td>{s.chance:.0%}</td></tr>"
-        for s in standings(votes)
+        for s in standings(ballots)
     )
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
