@@ -207,7 +207,8 @@ def _csv(path: Path) -> Iterator[Record | Broken]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Broken(line, f"not CSV ({error}); look for a quote that is not closed")
+            lost = f"; with it the lines up to {reader.line_num} are left out" if reader.line_num > line else ""
+            yield Broken(line, f"not CSV ({error}); look for a quote that is not closed{lost}")
             continue
         if len(cells) == len(header):
             yield Record(line, dict(zip(header, cells, strict=True)))
