@@ -151,6 +151,12 @@ class RunFolder:
         whole = [folder for folder in self.checkpoints.glob("checkpoint-*") if _is_whole(folder)]
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
+    def drop_half_written(self) -> None:
+        """Remove the checkpoints that a killed run did not end: of those there are two stay, and whole ones should."""
+        for folder in self.checkpoints.glob("checkpoint-*"):
+            if not _is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def drop_checkpoints(self) -> None:
         """Free the disk of what only a run that goes on needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
