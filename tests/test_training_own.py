@@ -148,6 +148,8 @@ def test_the_methods_are_compared_on_the_same_rows(
         (["--method", "freeze", "--layers", "last"], "--layers is 'last'"),
         (["--prompt-column", "nowhere"], "has no column 'nowhere'"),
         (["--despite-overlap", "yes"], "sentence"),
+        (["--shuffled", "0.5"], "--shuffled is for rows of a --task"),
+        (["--task", "answer", "--form", "pair"], "--form is for rows of your own"),
     ],
 )
 def test_options_that_do_not_fit_are_told(
