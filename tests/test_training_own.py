@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,21 @@ def test_rows_without_instructions_are_given_some(base: Path, tmp_path: Path) ->
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"Say {n}", "response": f"{n}!"}) + "\n" for n in range(20)))
     assert read_adapter(train(order(file), base, tmp_path)).card["instructions"] == INSTRUCTIONS
+
+
+def test_a_row_beyond_the_context_of_the_base_is_left_out_whatever_was_asked_for(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.write_text(data.read_text() + f'"{"long " * 80}",good\n')
+    given = order(data)
+    given = replace(given, settings=replace(given.settings, max_tokens=4096), out=Path("here"))
+    monkeypatch.chdir(tmp_path)
+    made = train(given, base, tmp_path)
+    assert made == tmp_path / "here" / "moods", "and it is found again from anywhere"
+    (run,) = list_runs(tmp_path / "trainings")
+    assert run.order()["settings"]["max_tokens"] == 256, "its context"
+    assert run.order()["report"]["too_long"][0][0] == 42
+    assert read_adapter(made).card["rows_too_long"]
 
 
 def test_rows_that_will_be_judged_on_are_not_learned_unless_a_sentence_says_why(
