@@ -133,6 +133,19 @@ def crossfade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return ended.value.code, out, err
 
 
+def test_the_command_tells_which_rows_it_leaves_out(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROSSFADE_HOME", str(tmp_path / "home"))
+    data.write_text(data.read_text() + f',good\n"{"long " * 80}",good\n')
+    words = ["--data", str(data), "--name", "moods", "--base", str(base), "--epochs", "1"]
+    code, _, err = crossfade(monkeypatch, capsys, "train", *words)
+    assert not code, err
+    assert "warning: 1 row cannot be used and will be left out, line 42: text is empty." in err
+    assert "1 row has more than 256 tokens and will be left out, line 43." in err
+    assert "rows.jsonl had over 256 tokens: line" in err
+
+
 def test_the_methods_are_compared_on_the_same_rows(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +177,7 @@ def test_the_methods_are_compared_on_the_same_rows(
         (["--method", "freeze", "--layers", "last"], "--layers is 'last'"),
         (["--prompt-column", "nowhere"], "has no column 'nowhere'"),
         (["--despite-overlap", "yes"], "sentence"),
+        (["--name", "json"], "'json' is the name of an adapter that ships"),
         (["--shuffled", "0.5"], "--shuffled is for rows of a --task"),
         (["--task", "answer", "--form", "pair"], "--form is for rows of your own"),
     ],

@@ -79,11 +79,18 @@ def _base_again(order: dict[str, Any]) -> None:
 
 def run_now(folder: RunFolder) -> Path:
     """Train what a run orders. The first Ctrl-C or SIGTERM ends it with the best so far, the second at once."""
+    from crossfade.adapters.peft_files import CARD_FILE
     from crossfade.training.adapter import carry_out
+    from crossfade.training.findings import told_lines
+    from crossfade.training.run_folder import read_json
 
     tell(f"Run {folder.path.name}; should it be interrupted, go on with: crossfade train resume {folder.path.name}")
     with stopped_by_signals("Ending after this step with the best so far; once more ends at once.") as stop:
-        return carry_out(folder, progress=_show, stop=stop)
+        made = carry_out(folder, progress=_show, stop=stop)
+    if left_out := (read_json(made / CARD_FILE) or {}).get("rows_too_long"):
+        most, lines = folder.order()["settings"]["max_tokens"], told_lines([line for line, _ in left_out])
+        tell(f"{len(left_out):,} of the rows in {folder.path / 'rows.jsonl'} had over {most:,} tokens: {lines}.")
+    return made
 
 
 def print_made(folders: list[Path], *, as_json: bool, many: bool = False) -> None:

@@ -100,6 +100,7 @@ def train(
     from crossfade.startup import Startup
 
     require_training_libraries()
+    from crossfade.adapters.registry import scan
     from crossfade.training.adapter import Order
     from crossfade.training.record import layers_of, settings_of
 
@@ -152,6 +153,8 @@ def train(
             against=against or (),
             despite_overlap=despite_overlap,
         )
+    if out is None and method != "full" and name in scan(settings.adapters).names:  # that one would be served
+        raise TrainingError(f"{name!r} is the name of an adapter that ships with Crossfade. Choose another name.")
     order = Order(
         name=name,
         purpose=purpose or f"Trained on {data.name}",
@@ -219,6 +222,8 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
+    for finding in (folder.order()["report"] or {}).get("findings", ()):
+        tell(f"{finding['severity']}: {finding['text']}")
     return folder
 
 
