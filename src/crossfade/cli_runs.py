@@ -28,10 +28,9 @@ def resume(
     path = Settings.from_environment().trainings / run
     folder = RunFolder(path if path.is_dir() else Path(run))
     state = folder.state()
-    if folder.order() and state["state"] in ("done", "cancelled"):
-        raise TrainingError(
-            f"The run {run} is {state['state']}; what it made is in {state.get('made')}. Start a new one."
-        )
+    if folder.order() and state["state"] in ("done", "cancelled") and not folder.can_go_on:
+        made = f"; what it made is in {state['made']}" if state.get("made") else ""
+        raise TrainingError(f"The run {run} is {state['state']}{made}. Start a new one.")
     _base_again(folder.order())
     print_made([run_now(folder)], as_json=as_json)
 

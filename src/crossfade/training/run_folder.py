@@ -173,6 +173,13 @@ class RunFolder:
             found |= {"state": "interrupted", "message": "The process that ran it is gone; it can go on."}
         return found
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was left, failed, or was cancelled while it waited to go on and what it has learned is here."""
+        state = self.state()
+        kept = state["state"] == "cancelled" and not state.get("made") and self.last_checkpoint() is not None
+        return kept or state["state"] in ("interrupted", "failed", "waiting")
+
     def tell(self, state: str, message: str = "", **more: Any) -> None:
         """Set the state."""
         assert state in STATES, state
