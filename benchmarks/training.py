@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -150,7 +149,9 @@ def limit(task: str, steps: int) -> dict[str, float]:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    from crossfade.training.train import peak_memory
+
+    return peak_memory() / 1e6
 
 
 def _child(name: str, args: argparse.Namespace) -> dict[str, float]:

@@ -136,6 +136,26 @@ def test_the_card_of_a_training_that_goes_on_tells_what_it_began_from(order: Ord
         train(replace(order, name="other", start=other), tiny_llama)
 
 
+def test_rows_that_the_corpus_is_judged_by_are_not_learned_unless_a_sentence_says_why(
+    order: Order, tiny_llama: TinyModel
+) -> None:
+    assert isinstance(order.source, TaskData)
+    judged = order.source.corpus.folder / "eval.jsonl"
+    judged.write_text('{"question": "Is there a fee?"}\n{"question": "Who may open  the SAFE?"}\n')
+    other, asked = {"question": "What is a wire?", "answer": "A transfer."}, "Who may open the safe?"
+    for row in ({"question": asked, "answer": "Jo."}, {"question": "Whose is it?", "answer": "Jo.", "reworded": asked}):
+        data_of(order).write_text(f"{json.dumps(other)}\n{json.dumps(row)}\n")
+        with pytest.raises(
+            TrainingError, match=r"rows.jsonl: .*\(line 2 and eval.jsonl, line 2: the texts are the same"
+        ):
+            train(order, tiny_llama)
+    why = "It is a rehearsal, and nothing is judged."
+    allowed = replace(order.source, despite_overlap=why)
+    rows = allowed.rows(finder=None, count=lambda _: 1, limit=256, seed=0)
+    assert rows.report is not None
+    assert why in rows.report["findings"][0]["text"]
+
+
 def test_an_adapter_is_replaced_only_when_asked(order: Order, tiny_llama: TinyModel) -> None:
     old = read_adapter(train(order, tiny_llama))
     with pytest.raises(TrainingError, match="give --replace"):

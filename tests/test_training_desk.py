@@ -198,3 +198,27 @@ def test_what_a_run_makes_is_of_who_ordered_it(owner: str, tmp_path: Path, monke
     assert run.owner == owner
     assert adapter.carry_out(run) == settings.my_adapters / "mine"
     assert owners(settings) == ({"mine": owner} if owner else {})
+
+
+def test_what_is_cancelled_while_it_waits_to_go_on_can_still_go_on(desk: Desk) -> None:
+    run = order(desk, "lasts")
+    wait_for(lambda: state(run) == "running")
+    checkpoint = run.checkpoints / "checkpoint-3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trained").write_text("much")
+    run.mark_whole(3)
+    assert desk._process is not None
+    desk._process.kill()
+    wait_for(lambda: not desk.is_busy)
+    other = order(desk, "lasts", "b")
+    wait_for(lambda: state(other) == "running")
+    desk.resume(run)
+    desk.cancel(run)
+    assert state(run) == "cancelled"
+    assert run.state()["message"] == "Cancelled before it went on; it still can."
+    desk.resume(run)
+    assert desk.waiting() == [run]
+    never = order(desk, "lasts", "c")
+    desk.cancel(never)
+    with pytest.raises(TrainingError, match="has ended"):
+        desk.resume(never)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossfade import prompts
 from crossfade.errors import TrainingError
+from crossfade.training.against import JudgingSet, overlapping
 from crossfade.training.forms import FORMS, Example, Mapping, to_examples
 from crossfade.training.guess import guess
 from crossfade.training.table import Broken, Record, Table
-from crossfade.types import Message
+from crossfade.types import Message, Passage
 
 USER, ASSISTANT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}
 
@@ -88,6 +90,18 @@ def test_the_last_answer_is_learned_and_the_turns_before_it_are_its_prompt() -> 
     (example,) = examples({"messages": turns})
     assert [m.role for m in example.row.messages] == ["user", "assistant", "user"]
     assert example.row.response == "Bye."
+
+
+def test_passages_are_no_part_of_what_a_row_asks() -> None:
+    passage = Passage("The monthly fee of the account is $7.\n\nQuestion: Who?", "fees", "Fees", "", 0, 9, 1.0)
+    told = prompts.last_message("How do I close it?", [passage])
+    assert "monthly fee" in told
+    turns = [{"role": "user", "content": told}, {"role": "assistant", "content": "At a branch."}]
+    (example,) = examples({"messages": turns})
+    assert example.asked == "How do I close it?"
+    assert example.row.messages[-1].content == told
+    judging = JudgingSet("eval.jsonl", ({"question": "What is the monthly fee of the account?", "line": 1},))
+    assert overlapping([example], judging) == ()
 
 
 def test_alpaca_s_input_follows_its_instruction() -> None:

@@ -15,8 +15,10 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from crossfade.adapters.peft_files import read_adapter, read_weights  # noqa: E402
+from crossfade.corpora.registry import read_rows  # noqa: E402
 from crossfade.errors import TrainingError  # noqa: E402
-from crossfade.training.data import encode_rows  # noqa: E402
+from crossfade.settings import Settings  # noqa: E402
+from crossfade.training.data import TrainingRow, encode_rows  # noqa: E402
 from crossfade.training.methods import METHODS, SERVED, method_of  # noqa: E402
 from crossfade.training.record import (  # noqa: E402
     PRESETS,
@@ -31,6 +33,7 @@ from crossfade.training.record import (  # noqa: E402
 )
 from crossfade.training.run_folder import RunFolder  # noqa: E402
 from crossfade.training.trainer import run  # noqa: E402
+from crossfade.types import Message  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
 
@@ -52,6 +55,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_method_has_settings_and_a_word_on_where_it_is_served() -> None:
     assert set(METHODS) == set(SETTINGS) == set(SERVED) == set(SMALL)
+    assert "on a CPU it saves memory, not time" in SERVED["qlora"]
     for name, kind in SETTINGS.items():
         assert kind.method == name
         for preset in PRESETS.values():
@@ -85,6 +89,19 @@ def test_a_method_learns_and_what_it_wrote_gives_the_same_logits(name: str, base
         before = load(base).eval()(tokens).logits
     assert torch.allclose(found, expected, atol=3e-2)  # the file is fp16
     assert not torch.allclose(before, expected[:, -before.shape[1] :], atol=0.3)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_method_lowers_the_loss_of_real_rows_that_it_has_not_seen(name: str, base: Path, tmp_path: Path) -> None:
+    """Of the corpus's own training rows the 16 shortest, for a model that reads byte by byte."""
+    found = read_rows(Settings.from_environment().corpora / "tidewell" / "train" / "domain.jsonl")
+    short = sorted((row for row in found if row.get("answer")), key=lambda row: len(row["question"] + row["answer"]))
+    real = [TrainingRow((Message("user", row["question"]),), row["answer"]) for row in short[:16]]
+    settings = replace(SMALL[name], evaluations=1)
+    record = train_by(settings, base, tmp_path / "made", real[::2], held_out=real[1::2])
+    losses = [loss for _, loss in record.train_loss]
+    assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
+    assert record.held_out_loss[-1][1] < 0.9 * record.held_out_loss[0][1]
 
 
 def as_written(name: str, base: Path, made: Path) -> Any:

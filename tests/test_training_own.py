@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,21 @@ def test_rows_without_instructions_are_given_some(base: Path, tmp_path: Path) ->
     assert read_adapter(train(order(file), base, tmp_path)).card["instructions"] == INSTRUCTIONS
 
 
+def test_a_row_beyond_the_context_of_the_base_is_left_out_whatever_was_asked_for(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.write_text(data.read_text() + f'"{"long " * 80}",good\n')
+    given = order(data)
+    given = replace(given, settings=replace(given.settings, max_tokens=4096), out=Path("here"))
+    monkeypatch.chdir(tmp_path)
+    made = train(given, base, tmp_path)
+    assert made == tmp_path / "here" / "moods", "and it is found again from anywhere"
+    (run,) = list_runs(tmp_path / "trainings")
+    assert run.order()["settings"]["max_tokens"] == 256, "its context"
+    assert run.order()["report"]["too_long"][0][0] == 42
+    assert read_adapter(made).card["rows_too_long"]
+
+
 def test_rows_that_will_be_judged_on_are_not_learned_unless_a_sentence_says_why(
     base: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +131,19 @@ def crossfade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         main()
     out, err = capsys.readouterr()
     return ended.value.code, out, err
+
+
+def test_the_command_tells_which_rows_it_leaves_out(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROSSFADE_HOME", str(tmp_path / "home"))
+    data.write_text(data.read_text() + f',good\n"{"long " * 80}",good\n')
+    words = ["--data", str(data), "--name", "moods", "--base", str(base), "--epochs", "1"]
+    code, _, err = crossfade(monkeypatch, capsys, "train", *words)
+    assert not code, err
+    assert "warning: 1 row cannot be used and will be left out, line 42: text is empty." in err
+    assert "1 row has more than 256 tokens and will be left out, line 43." in err
+    assert "rows.jsonl had over 256 tokens: line" in err
 
 
 def test_the_methods_are_compared_on_the_same_rows(
@@ -148,6 +177,9 @@ def test_the_methods_are_compared_on_the_same_rows(
         (["--method", "freeze", "--layers", "last"], "--layers is 'last'"),
         (["--prompt-column", "nowhere"], "has no column 'nowhere'"),
         (["--despite-overlap", "yes"], "sentence"),
+        (["--name", "json"], "'json' is the name of an adapter that ships"),
+        (["--shuffled", "0.5"], "--shuffled is for rows of a --task"),
+        (["--task", "answer", "--form", "pair"], "--form is for rows of your own"),
     ],
 )
 def test_options_that_do_not_fit_are_told(

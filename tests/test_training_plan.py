@@ -9,7 +9,7 @@ import pytest
 
 from crossfade.training.estimate import estimate
 from crossfade.training.methods import method_of
-from crossfade.training.plan import UNSEEN_SPEED, plan_of, size_of
+from crossfade.training.plan import UNSEEN_SPEED, plan_of, size_of, within_context
 from crossfade.training.record import TrainingProgress
 from crossfade.training.run_folder import RunFolder
 from test_training_methods import SMALL
@@ -52,3 +52,10 @@ def test_the_speed_is_that_of_the_last_training_of_the_kind_here(base: Path, tmp
 def test_of_a_base_that_is_not_known_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     assert plan_of(SMALL["lora"], tmp_path, []) is None
+
+
+def test_no_row_is_longer_than_the_context_of_the_base(base: Path, tmp_path: Path) -> None:
+    assert within_context(100, base) == 100
+    assert within_context(1024, base) == 256
+    assert within_context(1024, base, virtual=20) == 236, "virtual tokens stand in it too"
+    assert within_context(1024, tmp_path) == 1024, "a base that does not tell"

@@ -109,6 +109,9 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(base: Path, tmp_path:
     assert before is not None
     assert before.name == "checkpoint-5"
     train(base, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(base, tmp_path / "a", folder=folder, progress=kill_at(6), checkpoint_seconds=1000)
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["checkpoint-5"], "no torn one pushes it out"
     train(base, tmp_path / "a", folder=folder)
     assert all(torch.equal(w, weights(tmp_path / "a")[name]) for name, w in weights(tmp_path / "whole").items())
 

@@ -134,6 +134,7 @@ def test_a_broken_line_is_listed_and_the_others_are_read(line: str, why: str, tm
         ("a,b\n\nc,d\n", 3, "the line is empty"),
         ('a,b\n"c"d,e\n', 3, "quote"),
         ('a,b\n"c,d\n', 3, "quote that is not closed"),
+        ('a,b\n"c,d\ne,f\ng,"h"\n', 3, "with it the lines up to 5 are left out"),
     ],
 )
 def test_a_broken_csv_row_is_listed_and_the_others_are_read(rows: str, line: int, why: str, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -219,6 +222,16 @@ def test_a_target_that_does_not_exist_is_an_error(base: Path, tmp_path: Path) ->
 def test_settings_out_of_range_name_the_range(changes: dict[str, Any]) -> None:
     with pytest.raises(TrainingError, match=rf"{next(iter(changes))} is .*must be from"):
         replace(SETTINGS, **changes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="another system tells it in another way")
+def test_the_peak_memory_is_a_training_s_own_and_not_that_of_who_started_it() -> None:
+    large = bytearray(700_000_000)
+    large[::4096] = b"1" * len(large[::4096])
+    code = "from crossfade.training.train import peak_memory; print(peak_memory())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, check=True).stdout
+    assert 20_000_000 < int(told) < len(large)
 
 
 def test_missing_libraries_name_the_extra(monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path) -> None:

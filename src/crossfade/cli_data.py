@@ -55,7 +55,7 @@ def report(
     """
     from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
-    from crossfade.training.plan import plan_of
+    from crossfade.training.plan import plan_of, within_context
     from crossfade.training.record import settings_of
     from crossfade.training.report import data_report, sentence
     from crossfade.training.run_folder import list_runs
@@ -82,7 +82,7 @@ def report(
         mapping,
         count=tokenizer_count(tokenizer) if tokenizer else rough_count,
         rough=tokenizer is None,
-        limit=max_tokens,
+        limit=within_context(max_tokens, folder) if folder else max_tokens,
         against=judging,
         embed=_embed(settings) if judging and not rough else None,
         despite_overlap=allowed,

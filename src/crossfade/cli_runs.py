@@ -28,10 +28,9 @@ def resume(
     path = Settings.from_environment().trainings / run
     folder = RunFolder(path if path.is_dir() else Path(run))
     state = folder.state()
-    if folder.order() and state["state"] in ("done", "cancelled"):
-        raise TrainingError(
-            f"The run {run} is {state['state']}; what it made is in {state.get('made')}. Start a new one."
-        )
+    if folder.order() and state["state"] in ("done", "cancelled") and not folder.can_go_on:
+        made = f"; what it made is in {state['made']}" if state.get("made") else ""
+        raise TrainingError(f"The run {run} is {state['state']}{made}. Start a new one.")
     _base_again(folder.order())
     print_made([run_now(folder)], as_json=as_json)
 
@@ -79,11 +78,18 @@ def _base_again(order: dict[str, Any]) -> None:
 
 def run_now(folder: RunFolder) -> Path:
     """Train what a run orders. The first Ctrl-C or SIGTERM ends it with the best so far, the second at once."""
+    from crossfade.adapters.peft_files import CARD_FILE
     from crossfade.training.adapter import carry_out
+    from crossfade.training.findings import told_lines
+    from crossfade.training.run_folder import read_json
 
     tell(f"Run {folder.path.name}; should it be interrupted, go on with: crossfade train resume {folder.path.name}")
     with stopped_by_signals("Ending after this step with the best so far; once more ends at once.") as stop:
-        return carry_out(folder, progress=_show, stop=stop)
+        made = carry_out(folder, progress=_show, stop=stop)
+    if left_out := (read_json(made / CARD_FILE) or {}).get("rows_too_long"):
+        most, lines = folder.order()["settings"]["max_tokens"], told_lines([line for line, _ in left_out])
+        tell(f"{len(left_out):,} of the rows in {folder.path / 'rows.jsonl'} had over {most:,} tokens: {lines}.")
+    return made
 
 
 def print_made(folders: list[Path], *, as_json: bool, many: bool = False) -> None:

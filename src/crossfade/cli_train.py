@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +27,7 @@ from crossfade.cli_rows import (
     own_data,
 )
 from crossfade.cli_runs import list_runs, print_made, resume, run_now
+from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, tell
 
@@ -99,6 +100,7 @@ def train(
     from crossfade.startup import Startup
 
     require_training_libraries()
+    from crossfade.adapters.registry import scan
     from crossfade.training.adapter import Order
     from crossfade.training.record import layers_of, settings_of
 
@@ -118,15 +120,31 @@ def train(
         "seed": seed,
     }
     run_settings = settings_of(method, preset, changes)
+    own = {"form": form, "prompt-column": prompt_column, "response-column": response_column}
+    _check_unused(
+        {"earlier-turns": earlier_turns, "shuffled": shuffled}
+        if not (corpus or task)
+        else {**own, "template": template, "instructions": instructions, "against": against},
+        of_task=bool(corpus or task),
+    )
     source: Source
     if corpus or task:
+        from crossfade.training.report import sentence
         from crossfade.training.rows import TaskData
 
         check_file(data)
         found = startup.corpus(corpus or "tidewell")
         chosen = found.task(task)
         purpose = purpose or chosen.title
-        source = TaskData(data, found, chosen, max_rows=max_rows, earlier_turns=earlier_turns, shuffled=shuffled)
+        source = TaskData(
+            data,
+            found,
+            chosen,
+            max_rows=max_rows,
+            earlier_turns=earlier_turns,
+            shuffled=shuffled,
+            despite_overlap=sentence(despite_overlap),
+        )
     else:
         source = own_data(
             data,
@@ -135,6 +153,8 @@ def train(
             against=against or (),
             despite_overlap=despite_overlap,
         )
+    if out is None and method != "full" and name in scan(settings.adapters).names:  # that one would be served
+        raise TrainingError(f"{name!r} is the name of an adapter that ships with Crossfade. Choose another name.")
     order = Order(
         name=name,
         purpose=purpose or f"Trained on {data.name}",
@@ -146,6 +166,15 @@ def train(
         replace=replace,
     )
     print_made([trained(order, startup, run=run, fit=micro_tokens is None)], as_json=as_json)
+
+
+def _check_unused(given: Mapping[str, object], *, of_task: bool) -> None:
+    """Raises TrainingError for an option that would be passed over without a word."""
+    if wrong := [name for name, value in given.items() if value]:
+        meant = (
+            "rows of your own; leave it out, or --task and --corpus" if of_task else "rows of a --task; leave it out"
+        )
+        raise TrainingError(f"--{wrong[0]} is for {meant}.")
 
 
 def _again(words: Sequence[str]) -> list[str]:
@@ -193,6 +222,8 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
     )
+    for finding in (folder.order()["report"] or {}).get("findings", ()):
+        tell(f"{finding['severity']}: {finding['text']}")
     return folder
 
 

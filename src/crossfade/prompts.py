@@ -127,6 +127,11 @@ def build(
     return replace(prompt, passages=len(kept_passages), turns=len(kept_turns), examples=len(kept_examples))
 
 
+def question_in(message: str) -> str:
+    """The question of a message that `last_message` made, and any other message as it is."""
+    return (message.partition("\n\nQuestion: ")[2] if message.startswith(PASSAGES_HEAD) else "") or message
+
+
 def last_message(question: str, passages: Sequence[Passage]) -> str:
     """The text of the last user message: passages, question."""
     if not passages:

@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -25,6 +25,7 @@ from crossfade.adapters.swap import put, workplace
 from crossfade.errors import AdapterError, TrainingError
 from crossfade.models.torch_libraries import quiet_libraries, require_training_libraries
 from crossfade.training.compose import Finder
+from crossfade.training.plan import within_context
 from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
 from crossfade.training.rows import Source
 from crossfade.training.run_folder import RunFolder, new_run, read_json
@@ -73,12 +74,14 @@ def begin(
             f"Adapter {order.start.name!r} was trained for the base {order.start.base_sha256[:12]}, and this is "
             f"{base_sha256[:12]}. Train on that base, or without a start."
         )
-    settings = order.settings
+    virtual = getattr(order.settings, "virtual_tokens", 0)
+    limit = within_context(order.settings.max_tokens, base_folder, virtual=virtual)
+    settings = replace(order.settings, max_tokens=limit)
     tokenizer = open_tokenizer(base_folder)
     rows = order.source.rows(
         finder=finder,
         count=tokenizer_prompt_count(tokenizer),
-        limit=settings.max_tokens,
+        limit=limit,
         seed=settings.seed,
         control_tokens=tokenizer.all_special_tokens,
     )
@@ -86,7 +89,7 @@ def begin(
         {
             "name": order.name,
             "purpose": order.purpose,
-            "out": str(order.out),
+            "out": str(order.out.absolute()),
             "command": order.command,
             "replace": order.replace,
             "method": settings.method,

@@ -14,7 +14,7 @@ from crossfade.errors import TrainingError
 from crossfade.training.forms import Example, to_examples
 from crossfade.training.guess import PROMPTS, guess, named
 from crossfade.training.near import normalised
-from crossfade.training.overlap import Embed, overlaps
+from crossfade.training.overlap import SAME_WORDS, Embed, overlaps
 from crossfade.training.table import Table, read_table
 
 
@@ -70,15 +70,40 @@ def overlapping(
     training = [
         _whole({"question": e.asked, "answer": e.row.response, "documents": documents.get(e.line)}) for e in examples
     ]
-    same = {normalised(row["question"]): number for number, row in reversed(list(enumerate(judging.rows)))}
-    found = {o.training: (o.judging, o.why) for o in overlaps(training, judging.rows, embed or _words_alone)}
-    for number, example in enumerate(examples):  # a text of three words has no trigrams to share
-        if (other := same.get(normalised(example.asked))) is not None:
-            found[number] = (other, "the texts are the same")
     return tuple(
         Overlapping(examples[number].line, judging.name, judging.rows[other]["line"], why)
-        for number, (other, why) in sorted(found.items())
+        for number, (other, why) in sorted(_found(training, judging, embed or _words_alone).items())
     )
+
+
+def overlapping_rows(
+    rows: Sequence[dict[str, Any]], judging: JudgingSet, *, same_words: float = SAME_WORDS
+) -> tuple[Overlapping, ...]:
+    """The rows of a corpus's task, one in each line of their file, that ask in either wording what the set asks.
+
+    Words alone are compared; `same_words` is the share of trigrams that counts.
+    """
+    asked = [(line, str(row.get("question") or row.get("message") or "")) for line, row in enumerate(rows, start=1)]
+    asked += [(line, str(row["reworded"])) for line, row in enumerate(rows, start=1) if row.get("reworded")]
+    found: dict[int, Overlapping] = {}
+    training = [{"question": text} for _, text in asked]
+    for number, (other, why) in _found(training, judging, _words_alone, same_words=same_words).items():
+        line = asked[number][0]
+        found.setdefault(line, Overlapping(line, judging.name, judging.rows[other]["line"], why))
+    return tuple(found[line] for line in sorted(found))
+
+
+def _found(
+    training: Sequence[dict[str, Any]], judging: JudgingSet, embed: Embed, *, same_words: float = SAME_WORDS
+) -> dict[int, tuple[int, str]]:
+    """For the numbers of the training rows that overlap, the judging row's number and how that was seen."""
+    same = {normalised(row["question"]): number for number, row in reversed(list(enumerate(judging.rows)))}
+    shared = overlaps(training, judging.rows, embed, same_words=same_words)
+    found = {o.training: (o.judging, o.why) for o in shared}
+    for number, row in enumerate(training):  # a text of three words has no trigrams to share
+        if (other := same.get(normalised(row["question"]))) is not None:
+            found[number] = (other, "the texts are the same")
+    return found
 
 
 def _whole(row: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Desk:
         with self._change:
             if run in self._waiting or run == self._now:
                 raise TrainingError("This training waits or runs already.")
-            if run.state()["state"] not in ("interrupted", "failed", "waiting"):
+            if not run.can_go_on:
                 raise TrainingError("This training has ended. Start a new one.")
             self._enqueue(run)
 
@@ -79,7 +79,7 @@ class Desk:
         with self._change:
             if run in self._waiting or (state["state"] == "waiting" and run != self._now):
                 self._waiting = [other for other in self._waiting if other != run]
-                run.tell("cancelled", "Cancelled before it began.")
+                _tell_cancelled(run)
                 return
             if run == self._now and self._process is None:
                 self._cancelled = run
@@ -163,7 +163,7 @@ class Desk:
         with (run.path / _LOG).open("wb") as log:
             with self._change:
                 if self._cancelled == run:
-                    run.tell("cancelled", "Cancelled before it began.")
+                    _tell_cancelled(run)
                     return
                 if self._closed:
                     return
@@ -174,9 +174,14 @@ class Desk:
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
             code = self._process.wait()
         if code and self._cancelled == run:
-            run.tell("cancelled", "Cancelled before it began.")
+            _tell_cancelled(run)
         elif code and not self._closed and run.state()["state"] in ("waiting", "running", "interrupted"):
             run.tell("failed", _last_words(run, code))
+
+
+def _tell_cancelled(run: RunFolder) -> None:
+    went = "went on; it still can" if run.last_checkpoint() else "began"
+    run.tell("cancelled", f"Cancelled before it {went}.")
 
 
 def _last_words(run: RunFolder, code: int) -> str:

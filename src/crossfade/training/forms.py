@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossfade.errors import TrainingError
+from crossfade.prompts import question_in
 from crossfade.training.chats import from_messages, from_sharegpt
 from crossfade.training.data import TrainingRow
 from crossfade.training.table import Broken, Record, Table
@@ -55,8 +56,8 @@ class Mapping:
 class Example:
     """A row to train on and the line it comes from.
 
-    `text` is what the row itself asks, without what all rows share, the template and the instructions: by it rows are
-    compared and split, so that another template moves none.
+    `text` is what the row itself asks, without what all rows share, the template and the instructions, and without the
+    passages that it is read with: by it rows are compared and split, so that another template moves none.
     """
 
     line: int
@@ -117,7 +118,7 @@ def _example(record: Record, mapping: Mapping) -> Example:
     if mapping.form in ("messages", "sharegpt"):
         read = from_messages if mapping.form == "messages" else from_sharegpt
         turns, response = read(record.values.get(mapping.prompt), mapping.prompt)
-        asked = "\n".join(turn.content for turn in turns if turn.role != "system")
+        asked = "\n".join(question_in(turn.content) for turn in turns if turn.role != "system")
     else:
         response = _needed(record, mapping.response)
         asked = "\n\n".join(_asked(record, mapping))

@@ -33,7 +33,7 @@ LAST_BLOCKS = 4
 """So many are what Freeze trains where none are named."""
 SERVED = {
     "lora": "on every engine",
-    "qlora": "on every engine, on the base in 4 bits or whole",
+    "qlora": "on every engine, on the base in 4 bits or whole; on a CPU it saves memory, not time",
     "adalora": "on every engine, folded into LoRA",
     "p-tuning": "on the transformers engine alone, without a blend; choose LoRA for llama.cpp",
     "freeze": "on every engine, its difference to the base written as LoRA of full rank",

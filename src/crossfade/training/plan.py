@@ -115,6 +115,15 @@ def size_of(settings: RunSettings, config: Mapping[str, Any]) -> Size | None:
     )
 
 
+def within_context(tokens: int, base_folder: Path, *, virtual: int = 0) -> int:
+    """So many tokens, or what a base's context has room for beside the virtual ones; a longer row was never seen whole.
+
+    Where the base does not tell its context, all of them.
+    """
+    told = (read_json(base_folder / "config.json") or {}).get("max_position_embeddings")
+    return min(tokens, told - virtual) if isinstance(told, int) and told > virtual else tokens
+
+
 def memory_of_machine(limits: Iterable[Path] = CONTAINER_LIMITS) -> int:
     """The memory in bytes that a process may have here, the machine's or its container's; 0 where it is not told."""
     try:

@@ -156,6 +156,12 @@ class RunFolder:
         whole = [folder for folder in self.checkpoints.glob("checkpoint-*") if _is_whole(folder)]
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
+    def drop_half_written(self) -> None:
+        """Remove the checkpoints that a killed run did not end: of those there are two stay, and whole ones should."""
+        for folder in self.checkpoints.glob("checkpoint-*"):
+            if not _is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def drop_checkpoints(self) -> None:
         """Free the disk of what only a run that goes on needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -171,6 +177,13 @@ class RunFolder:
         if found["state"] == "running" and not self._held():
             found |= {"state": "interrupted", "message": "The process that ran it is gone; it can go on."}
         return found
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was left, failed, or was cancelled while it waited to go on and what it has learned is here."""
+        state = self.state()
+        kept = state["state"] == "cancelled" and not state.get("made") and self.last_checkpoint() is not None
+        return kept or state["state"] in ("interrupted", "failed", "waiting")
 
     def tell(self, state: str, message: str = "", **more: Any) -> None:
         """Set the state."""

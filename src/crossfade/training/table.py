@@ -207,7 +207,14 @@ def _csv(path: Path) -> Iterator[Record | Broken]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Broken(line, f"not CSV ({error}); look for a quote that is not closed")
+            if reader.line_num == line:
+                yield Broken(line, f"not CSV ({error}); look for a quote that is not closed")
+            else:
+                yield Broken(
+                    line,
+                    f"not CSV ({error}); look for a quote that is not closed; with it the lines up to "
+                    f"{reader.line_num} are left out",
+                )
             continue
         if len(cells) == len(header):
             yield Record(line, dict(zip(header, cells, strict=True)))

@@ -5,6 +5,7 @@ Knows no corpus, command or page.
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import tempfile
@@ -105,7 +106,7 @@ def train(
         )
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         method.save(model, out, base=base, base_folder=base_folder)
-    peak, more = _peak_memory(), {}
+    peak, more = peak_memory(), {}
     if isinstance(settings, QloraSettings) and watched.rows:
         # Where only the base in 4 bits fits, nothing is said of the whole one.
         with suppress(MemoryError, RuntimeError):
@@ -210,14 +211,19 @@ def _on_the_whole_base(
     )
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """The most memory that this process has held, in bytes, on a GPU that of it.
 
-    Linux counts in kilobytes, macOS in bytes.
+    Linux tells it in its own file. What `getrusage` says there counts the process that started this one too, from
+    before it became another program: a training ordered in the app would have held what the app holds. macOS counts in
+    bytes.
     """
     import torch
 
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
+    with suppress(OSError):
+        if found := re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8")):
+            return int(found[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

@@ -104,6 +104,7 @@ def run(
         callbacks=[_callback(watch, model, method, folder, stop=stop, checkpoint_seconds=checkpoint_seconds)],
     )
     trainer.remove_callback(PrinterCallback)
+    folder.drop_half_written()
     start = folder.last_checkpoint()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     kept_step = watch.keep_the_best()

@@ -139,14 +139,13 @@ class Runs:
                 self._ended(),
             ]
         goes = self._is_going(run)
-        left = state["state"] == "waiting" and not goes
         made = Path(str(state.get("made") or ""))
         pipeline = self._startup.pipeline
         there = bool(made.name) and pipeline is not None and made.name in pipeline.engine.adapters
         return [
             self._html(request, name, language),
             gr.Button(visible=goes),
-            gr.Button(visible=left or state["state"] in ("interrupted", "failed")),
+            gr.Button(visible=not goes and run.can_go_on),
             gr.Button(visible=there),
             gr.Button(visible=there),
             gr.Timer(active=self._goes()),
