@@ -1,7 +1,6 @@
 """The compare tab: one question through two to six columns, side by side. Knows not how an answer is made.
 
-Like a question of the chat, a comparison goes three steps: `_accept`, `_answer`, `_finish`. What can be done with one
-that has ended is offered after that.
+What can be done with a comparison that has ended is offered after that.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.compare import MAX_COLUMNS, compare, fair_order
-from crossfade.errors import CrossfadeError, EngineError
+from crossfade.errors import CrossfadeError
 from crossfade.history.database import Database
-from crossfade.types import Answer
 from crossfade.ui import answering, render
 from crossfade.ui.afterwards import Afterwards
+from crossfade.ui.asking import Asking, ends, send_or_stop
 from crossfade.ui.column_choice import ALL_MODES as ALL_MODES
 from crossfade.ui.column_choice import ColumnChoice
 from crossfade.ui.columns import Column, Columns, ColumnSettings, end_open, make_columns, settings_of
 from crossfade.ui.controls import (
     AT_ONCE,
-    QUIET,
     Catalog,
     Controls,
     answer_settings,
@@ -53,8 +51,7 @@ class CompareTab:
 
     def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], database: Database) -> None:
         self._startup = startup
-        self._running = running
-        self._busy = busy
+        self._asking = Asking(startup, running, TAB, busy=busy)
         self._catalog = Catalog(startup)
         self._draw(database)
         self._wire()
@@ -120,21 +117,18 @@ class CompareTab:
             [self.asked, self.comparison, *self._banner, *self.after.areas, self.notice, *self.columns, *buttons],
             **AT_ONCE,
         )
-        answered = accepted.success(
-            self._answer,
-            [self.asked, self.comparison],
-            [self.asked, *self.columns],
-            concurrency_id=answering.QUEUE,
-            concurrency_limit=self._startup.settings.slots,
-            **QUIET,
+        shown = [self.asked, *self.columns]
+        ended = self._asking.wire(
+            accepted,
+            buttons,
+            answer=self._answer,
+            given=[self.asked, self.comparison],
+            drawn=shown,
+            finish=self._finish,
+            left=[self.asked],
+            freed=shown,
         )
-        # Stop also frees the controls where the comparison still waits for its place: then nobody else would.
-        freed = [self.asked, [self.asked, *self.columns, *buttons]]
-        ends = [answered.then(self._finish, *freed, **AT_ONCE)]
-        # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        ends.append(answered.failure(self._refuse, *freed, **AT_ONCE))
-        ends.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
-        for end in ends:
+        for end in ended:
             self.after.offer(end.then)
         self.go_on.click(
             self._continue,
@@ -168,8 +162,7 @@ class CompareTab:
         columns_end = len(self.choice.values)
         schema_end = columns_end + len(self.schema.values)
         try:
-            if self._busy():
-                raise EngineError(say(language, "chat.busy"))
+            self._asking.check(language)
             asked = make_query(self._catalog, text, values[schema_end:])
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
             wanted = self.choice.read(values[:columns_end])
@@ -178,26 +171,14 @@ class CompareTab:
         except CrossfadeError as error:
             told = render.note_html(str(error), kind="error")
             return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
-        if not self._running.begin(str(request.session_hash), TAB):
-            raise gr.Error(say(language, "chat.already"), print_exception=False)
+        self._asking.begin(request)
         hidden = [*_closed(), *self.after.hidden()]
         shown = _shown(columns, language)
-        return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *_buttons(answering=True)]
+        return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *send_or_stop(answering=True)]
 
-    def _answer(self, request: gr.Request, columns: Columns, comparison: str) -> Iterator[list[Any]]:
+    def _answer(self, request: gr.Request, stop: Event, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
-        session = str(request.session_hash)
-        stop = self._running.take(session, TAB)
-        if stop is None:
-            yield [gr.skip()] * (MAX_COLUMNS + 1)
-            return
-        try:
-            yield from self._growing(columns, comparison, stop, language_of(request))
-        finally:
-            # Also when Gradio drops this generator because the browser went away: the engine ends with it.
-            self._running.close(session, TAB)
-
-    def _growing(self, columns: Columns, comparison: str, stop: Event, language: str) -> Iterator[list[Any]]:
+        language = language_of(request)
         now = list(columns)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
@@ -207,7 +188,7 @@ class CompareTab:
             if not stop.is_set():
                 order = fair_order(len(queries), seed=comparison)
                 stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop, order=order)
-                with closing(answering.thinned(stream, important=_ends)) as results:
+                with closing(answering.thinned(stream, important=ends)) as results:
                     for number, result in results:
                         place = asked[number]
                         now[place] = now[place].grown(result)
@@ -221,21 +202,11 @@ class CompareTab:
             now = list(end_open(now, answering.sentence(error, language)))
         yield [tuple(now), *_redraw(now, asked, language)[1:]]
 
-    def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
-        """Free the controls after a comparison whose place in the queue was refused, or whose writing broke down."""
-        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
-        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
-        return self._finish(request, columns, why=why)
-
-    def _finish(self, request: gr.Request, columns: Columns, why: str = "") -> list[Any]:
-        """Free the controls; also of a page whose comparison was forgotten while its connection was lost."""
-        session = str(request.session_hash)
-        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
-            return [gr.skip()] * (MAX_COLUMNS + 3)
+    def _finish(self, request: gr.Request, why: str, columns: Columns) -> list[Any]:
+        """What is to be drawn at the end: the columns that came to none."""
         left = [place for place, column in enumerate(columns) if column.open]
-        language = language_of(request)
-        columns = end_open(columns, why or say(language, "chat.stopped"))
-        return [columns, *_redraw(columns, left, language)[1:], *_buttons(answering=False)]
+        columns = end_open(columns, why)
+        return [columns, *_redraw(columns, left, language_of(request))[1:]]
 
     def _open(self, request: gr.Request) -> list[Any]:
         """Show the comparison that the page's link leads to, to be read; or say that there is none."""
@@ -262,15 +233,8 @@ class CompareTab:
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
         return [question_of(columns), corpus if choices else gr.skip(), *beside, *_closed(), *drawn]
 
-    def _stop(self, request: gr.Request) -> None:
-        self._running.stop(str(request.session_hash), TAB)
-
     def _key(self, corpus: str | None, task: str) -> Any:
         return next((c.key for c in self._catalog.choices(corpus) if c.task.name == task), None) or gr.skip()
-
-
-def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
-    return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
 
 
 def _shown(columns: Columns, language: str) -> list[Any]:
@@ -294,7 +258,3 @@ def _redraw(columns: Sequence[Column], places: Sequence[int], language: str) -> 
 
 def _short(text: str, most: int = 70) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
-def _buttons(*, answering: bool) -> tuple[Any, Any]:
-    return gr.Button(visible=not answering), gr.Button(visible=answering)
