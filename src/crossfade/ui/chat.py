@@ -34,7 +34,7 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history, settled
 from crossfade.ui.crossfader import Crossfader
 from crossfade.ui.first_screen import english_note, first_screen_html, has_chinese
 from crossfade.ui.growing import growing
@@ -44,7 +44,7 @@ from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
 from crossfade.ui.switches import Switches
-from crossfade.ui.turn_changes import copied_text, edit, undo
+from crossfade.ui.turn_changes import copied_text, edit, put_back, undo
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -139,7 +139,7 @@ class ChatTab:
             drawn=[self.chatbot, self.turns],
             finish=self._finish,
             left=[self.box, self.turns],
-            freed=[self.box, self.chatbot, self.turns],
+            freed=[self.box, self.chatbot, self.turns, self.notice, self.editing],
         )
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
         self._wire_actions()
@@ -180,13 +180,10 @@ class ChatTab:
             if not turns or turns[-1].open:
                 raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
             mode = mode_of(event)
-            kept = turns if mode else turns[:-1]
-            return self._begin(
-                request, turns[-1].query.text, kept, *given, box=gr.skip(), mode=mode, thread=turns[0].thread
-            )
-        thread = turns[0].thread if turns else new_id()
-        kept = turns if editing is None else turns[:editing]
-        return self._begin(request, text, kept, *given, box="", thread=thread)
+            place = len(turns) if mode else len(turns) - 1
+            return self._begin(request, turns[-1].query.text, turns, *given, place=place, box=gr.skip(), mode=mode)
+        place = len(turns) if editing is None else editing
+        return self._begin(request, text, turns, *given, place=place, box="")
 
     def _begin(
         self,
@@ -196,14 +193,15 @@ class ChatTab:
         report: dict[str, Any] | None,
         auto: bool,
         *given: Any,
+        place: int,
         box: Any,
-        thread: str,
         mode: str = "",
     ) -> tuple[Any, ...]:
-        """Begin an answer after these turns, in the mode of the switches, or in another one that they then show.
+        """Begin an answer in the mode of the switches, or in another one that they then show.
 
-        `thread` is the conversation's id, which it keeps also where none of its turns is left.
+        It comes after the turns before `place`, and takes the place of the others once it is answered.
         """
+        turns, instead, thread = turns[:place], turns[place:], turns[0].thread if turns else new_id()
         language = language_of(request)
         switches, written, values = mode_switches(mode) or given[:3], given[3:6], given[6:]
         try:
@@ -225,8 +223,15 @@ class ChatTab:
             return (*[gr.skip()] * 3, render.note_html(str(error), kind="error"), *[gr.skip()] * 6)
         self._asking.begin(request)
         schema, form = schema_of(query, choice.task)
-        waiting = say(language, "chat.waiting")
-        shown = Shown(query, schema, waiting=waiting, automatic=automatic, form=form, thread=thread)
+        shown = Shown(
+            query,
+            schema,
+            waiting=say(language, "chat.waiting"),
+            automatic=automatic,
+            form=form,
+            thread=thread,
+            instead=instead,
+        )
         turns = (*turns, shown)[-MOST_TURNS:]
         english = self._english_only and has_chinese(text)
         drawn = switches if mode else [gr.skip()] * 3
@@ -248,15 +253,17 @@ class ChatTab:
     def _finish(self, request: gr.Request, why: str, box: str, turns: Conversation) -> list[Any]:
         """What is drawn at the end; a question that failed goes into the box, unless something new stands there."""
         if not turns:
-            return [gr.skip()] * 3
-        *before, shown = turns
-        messages, kept = gr.skip(), gr.skip()  # an answer that came to its end is drawn already
-        if shown.open:
-            shown = shown.failed(why)
-            kept = (*before, shown)
-            messages = all_messages(kept, language_of(request))
+            return [gr.skip()] * 5
+        *before, last = turns
+        shown = last.failed(why) if last.open else last
+        kept, language = settled((*before, shown)), language_of(request)
+        if shown.instead and not shown.answered:
+            box, note, editing = put_back(shown, len(before), box=box, language=language)
+            return [box, all_messages(kept, language), kept, note, editing]
         text = shown.query.text if shown.error and not box.strip() else gr.skip()
-        return [text, messages, kept]
+        # An answer that came to its end is drawn already.
+        messages = all_messages(kept, language) if last.open else gr.skip()
+        return [text, messages, kept, gr.skip(), gr.skip()]
 
     def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
