@@ -20,7 +20,7 @@ from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history, settled
-from crossfade.ui.crossfader import SHARES, faded
+from crossfade.ui.crossfader import SHARES, faded, steps_of
 from crossfade.ui.extras import judge_of, prices_of
 from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
@@ -167,6 +167,17 @@ def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:
     assert (mixes[0], mixes[-1]) == ((("a", 1.0),), (("b", 1.0),))
     assert all(sum(weight for _, weight in mix) == 1 for mix in mixes)
     assert [dict(mix).get("b", 0.0) for mix in mixes] == list(SHARES)
+
+
+def test_a_crossfade_holds_each_answer_against_the_question_s_own_schema() -> None:
+    choice = find_choice(list_choices(CORPUS, [Card("json")]), "ticket/json")
+    query = Query("q", "bank", "ticket", rag=True)
+    plain = steps_of(asked(query, choice), "a", "b", waiting="")
+    assert [step.shown.schema for step in plain] == [TICKET.schema] * len(SHARES)
+    own = replace(query, schema='{"type": "array"}', enforce_schema=True)
+    held = steps_of(asked(own, choice), "a", "b", waiting="")
+    assert [step.shown.schema for step in held] == [{"type": "array"}] * len(SHARES)
+    assert [step.shown.query for step in held] == [replace(own, blend=faded("a", "b", share)) for share in SHARES]
 
 
 def asked(query: Query, choice: Choice) -> Asked:

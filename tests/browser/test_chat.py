@@ -108,6 +108,26 @@ def test_a_crossfade_asks_five_mixes_in_a_row(open_page: Callable[..., Any], ser
     assert narrow.page.evaluate(wide), "nothing goes over the side of a phone"
 
 
+def test_a_crossfade_is_held_to_the_schema_that_is_written_in_the_chat(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve())
+    page.page.click("#chat-schema > button")
+    page.page.click("#chat-schema-picked input")
+    page.page.locator("ul[role=listbox] li", has_text="one that you write").first.click()
+    page.page.locator("#chat-schema-text .cm-content").fill('{"required": ["colour"], "properties": {"amount": {}}}')
+    page.page.wait_for_selector("#chat-schema-told :text('amount')")
+    page.page.fill("#chat-question textarea", "Held to mine?")
+    page.page.click("#fader > button")
+    page.page.click("#fader-ask")
+    for number in range(5):  # the stand-in writes an object for a schema that is enforced, and a text without one
+        page.page.wait_for_selector(f"#fader-{number} :text(\"'colour' is a required property\")")
+    page.page.wait_for_selector("#fader-ask", state="visible")
+    page.page.uncheck("#chat-schema-enforce input")
+    page.page.click("#fader-ask")
+    page.page.wait_for_selector("#fader-0:has-text('seven dollars')")
+
+
 def test_own_instructions_are_asked_with_every_question(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve())
     page.ask(FEE)

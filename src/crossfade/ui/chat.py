@@ -143,7 +143,7 @@ class ChatTab:
         )
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
         self._wire_actions()
-        self.crossfader.wire(self.controls, self.switches, box=self.box, turns=self.turns)
+        self.crossfader.wire(self.controls, self.switches, self.schema, box=self.box, turns=self.turns)
 
     def _wire_actions(self) -> None:
         actions, edited = self.actions, [self.box, self.notice, self.editing]

@@ -1,6 +1,6 @@
 """The crossfader: one question on five mixes of two adapters, from the first alone to the second alone, in a row.
 
-Mode, task and sampling are those of the chat. Knows not how an answer is made.
+Mode, task, schema and sampling are those of the chat. Knows not how an answer is made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from crossfade.errors import AdapterError, CrossfadeError, QuestionError
 from crossfade.types import Answer, Blend
 from crossfade.ui import answering, render
 from crossfade.ui.asking import Asking, ends, send_or_stop
-from crossfade.ui.controls import AT_ONCE, Catalog, Controls, make_query
+from crossfade.ui.columns import schema_of
+from crossfade.ui.controls import AT_ONCE, Asked, Catalog, Controls, make_query
 from crossfade.ui.conversation import Conversation, Shown, blend_words, history
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.switches import Switches
 
 if TYPE_CHECKING:
@@ -61,6 +63,16 @@ def faded(first: str, second: str, share: float) -> Blend:
     return tuple((name, weight) for name, weight in ((first, 1 - share), (second, share)) if weight)
 
 
+def steps_of(asked: Asked, first: str, second: str, *, waiting: str) -> Steps:
+    """The five answers to come of one question, each to be held against the question's own schema or its task's."""
+    schema, form = schema_of(asked.query, asked.choice.task)
+    queries = [replace(asked.query, blend=faded(first, second, share)) for share in SHARES]
+    return tuple(
+        Step(share, Shown(query, schema, waiting=waiting, form=form))
+        for share, query in zip(SHARES, queries, strict=True)
+    )
+
+
 class Crossfader:
     """Draws the folded panel into the `gr.Blocks` that is open, and answers its events."""
 
@@ -93,12 +105,16 @@ class Crossfader:
                     for number in range(len(SHARES))
                 ]
 
-    def wire(self, controls: Controls, switches: Switches, *, box: Any, turns: Any) -> None:
+    def wire(self, controls: Controls, switches: Switches, schema: SchemaEditor, *, box: Any, turns: Any) -> None:
         """Ask with the controls of the chat; the slider sets the chat's own mix."""
+        self._schema = schema
         pair = [self.first, self.second]
         drawn = [self.steps, self.notice, *self.cells, self.ask, self.halt]
         accepted = self.ask.click(
-            self._accept, [box, turns, *pair, switches.rag, switches.icl, *controls.values], drawn, **AT_ONCE
+            self._accept,
+            [box, turns, *pair, switches.rag, switches.icl, *schema.values, *controls.values],
+            drawn,
+            **AT_ONCE,
         )
         shown = [self.steps, *self.cells]
         self._asking.wire(
@@ -160,20 +176,17 @@ class Crossfader:
                 raise QuestionError(say(language, "chat.fader_no_question"))
             if not first or not second or first == second:
                 raise AdapterError(say(language, "chat.fader_two"))
-            asked = make_query(self._catalog, text, values)
+            count = len(self._schema.values)
+            asked = make_query(self._catalog, text, values[count:])
+            query = self._schema.put(asked.query, values[:count])
         except CrossfadeError as error:
             skipped = [gr.skip()] * (len(SHARES) + 2)
             return [gr.skip(), render.note_html(str(error), kind="error"), *skipped]
         self._asking.begin(request)
-        task, waiting = asked.choice.task, say(language, "chat.waiting")
         # A question that follows another one is asked with it, as in the chat.
-        earlier = history(turns, corpus=asked.query.corpus, task=asked.query.task)
-        query = replace(asked.query, rag=rag, icl=icl, history=earlier)
-        queries = [replace(query, blend=faded(first, second, share)) for share in SHARES]
-        steps = tuple(
-            Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
-            for share, query in zip(SHARES, queries, strict=True)
-        )
+        earlier = history(turns, corpus=query.corpus, task=query.task)
+        asked = replace(asked, query=replace(query, rag=rag, icl=icl, history=earlier))
+        steps = steps_of(asked, first, second, waiting=say(language, "chat.waiting"))
         said = f'<div class="cf-note cf-fader-asked">{render.question_html(text, language=language)}</div>'
         cells = [gr.HTML(step.html(language), visible=True) for step in steps]
         return [steps, said, *cells, *send_or_stop(answering=True)]
