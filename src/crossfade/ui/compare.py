@@ -23,6 +23,7 @@ from crossfade.ui.asking import Asking, ends, send_or_stop
 from crossfade.ui.column_choice import ALL_MODES as ALL_MODES
 from crossfade.ui.column_choice import ColumnChoice
 from crossfade.ui.columns import Column, Columns, ColumnSettings, end_open, make_columns, settings_of
+from crossfade.ui.columns_text import question_of
 from crossfade.ui.controls import (
     AT_ONCE,
     Catalog,
@@ -37,7 +38,6 @@ from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
-from crossfade.ui.share import question_of
 from crossfade.ui.suggestions import suggestions_of
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class CompareTab:
             given=[self.asked, self.comparison],
             drawn=shown,
             finish=self._finish,
-            left=[self.asked],
-            freed=shown,
+            left=[self.asked, self.comparison],
+            freed=[*shown, self.notice],
         )
         for end in ended:
             self.after.offer(end.then)
@@ -140,8 +140,11 @@ class CompareTab:
             **AT_ONCE,
         )
 
+        put_away = [self.asked, self.comparison, *self._banner, *self.after.areas, self.notice, *self.columns]
+        self.after.last.clear.click(self._clear, None, put_away, **AT_ONCE)
+
     def load(self, load: Any, tabs: Any) -> None:
-        """When the page loads, open what its link leads to, and show what this browser voted and shared."""
+        """When the page loads, open what its link leads to or what was compared last, and what was voted and shared."""
         opened = load(self._open, None, [tabs, self.asked, self.comparison, *self._banner, *self.columns], **AT_ONCE)
         self.after.offer(opened.then)
         self.after.load(load)
@@ -170,11 +173,12 @@ class CompareTab:
             columns = make_columns(asked, wanted, lambda key: self._catalog.choice(corpus, key), language=language)
         except CrossfadeError as error:
             told = render.note_html(str(error), kind="error")
-            return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
+            return [*[gr.skip()] * (4 + len(self.after.areas)), told, *[gr.skip()] * (MAX_COLUMNS + 2)]
         self._asking.begin(request)
+        comparison = secrets.token_urlsafe(16)
+        note = self.after.last.begin(request, columns, comparison)
         hidden = [*_closed(), *self.after.hidden()]
-        shown = _shown(columns, language)
-        return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *send_or_stop(answering=True)]
+        return [columns, comparison, *hidden, note, *_shown(columns, language), *send_or_stop(answering=True)]
 
     def _answer(self, request: gr.Request, stop: Event, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
@@ -194,6 +198,8 @@ class CompareTab:
                         now[place] = now[place].grown(result)
                         drawn = _redraw(now, [place], language)
                         # Kept once it has ended: its citations open, and it outlives a connection that is lost.
+                        if not now[place].open:
+                            self.after.last.grow(request, tuple(now), comparison)  # at the end it tells what it cannot
                         yield [gr.skip() if now[place].open else tuple(now), *drawn[1:]]
                         if stop.is_set() and not now[place].open:
                             break
@@ -202,26 +208,34 @@ class CompareTab:
             now = list(end_open(now, answering.sentence(error, language)))
         yield [tuple(now), *_redraw(now, asked, language)[1:]]
 
-    def _finish(self, request: gr.Request, why: str, columns: Columns) -> list[Any]:
+    def _finish(self, request: gr.Request, why: str, columns: Columns, comparison: str) -> list[Any]:
         """What is to be drawn at the end: the columns that came to none."""
         left = [place for place, column in enumerate(columns) if column.open]
         columns = end_open(columns, why)
-        return [columns, *_redraw(columns, left, language_of(request))[1:]]
+        note = self.after.last.grow(request, columns, comparison)
+        return [columns, *_redraw(columns, left, language_of(request))[1:], note or gr.skip()]
 
     def _open(self, request: gr.Request) -> list[Any]:
-        """Show the comparison that the page's link leads to, to be read; or say that there is none."""
+        """Show the comparison that the page's link leads to, or say that there is none; without a link one's last."""
         language, found = language_of(request), self.after.shares.opened(request)
+        tab, name, told = gr.Tabs(selected=TAB), "", say(language, "compare.opened")
+        if found is None:
+            (found, name), tab, told = self.after.last.opened(request), gr.skip(), say(language, "compare.last")
         if found is None:
             return [gr.skip()] * (5 + MAX_COLUMNS)
-        tab = gr.Tabs(selected=TAB)
         if isinstance(found, str):
             told = render.note_html(found, kind="error")
             return [tab, gr.skip(), gr.skip(), told, gr.Button(visible=False), *[gr.skip()] * MAX_COLUMNS]
-        told = render.note_html(say(language, "compare.opened")) + render.question_html(
-            question_of(found), language=language
-        )
-        banner = f'<div class="cf-opened">{told}</div>'
-        return [tab, found, "", banner, gr.Button(visible=True), *_shown(found, language)]
+        question = render.question_html(question_of(found), language=language)
+        banner = f'<div class="cf-opened">{render.note_html(told)}{question}</div>'
+        return [tab, found, name, banner, gr.Button(visible=True), *_shown(found, language)]
+
+    def _clear(self, request: gr.Request) -> list[Any]:
+        """Put one's last comparison away, and keep it no longer."""
+        areas = self.after.hidden()
+        if note := self.after.last.forget(request):
+            return [*[gr.skip()] * (4 + len(areas)), note, *[gr.skip()] * MAX_COLUMNS]
+        return [(), "", *_closed(), *areas, "", *_shown((), language_of(request))]
 
     def _continue(self, columns: Columns) -> list[Any]:
         """Put question and settings of a shared comparison into the controls, to be asked anew."""
