@@ -10,6 +10,7 @@ import pytest
 
 from crossfade.errors import StorageError
 from crossfade.history.bounds import Bounds, kept_by
+from crossfade.history.comparisons import Comparisons
 from crossfade.history.conversations import Conversations, Kept
 from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback, Thumb
@@ -19,7 +20,7 @@ from crossfade.history.votes import TIE, Vote, Votes
 from history_kit import turn
 
 LONG = turn("What is the fee?", said="Seven. " * 3000)
-COLUMNS = {"turns": "kept", "feedback": "kept", "votes": "answers", "shares": "content"}
+COLUMNS = {"turns": "kept", "feedback": "kept", "votes": "answers", "shares": "content", "comparisons": "content"}
 
 
 class History:
@@ -29,6 +30,7 @@ class History:
         self.database = Database(path, Bounds(**bounds))
         self.conversations, self.feedback = Conversations(self.database), Feedback(self.database)
         self.votes, self.shares = Votes(self.database), Shares(self.database)
+        self.comparisons = Comparisons(self.database)
 
     def bytes(self, owner: str) -> int:
         with self.database.transaction() as connection:
@@ -72,7 +74,11 @@ def share(history: History, owner: str) -> None:
     history.shares.publish(owner, "Seven. " * 3000, title="Fees")
 
 
-WAYS: list[Callable[[History, str], None]] = [lambda h, o: save(h, o, f"one of {o}"), add, thumb, vote, share]
+def compare(history: History, owner: str) -> None:
+    history.comparisons.begin(owner, "c", "Seven. " * 3000)
+
+
+WAYS: list[Callable[[History, str], None]] = [lambda h, o: save(h, o, f"one of {o}"), add, thumb, vote, share, compare]
 
 
 @pytest.mark.parametrize("write", WAYS)
@@ -119,11 +125,12 @@ def test_what_goes_over_the_bound_of_all_is_refused_and_nothing_is_lost(tmp_path
     written = [number for number in range(100) if history.rows(f"visitor {number}")["turns"]]
     assert written == list(range(len(written))), "no earlier one went to make room"
     assert 2 < len(written) < 100
+    more = "Seven. " * 6000  # more than one of the conversations, which had no place either, and less than two
     with pytest.raises(StorageError, match="CROSSFADE_HISTORY_MB"):
-        thumb(history, "visitor 0")
+        history.shares.publish("visitor 0", more, title="Fees")
     for number in (0, 1):
         history.conversations.delete(f"visitor {number}", f"{number}")
-    thumb(history, "visitor 0")
+    history.shares.publish("visitor 0", more, title="Fees")
 
 
 def test_bytes_are_counted_as_they_are_whatever_is_replaced_or_deleted(tmp_path: Path) -> None:
@@ -152,3 +159,12 @@ def test_what_an_earlier_version_kept_is_counted_too(tmp_path: Path) -> None:
         earlier.execute("DROP TABLE kept_bytes")
     earlier.close()
     assert History(path).bytes("ann") == before > 0
+
+
+def test_a_comparison_that_grows_over_the_bound_stays_as_it_was(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.sqlite", each=10_000)
+    history.comparisons.begin("ann", "c", "Seven. ")
+    with pytest.raises(StorageError, match="at most"):
+        history.comparisons.grow("ann", "c", "Seven. " * 3000)
+    assert history.comparisons.last("ann") == ("c", "Seven. ")
+    assert history.bytes("ann") == history.counted_anew("ann") == len("Seven. ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("gradio")
 
+import gradio as gr
+
 from crossfade.compare import query_in_mode
 from crossfade.corpora.registry import Task
 from crossfade.errors import AdapterError, QuestionError, StorageError
+from crossfade.history.comparisons import Comparisons
+from crossfade.history.database import Database
 from crossfade.history.votes import BAD, ONE, TIE, Ballot
 from crossfade.types import MAX_WEIGHT, MODE_SWITCHES, Answer, Generation, Message, Passage, Prompt, Query, Sampling
 from crossfade.ui.choices import Choice
@@ -30,10 +35,14 @@ from crossfade.ui.columns import (
     settings_of,
     text_of_blend,
 )
+from crossfade.ui.columns_text import columns_of_text, question_of, text_of_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.facts import mode_words
-from crossfade.ui.share import _address, columns_of_text, question_of, text_of_columns
+from crossfade.ui.last_comparison import LastComparison
+from crossfade.ui.owner import COOKIE
+from crossfade.ui.share import _address
 from crossfade.ui.votes import sums_html
+from ui_kit import built
 
 ANSWER = Task("answer", "Answers", "Answer.", adapter="domain")
 TICKET = Task("ticket", "Tickets", "File it.", adapter="json", schema={"type": "object"}, max_new_tokens=300)
@@ -170,10 +179,50 @@ def test_what_is_shared_comes_back_to_be_read_without_the_prompt() -> None:
     assert back[0].answer.generation == columns[0].answer.generation
     assert back[0].answer.passages == columns[0].answer.passages
     assert not any(column.open for column in back)
+    assert back[1].query == second.query, "it can be asked again"
+    assert question_of(back[1:]) == "What is the fee?"
     assert text_of_columns(back) == text
+    assert columns_of_text(text_of_columns(columns, prompts=True))[0].answer == columns[0].answer
     for broken in ("", "[]", "{}", '{"columns": [{}]}', '{"columns": [{"mode": "rag", "answer": "x"}]}'):
         with pytest.raises(StorageError):
             columns_of_text(broken)
+
+
+def test_a_comparison_is_kept_for_its_browser_alone_and_a_full_disk_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def request(who: str) -> Any:
+        return SimpleNamespace(cookies={COOKIE: who * 43} if who else {}, headers={})
+
+    def full(*_: Any) -> None:
+        raise StorageError("database or disk is full")
+
+    def draw() -> LastComparison:
+        with gr.Blocks():
+            return LastComparison(store)
+
+    store = Comparisons(Database(tmp_path / "history.sqlite"))
+    last = built(draw)
+    first, second = made(ColumnSettings("base"), ColumnSettings("rag"))
+    assert first.query is not None
+    assert last.begin(request("a"), (first, second), "c") == ""
+    assert last.grow(request("a"), (replace(first, answer=answered(first.query)), second), "c") == ""
+    found, name = last.opened(request("a"))
+    assert not isinstance(found, str)
+    assert found is not None
+    assert (name, found[0].answer, found[1].query) == ("c", answered(first.query), second.query)
+    assert "broken off" in found[1].error
+    for other in ("b", ""):
+        assert last.begin(request(""), (first,), "d") == last.forget(request(other)) == ""
+        assert last.opened(request(other)) == (None, "")
+    assert last.forget(request("a")) == ""
+    assert last.opened(request("a")) == (None, "")
+    for name in ("begin", "grow", "clear", "last"):
+        monkeypatch.setattr(store, name, full)
+    for told in (last.begin(request("a"), (first,), "c"), last.grow(request("a"), (first,), "c")):
+        assert "This comparison is not being kept" in html.unescape(told)
+    assert "disk is full" in html.unescape(last.forget(request("a")))
+    assert last.opened(request("a")) == ("database or disk is full", "")
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,27 @@ def test_a_question_is_kept_while_it_is_answered_and_its_answer_takes_its_place(
     assert len(open_.keys) == 2
 
 
+def test_what_a_new_turn_is_to_replace_is_kept_until_that_is_answered(page: Page) -> None:
+    one, two, three = in_thread(shown("one"), shown("two"), shown("three"))
+    (growing,) = in_thread(replace(shown("edited", said="Half", finish=""), instead=(two, three)))
+    kept = page.keep((one, two, three), Open("c"))[page.list.open]
+    begun = page.list._begin(request(), (one, growing), kept, "", 50)[page.list.open]
+    again = page.list._start(request(), "c")[page.chat.turns]
+    assert [turn.query.text for turn in again] == ["one", "two", "three", "edited"]
+    assert again[:3] == (one, two, three)
+    assert "broken off" in again[3].error
+    stopped = Answer(growing.query, generation=Generation(finish="cancelled"))
+    for ended in (growing.failed("It fell over."), replace(growing, answer=stopped)):
+        failing = page.keep((one, ended), begun)
+        assert texts(page, "c") == ["one", "two", "three"]
+        begun = page.list._begin(request(), (one, growing), failing[page.list.open], "", 50)[page.list.open]
+    for finish in ("stop", "cancelled"):
+        answered = Answer(growing.query, generation=Generation("Half", finish=finish))
+        begun = page.keep((one, replace(growing, answer=answered)), begun)[page.list.open]
+        assert texts(page, "c") == ["one", "edited"]
+    assert len(begun.keys) == 2
+
+
 def test_undo_takes_a_turn_out_of_what_is_kept_and_the_last_one_with_its_conversation(page: Page) -> None:
     one, two = in_thread(shown("one"), shown("two"))
 

@@ -19,11 +19,12 @@ from crossfade.ui.answering import thinned
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
-from crossfade.ui.conversation import Shown, all_messages, history
-from crossfade.ui.crossfader import SHARES, faded
+from crossfade.ui.conversation import Shown, all_messages, history, settled
+from crossfade.ui.crossfader import SHARES, faded, steps_of
 from crossfade.ui.extras import judge_of, prices_of
 from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
+from crossfade.ui.turn_changes import put_back
 
 ANSWER = Task("answer", "Answer from the documents", "Answer.", adapter="domain")
 TICKET = Task("ticket", "Turn a message into a ticket", "JSON.", adapter="json", schema={"type": "object"})
@@ -131,11 +132,52 @@ def test_only_the_last_turn_is_retried_and_one_that_grows_offers_nothing() -> No
     assert "重试" in all_messages((shown("a"),), "zh")[1]["content"]
 
 
+def test_a_turn_takes_the_place_of_others_once_it_is_answered_and_not_before() -> None:
+    before, old = shown("one"), (shown("two"), shown("three"))
+    new = replace(shown("edited", answer="", finish=""), instead=old)
+    assert settled((before, new)) == (before, new), "it is open"
+    assert settled((before, new.failed("It fell over."))) == (before, *old)
+    half = replace(shown("edited", finish=""), instead=old).failed("It fell over.")
+    assert settled((before, half)) == (before, *old), "an error after some words"
+    assert settled((before, replace(shown("edited", answer="", finish="cancelled"), instead=old))) == (before, *old)
+    for finish in ("stop", "cancelled", "length"):
+        assert settled((before, replace(shown("edited", finish=finish), instead=old))) == (
+            before,
+            shown("edited", finish=finish),
+        )
+    assert settled(()) == ()
+
+
+def test_a_question_that_failed_is_back_in_the_box_and_what_stands_there_stays() -> None:
+    old = (shown("two"),)
+    again, edited = (replace(shown(text), instead=old).failed("It fell over.") for text in ("two", "edited"))
+    box, note, place = put_back(again, 1, box="", language="en")
+    assert (box, place) == ("two", None)
+    assert "It fell over. What stood here before" in html.unescape(note)
+    box, note, place = put_back(edited, 1, box=" ", language="en")
+    assert (box, place) == ("edited", 1)
+    assert "question 2" in html.unescape(note)
+    box, note, place = put_back(edited, 1, box="something new", language="zh")
+    assert (box == "edited", place) == (False, None)
+    assert "edited" in note, "so that it is not lost"
+
+
 def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:
     mixes = [faded("a", "b", share) for share in SHARES]
     assert (mixes[0], mixes[-1]) == ((("a", 1.0),), (("b", 1.0),))
     assert all(sum(weight for _, weight in mix) == 1 for mix in mixes)
     assert [dict(mix).get("b", 0.0) for mix in mixes] == list(SHARES)
+
+
+def test_a_crossfade_holds_each_answer_against_the_question_s_own_schema() -> None:
+    choice = find_choice(list_choices(CORPUS, [Card("json")]), "ticket/json")
+    query = Query("q", "bank", "ticket", rag=True)
+    plain = steps_of(asked(query, choice), "a", "b", waiting="")
+    assert [step.shown.schema for step in plain] == [TICKET.schema] * len(SHARES)
+    own = replace(query, schema='{"type": "array"}', enforce_schema=True)
+    held = steps_of(asked(own, choice), "a", "b", waiting="")
+    assert [step.shown.schema for step in held] == [{"type": "array"}] * len(SHARES)
+    assert [step.shown.query for step in held] == [replace(own, blend=faded("a", "b", share)) for share in SHARES]
 
 
 def asked(query: Query, choice: Choice) -> Asked:

@@ -49,7 +49,10 @@ class Card:
 
 
 class WordEngine:
-    """Writes a fixed answer word by word; obeys stop; a question with `FAIL` in it fails after two words."""
+    """Writes a fixed answer word by word; obeys stop; a question with `FAIL` in it fails after two words.
+
+    One with `ONCE` or `HANG` in it is answered once; from then on it fails before a word, or waits to be stopped.
+    """
 
     base_sha256 = "0" * 64
 
@@ -57,6 +60,7 @@ class WordEngine:
         self.capabilities = Capabilities(4096, True, ("LORA", "ADALORA"), False)
         self.adapters = dict(adapters)
         self._answer, self._delay, self._log = answer, delay, log
+        self._seen: set[str] = set()
 
     def stream(
         self, prompt: Prompt, *, blend: Blend, sampling: Sampling, stop: Event, schema: dict[str, Any] | None = None
@@ -64,16 +68,22 @@ class WordEngine:
         began, finish, text = time.monotonic(), "", ""
         last = prompt.messages[-1].content
         answer = TICKET if schema or any(name == "json" for name, _ in blend) else self._answer
+        again = last in self._seen
+        self._seen.add(last)
         used = tuple((name, weight, self.adapters[name]) for name, weight in blend)
         try:
             words = answer.split(" ")[: sampling.max_new_tokens]
+            if again and "ONCE" in last:
+                raise EngineError("The engine fell over on purpose.")
+            if again and "HANG" in last:
+                stop.wait(60)
             for number, word in enumerate(words, start=1):
                 if "FAIL" in last and number == 3:
                     raise EngineError("The engine fell over on purpose.")
                 if "BUG" in last and number == 3:
                     raise ZeroDivisionError("secret detail")
                 ended = stop.wait(self._delay)
-                text = f"{text} {word}".strip()
+                text = text if ended else f"{text} {word}".strip()
                 finish = "cancelled" if ended else "stop" if number == len(words) else ""
                 seconds = time.monotonic() - began
                 yield Generation(text, prompt.tokens, 7, number, self._delay, seconds, finish, used)

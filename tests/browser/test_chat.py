@@ -1,40 +1,18 @@
-"""The chat in a real browser: first screen, retry, edit, undo, copy, keys, mixing, crossfading, a lost connection."""
+"""The chat in a real browser: first screen, copy, keys, mixing, crossfading."""
 
 from __future__ import annotations
 
 import json
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from chat_kit import LONG, act, questions, turns
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 FEE = "How much is the monthly fee for Harbor Checking?"
-SEVEN = "The monthly fee is seven dollars , waived at 1,500 dollars ."
-LONG = "word " * 300
-
-
-def questions(page: Any) -> list[str]:
-    return page.page.locator("#chat-log .user-row .cf-text").all_inner_texts()
-
-
-def value(page: Any, text: str) -> None:
-    page.page.wait_for_function(f"document.querySelector('#chat-question textarea').value === {json.dumps(text)}")
-
-
-def turns(page: Any, count: int) -> None:
-    page.page.wait_for_function(f"document.querySelectorAll('#chat-log .user-row').length === {count}")
-
-
-def act(page: Any, what: str, *, last: bool = True) -> None:
-    found = page.page.locator(f"#chat-log .cf-acts > .cf-do-{what}")
-    (found.last if last else found.first).click()
 
 
 def test_an_example_sets_question_task_and_mode_and_the_first_screen_leads_on(
@@ -56,65 +34,6 @@ def test_an_example_sets_question_task_and_mode_and_the_first_screen_leads_on(
     page.page.wait_for_selector("#chat-log .cf-good")
     assert page.faults == []
     assert page.outbound == []
-
-
-def test_retry_takes_the_answer_s_place_and_in_another_mode_it_is_asked_below(
-    open_page: Callable[..., Any], serve: Any
-) -> None:
-    page = open_page(serve())
-    page.preset("base")
-    page.ask("Who?")
-    page.ask(FEE)
-    act(page, "retry")
-    page.wait_end()
-    page.page.wait_for_selector("#chat-log .cf-do-retry")
-    assert questions(page) == ["Who?", FEE]
-    assert page.page.locator("#chat-log .cf-from").count() == 0
-    page.page.click("#chat-log .cf-do-menu")
-    page.page.click("#chat-log .cf-menu-list .cf-in-hybrid")
-    turns(page, 3)
-    page.wait_end()
-    assert questions(page) == ["Who?", FEE, FEE]
-    assert page.page.locator("#chat-log .cf-from").all_inner_texts() == ["from here: hybrid · adapter domain"]
-    page.page.wait_for_function("document.querySelector('#chat-mode .cf-badge').innerText === 'hybrid'")
-    assert page.page.locator("#switch-rag input").is_checked()
-
-
-def test_a_question_is_edited_with_what_followed_it_and_the_last_turn_is_undone(
-    open_page: Callable[..., Any], serve: Any
-) -> None:
-    page = open_page(serve())
-    hostile = 'Is <b>"a" & b</b> free?\n* yes'
-    for text in (hostile, "Second?", "Third?"):
-        page.ask(text)
-    page.page.locator("#chat-log .user-row").first.hover()
-    act(page, "edit", last=False)
-    value(page, hostile)
-    page.page.click("#chat-notice .cf-do-cancel")
-    value(page, "")
-    assert len(questions(page)) == 3
-    page.page.locator("#chat-log .user-row").nth(1).hover()
-    page.page.locator("#chat-log .cf-do-edit").nth(1).click()
-    value(page, "Second?")
-    page.page.fill("#chat-question textarea", "Second, mended?")
-    page.page.click("#chat-send")
-    turns(page, 2)
-    page.wait_end()
-    assert questions(page) == [hostile, "Second, mended?"]
-    assert "1 earlier turn" in page.answer.inner_text()
-    act(page, "undo")
-    turns(page, 1)
-    value(page, "Second, mended?")
-    page.ask("And now?")
-    assert questions(page) == [hostile, "And now?"]
-    page.page.reload()
-    turns(page, 2)
-    assert questions(page) == [hostile, "And now?"], "what was edited away or undone is not kept"
-    for left in (1, 0):
-        act(page, "undo")
-        turns(page, left)
-    page.page.wait_for_selector("#conversations-list .cf-note")
-    assert page.page.locator("#conversations-list [data-act=open]").count() == 0
 
 
 def test_copy_takes_the_answer_s_text_and_no_markup(open_page: Callable[..., Any], serve: Any) -> None:
@@ -189,6 +108,26 @@ def test_a_crossfade_asks_five_mixes_in_a_row(open_page: Callable[..., Any], ser
     assert narrow.page.evaluate(wide), "nothing goes over the side of a phone"
 
 
+def test_a_crossfade_is_held_to_the_schema_that_is_written_in_the_chat(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve())
+    page.page.click("#chat-schema > button")
+    page.page.click("#chat-schema-picked input")
+    page.page.locator("ul[role=listbox] li", has_text="one that you write").first.click()
+    page.page.locator("#chat-schema-text .cm-content").fill('{"required": ["colour"], "properties": {"amount": {}}}')
+    page.page.wait_for_selector("#chat-schema-told :text('amount')")
+    page.page.fill("#chat-question textarea", "Held to mine?")
+    page.page.click("#fader > button")
+    page.page.click("#fader-ask")
+    for number in range(5):  # the stand-in writes an object for a schema that is enforced, and a text without one
+        page.page.wait_for_selector(f"#fader-{number} :text(\"'colour' is a required property\")")
+    page.page.wait_for_selector("#fader-ask", state="visible")
+    page.page.uncheck("#chat-schema-enforce input")
+    page.page.click("#fader-ask")
+    page.page.wait_for_selector("#fader-0:has-text('seven dollars')")
+
+
 def test_own_instructions_are_asked_with_every_question(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve())
     page.ask(FEE)
@@ -232,85 +171,3 @@ def test_an_error_that_a_chinese_reader_meets_is_chinese(browser: Any, serve: An
     page.click("#chat-send")
     page.wait_for_selector("#chat-log .cf-error:has-text('The engine fell over on purpose.')")
     context.close()
-
-
-class Line:
-    """A connection to a server that can be cut, with everything that runs over it, and mended."""
-
-    def __init__(self, target: str) -> None:
-        self._target = urlsplit(target)
-        self._there = True
-        self._open: list[socket.socket] = []
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}/"
-        threading.Thread(target=self._take, daemon=True).start()
-
-    def cut(self) -> None:
-        self._there = False
-        self.close()
-
-    def mend(self) -> None:
-        self._there = True
-
-    def close(self) -> None:
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._open.clear()
-
-    def end(self) -> None:
-        self._there = False
-        with suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
-        self.close()
-
-    def _take(self) -> None:
-        with suppress(OSError):
-            self._take_all()
-
-    def _take_all(self) -> None:
-        while True:
-            near, _ = self._door.accept()
-            if not self._there:
-                near.close()
-                continue
-            far = socket.create_connection((self._target.hostname, self._target.port))
-            self._open += [near, far]
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=pair, daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                sink.sendall(data)
-        for one in (source, sink):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def line_to(url: str) -> Iterator[Line]:
-    line = Line(url)
-    try:
-        yield line
-    finally:
-        line.end()
-
-
-def test_a_lost_connection_leaves_a_page_that_can_be_used_again(open_page: Callable[..., Any], serve: Any) -> None:
-    with line_to(serve("--delay", "0.6", "--answer", LONG)) as line:
-        page = open_page(line.url)
-        page.ask("First?", wait=False)
-        page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
-        page.page.wait_for_selector("#conversations-list [data-act=open]")
-        line.cut()
-        page.page.wait_for_selector(".toast-wrap:has-text('Connection')")
-        line.mend()  # and Gradio loads the page again
-        page.page.wait_for_selector("#chat-log .cf-error:has-text('broken off')")
-        assert questions(page) == ["First?"]
-        page.ask("Second?", wait=False)
-        page.page.wait_for_selector("#chat-log .bot-row:last-child :text('word word word')")
-        page.page.click("#chat-stop")
-        page.wait_end()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +218,59 @@ def test_a_link_opens_a_comparison_that_can_be_continued_until_it_is_taken_back(
     page.page.wait_for_selector("#compare-opened :text('opens nothing')")
     assert page.page.locator("#column-0").count() == 0
     assert page.faults == page.dialogs == page.outbound == []
+
+
+def test_the_last_comparison_outlives_a_reload_and_a_restart_until_it_is_cleared(
+    open_page: Callable[..., Any], serve: Any, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    page = open_page(serve("--home", str(home), "--answer", CITING))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.click("#columns-tuned")
+    page.page.wait_for_function("document.querySelectorAll('#compare-modes input:checked').length === 2")
+    compare(page)
+    page.page.reload()
+    # Another process on the same folder is what a restarted server is.
+    for url in (page.url, serve("--home", str(home), "--answer", "Another one .")):
+        page.page.goto(url)
+        page.page.get_by_role("tab", name="Compare").click()
+        page.page.wait_for_selector("#compare-opened :text('Your last comparison')")
+        assert FEE in page.page.inner_text("#compare-opened")
+        for place, mode in enumerate(("base", "fine-tune")):
+            told = page.page.inner_text(f"#column-{place}")
+            for part in (CITING, "temperature 0", mode):
+                assert part in told
+        page.page.wait_for_selector("#compare-share", state="visible")
+        page.page.click("#vote-choice label:has-text('2 · fine-tune')")
+        page.page.click("#vote-cast")
+        page.page.wait_for_selector("#vote-notice :text('Your vote is kept')")
+    other = open_page(page.url)
+    other.page.get_by_role("tab", name="Compare").click()
+    other.wait_ready()
+    assert other.page.locator("#compare-opened .cf-note, #column-0").count() == 0, "it is nobody else's"
+    page.page.click("#compare-continue")
+    page.page.wait_for_selector("#card-1", state="visible")
+    assert page.page.input_value("#compare-question textarea") == FEE
+    page.page.click("#compare-clear")
+    page.page.wait_for_selector("#column-0", state="detached")
+    page.page.wait_for_selector("#compare-vote", state="detached")
+    (file,) = home.rglob("*.sqlite")
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM comparisons").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM votes").fetchone() == (1,), "one vote, changed once"
+    assert page.faults == []
+
+
+def test_a_comparison_that_a_reload_broke_off_says_so(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.6", "--answer", "word " * 300))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-columns :text('word word')")
+    page.page.reload()
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.locator("#compare-columns :text('broken off')").first.wait_for()
+    assert FEE in page.page.inner_text("#compare-opened")
 
 
 def test_a_schema_that_is_written_is_checked_and_answers_are_held_to_it(

@@ -1,4 +1,4 @@
-"""What can be done with a comparison that has ended: vote, share, look for differences. Knows not how it came about."""
+"""What can be done with a comparison that has ended: vote, share, see differences, clear. Knows not how it was made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from crossfade.history.comparisons import Comparisons
 from crossfade.history.database import Database
 from crossfade.history.shares import Shares
 from crossfade.history.votes import Votes
@@ -13,6 +14,7 @@ from crossfade.ui.columns import Columns
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.difference_box import DifferenceBox
 from crossfade.ui.language import language_of
+from crossfade.ui.last_comparison import LastComparison
 from crossfade.ui.share import ShareBox
 from crossfade.ui.votes import VoteBox
 
@@ -29,6 +31,7 @@ class Afterwards:
             self.votes = VoteBox(Votes(database), asked=asked, comparison=comparison)
             self.shares = ShareBox(Shares(database), asked=asked)
         self.differences = DifferenceBox(asked=asked)
+        self.last = LastComparison(Comparisons(database))
         with gr.Row(elem_classes="cf-after"):
             self.votes.draw_panel()
             self.shares.draw_list()
@@ -36,15 +39,15 @@ class Afterwards:
     @property
     def areas(self) -> list[Any]:
         """What `hidden` writes to."""
-        return [self.votes.area, self.shares.area, self.differences.area]
+        return [self.votes.area, self.shares.area, self.differences.area, self.last.clear]
 
     def hidden(self) -> list[Any]:
         """The updates that put the boxes away."""
-        return [gr.Column(visible=False) for _ in self.areas]
+        return [*[gr.Column(visible=False) for _ in self.areas[:-1]], gr.Button(visible=False)]
 
     def offer(self, then: Any) -> None:
         """Offer what can be done with the columns after an event that may have ended them."""
-        offered = [*self.votes.offered, *self.shares.offered, *self.differences.offered]
+        offered = [*self.votes.offered, *self.shares.offered, *self.differences.offered, self.last.clear]
         then(self._offer, self._states, offered, **AT_ONCE)
 
     def load(self, load: Any) -> None:
@@ -59,4 +62,5 @@ class Afterwards:
             *self.votes.offer(columns, comparison, language),
             *self.shares.offer(columns, comparison, language),
             *self.differences.offer(columns, language),
+            self.last.offer(columns, comparison),
         ]

@@ -1,7 +1,7 @@
 """The chat tab: a conversation, three switches, and the facts under each answer. Knows not how an answer is made.
 
-A question goes three steps: `_accept` checks and shows it, `_answer` streams, `_finish` frees the controls, also where
-the second step never came to run because the queue was full. The conversation is kept in the session, on the server.
+`_accept` checks and shows a question, `_answer` streams, `_finish` puts one that failed back into the box. The
+conversation is kept in the session, on the server.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.compare import query_in_mode
-from crossfade.errors import AdapterError, CrossfadeError, EngineError
-from crossfade.evaluation.automatic import choose, read_automatic
+from crossfade.errors import AdapterError, CrossfadeError
+from crossfade.evaluation.automatic import read_automatic
 from crossfade.history.conversations import new_id
 from crossfade.models.catalogue import knows_english_only
 from crossfade.types import mode_name, mode_switches
 from crossfade.ui import answering, render
 from crossfade.ui.actions import COPY, Actions, is_action, mode_of, turn_of
+from crossfade.ui.asking import Asking, send_or_stop
 from crossfade.ui.columns import schema_of
 from crossfade.ui.controls import (
     AT_ONCE,
-    QUIET,
     Catalog,
     Controls,
     answer_settings,
@@ -34,16 +34,17 @@ from crossfade.ui.controls import (
     refresh,
     wire,
 )
-from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, history, settled
 from crossfade.ui.crossfader import Crossfader
 from crossfade.ui.first_screen import english_note, first_screen_html, has_chinese
+from crossfade.ui.growing import growing
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
 from crossfade.ui.switches import Switches
-from crossfade.ui.turn_changes import copied_text, edit, undo
+from crossfade.ui.turn_changes import copied_text, edit, put_back, undo
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -58,9 +59,8 @@ class ChatTab:
         """`report` holds the session's last report as JSON, or None: with one, auto is offered."""
         self._startup = startup
         self._report = report
-        self._running = running
-        self._busy = busy
         self._catalog = Catalog(startup)
+        self._asking = Asking(startup, running, TAB, busy=busy)
         self._draw()
         self._wire()
 
@@ -94,7 +94,7 @@ class ChatTab:
                 mixer = Mixer(self._catalog.loaded(), open=True)
                 self.controls = Controls(corpus, choice, *answer_settings(self._catalog), mixer)
                 self.schema = SchemaEditor(self._catalog, name="chat")
-        self.crossfader = Crossfader(self._startup, self._running, self._catalog, busy=self._busy)
+        self.crossfader = Crossfader(self._startup, self._asking, self._catalog)
 
     def _draw_question(self) -> None:
         with gr.Row(elem_classes="cf-ask"):
@@ -131,24 +131,19 @@ class ChatTab:
             **AT_ONCE,
         )
         self.accepted = accepted
-        answered = accepted.success(
-            self._answer,
-            self.turns,
-            [self.chatbot, self.turns],
-            concurrency_id=answering.QUEUE,
-            concurrency_limit=self._startup.settings.slots,
-            **QUIET,
+        self.ended = self._asking.wire(
+            accepted,
+            buttons,
+            answer=self._answer,
+            given=[self.turns],
+            drawn=[self.chatbot, self.turns],
+            finish=self._finish,
+            left=[self.box, self.turns],
+            freed=[self.box, self.chatbot, self.turns, self.notice, self.editing],
         )
-        # Stop also frees the controls where the answer still waits for its place: then nobody else would.
-        freed = [[self.box, self.turns], [self.box, self.chatbot, self.turns, *buttons]]
-        answered.then(self._finish, *freed, **AT_ONCE)
-        self.ended = [answered]
-        # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        self.ended.append(answered.failure(self._refuse, *freed, **AT_ONCE))
-        self.ended.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
         self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
         self._wire_actions()
-        self.crossfader.wire(self.controls, self.switches, box=self.box, turns=self.turns)
+        self.crossfader.wire(self.controls, self.switches, self.schema, box=self.box, turns=self.turns)
 
     def _wire_actions(self) -> None:
         actions, edited = self.actions, [self.box, self.notice, self.editing]
@@ -185,13 +180,10 @@ class ChatTab:
             if not turns or turns[-1].open:
                 raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
             mode = mode_of(event)
-            kept = turns if mode else turns[:-1]
-            return self._begin(
-                request, turns[-1].query.text, kept, *given, box=gr.skip(), mode=mode, thread=turns[0].thread
-            )
-        thread = turns[0].thread if turns else new_id()
-        kept = turns if editing is None else turns[:editing]
-        return self._begin(request, text, kept, *given, box="", thread=thread)
+            place = len(turns) if mode else len(turns) - 1
+            return self._begin(request, turns[-1].query.text, turns, *given, place=place, box=gr.skip(), mode=mode)
+        place = len(turns) if editing is None else editing
+        return self._begin(request, text, turns, *given, place=place, box="")
 
     def _begin(
         self,
@@ -201,19 +193,19 @@ class ChatTab:
         report: dict[str, Any] | None,
         auto: bool,
         *given: Any,
+        place: int,
         box: Any,
-        thread: str,
         mode: str = "",
     ) -> tuple[Any, ...]:
-        """Begin an answer after these turns, in the mode of the switches, or in another one that they then show.
+        """Begin an answer in the mode of the switches, or in another one that they then show.
 
-        `thread` is the conversation's id, which it keeps also where none of its turns is left.
+        It comes after the turns before `place`, and takes the place of the others once it is answered.
         """
-        session, language = str(request.session_hash), language_of(request)
+        turns, instead, thread = turns[:place], turns[place:], turns[0].thread if turns else new_id()
+        language = language_of(request)
         switches, written, values = mode_switches(mode) or given[:3], given[3:6], given[6:]
         try:
-            if self._busy():
-                raise EngineError(say(language, "chat.busy"))
+            self._asking.check(language)
             mine = self._catalog.of(request)
             asked = make_query(mine, text, values)
             asked = replace(asked, query=self.schema.put(asked.query, written))
@@ -230,92 +222,51 @@ class ChatTab:
                 query = query_in_mode(asked.query, mode_name(fine_tune=fine_tune, rag=rag, icl=icl), blend=asked.blend)
             query = replace(query, history=history(turns, corpus=query.corpus, task=query.task))
         except CrossfadeError as error:
-            return (
-                *[gr.skip()] * 3,
-                render.note_html(answering.sentence(error, language), kind="error"),
-                *[gr.skip()] * 6,
-            )
-        if not self._running.begin(session, TAB):
-            raise gr.Error(say(language, "chat.already"), print_exception=False)
+            told = render.note_html(answering.sentence(error, language), kind="error")
+            return (*[gr.skip()] * 3, told, *[gr.skip()] * 6)
+        self._asking.begin(request)
         schema, form = schema_of(query, choice.task)
-        waiting = say(language, "chat.waiting")
-        shown = Shown(query, schema, waiting=waiting, automatic=automatic, form=form, thread=thread)
+        shown = Shown(
+            query,
+            schema,
+            waiting=say(language, "chat.waiting"),
+            automatic=automatic,
+            form=form,
+            thread=thread,
+            instead=instead,
+        )
         turns = (*turns, shown)[-MOST_TURNS:]
         english = self._english_only and has_chinese(text)
         drawn = switches if mode else [gr.skip()] * 3
         note = english_note(language) if english else ""
-        return box, all_messages(turns, language), turns, note, None, *_buttons(answering=True), *drawn
+        return box, all_messages(turns, language), turns, note, None, *send_or_stop(answering=True), *drawn
 
-    def _answer(self, request: gr.Request, turns: Conversation) -> Iterator[tuple[Any, Any]]:
+    def _answer(self, request: gr.Request, stop: Event, turns: Conversation) -> Iterator[tuple[Any, Any]]:
         """Stream the answer to the last question of the conversation."""
-        session = str(request.session_hash)
-        stop = self._running.take(session, TAB)
-        if stop is None or not turns:
-            yield gr.skip(), gr.skip()
-            return
-        try:
-            yield from self._growing(turns, stop, language_of(request))
-        finally:
-            # Also when Gradio drops this generator because the browser went away: the engine ends with it.
-            self._running.close(session, TAB)
-
-    def _growing(self, turns: Conversation, stop: Event, language: str) -> Iterator[tuple[Any, Any]]:
+        language = language_of(request)
         # Of what is yielded, Gradio sends the messages that have changed: the last one.
         messages = all_messages(turns, language)
         *before, shown = turns
-
-        def now() -> list[dict[str, str]]:
-            return [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]]
-
-        try:
-            for line in answering.until_ready(self._startup, stop, language):
-                shown = replace(shown, waiting=line)
-                yield now(), gr.skip()
-            shown = replace(shown, waiting="", error=say(language, "chat.stopped") if stop.is_set() else "")
-            if not stop.is_set():
-                pipeline, passages, why = answering.ready_pipeline(self._startup), None, ""
-                if shown.automatic:
-                    query, passages, why = choose(pipeline, shown.query, shown.automatic)
-                    shown = replace(shown, query=query)
-                stream = pipeline.stream(shown.query, stop=stop, passages=passages)
-                with closing(answering.thinned(stream, important=lambda a: bool(a.generation.finish))) as answers:
-                    for answer in answers:
-                        if why:
-                            answer = replace(answer, notices=(why, *answer.notices))
-                        shown = replace(shown, answer=answer)
-                        yield now(), gr.skip()
-        except Exception as error:
-            shown = shown.failed(answering.sentence(error, language))
+        with closing(growing(self._startup, shown, stop, language)) as grown:
+            for shown in grown:
+                yield [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]], gr.skip()
         turns = (*before, shown)
         yield all_messages(turns, language), turns
 
-    def _refuse(self, request: gr.Request, box: str, turns: Conversation) -> tuple[Any, ...]:
-        """Free the controls after an answer whose place in the queue was refused, or whose writing broke down."""
-        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
-        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
-        return self._finish(request, box, turns, why=why)
-
-    def _finish(self, request: gr.Request, box: str, turns: Conversation, why: str = "") -> tuple[Any, ...]:
-        """Free the controls. A question that failed goes back into the box, unless something new stands there.
-
-        An answer may be forgotten already, where the connection was lost for a while: its page is freed all the same.
-        """
-        session, language = str(request.session_hash), language_of(request)
-        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
-            return (gr.skip(),) * 5
+    def _finish(self, request: gr.Request, why: str, box: str, turns: Conversation) -> list[Any]:
+        """What is drawn at the end; a question that failed goes into the box, unless something new stands there."""
         if not turns:
-            return *[gr.skip()] * 3, *_buttons(answering=False)
-        *before, shown = turns
-        messages, kept = gr.skip(), gr.skip()  # an answer that came to its end is drawn already
-        if shown.open:
-            shown = shown.failed(why or say(language, "chat.stopped"))
-            kept = (*before, shown)
-            messages = all_messages(kept, language)
+            return [gr.skip()] * 5
+        *before, last = turns
+        shown = last.failed(why) if last.open else last
+        kept, language = settled((*before, shown)), language_of(request)
+        if shown.instead and not shown.answered:
+            box, note, editing = put_back(shown, len(before), box=box, language=language)
+            return [box, all_messages(kept, language), kept, note, editing]
         text = shown.query.text if shown.error and not box.strip() else gr.skip()
-        return text, messages, kept, *_buttons(answering=False)
-
-    def _stop(self, request: gr.Request) -> None:
-        self._running.stop(str(request.session_hash), TAB)
+        # An answer that came to its end is drawn already.
+        messages = all_messages(kept, language) if last.open else gr.skip()
+        return [text, messages, kept, gr.skip(), gr.skip()]
 
     def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
@@ -343,7 +294,3 @@ class ChatTab:
 
 def _keys_html(language: str) -> str:
     return f'<div class="cf-keys">{render.escape(say(language, "chat.keys"))}</div>'
-
-
-def _buttons(*, answering: bool) -> tuple[Any, Any]:
-    return gr.Button(visible=not answering), gr.Button(visible=answering)

@@ -1,7 +1,6 @@
 """The compare tab: one question through two to six columns, side by side. Knows not how an answer is made.
 
-Like a question of the chat, a comparison goes three steps: `_accept`, `_answer`, `_finish`. What can be done with one
-that has ended is offered after that.
+What can be done with a comparison that has ended is offered after that.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.compare import MAX_COLUMNS, compare, fair_order
-from crossfade.errors import CrossfadeError, EngineError
+from crossfade.errors import CrossfadeError
 from crossfade.history.database import Database
-from crossfade.types import Answer
 from crossfade.ui import answering, render
 from crossfade.ui.afterwards import Afterwards
+from crossfade.ui.asking import Asking, ends, send_or_stop
 from crossfade.ui.column_choice import ALL_MODES as ALL_MODES
 from crossfade.ui.column_choice import ColumnChoice
 from crossfade.ui.columns import Column, Columns, ColumnSettings, end_open, make_columns, settings_of
+from crossfade.ui.columns_text import question_of
 from crossfade.ui.controls import (
     AT_ONCE,
-    QUIET,
     Catalog,
     Controls,
     answer_settings,
@@ -39,7 +38,6 @@ from crossfade.ui.language import label, language_of, say
 from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
-from crossfade.ui.share import question_of
 from crossfade.ui.suggestions import Suggestion, suggestions_of
 
 if TYPE_CHECKING:
@@ -53,8 +51,7 @@ class CompareTab:
 
     def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], database: Database) -> None:
         self._startup = startup
-        self._running = running
-        self._busy = busy
+        self._asking = Asking(startup, running, TAB, busy=busy)
         self._catalog = Catalog(startup)
         self._draw(database)
         self._wire()
@@ -115,21 +112,18 @@ class CompareTab:
             [self.asked, self.comparison, *self._banner, *self.after.areas, self.notice, *self.columns, *buttons],
             **AT_ONCE,
         )
-        answered = accepted.success(
-            self._answer,
-            [self.asked, self.comparison],
-            [self.asked, *self.columns],
-            concurrency_id=answering.QUEUE,
-            concurrency_limit=self._startup.settings.slots,
-            **QUIET,
+        shown = [self.asked, *self.columns]
+        ended = self._asking.wire(
+            accepted,
+            buttons,
+            answer=self._answer,
+            given=[self.asked, self.comparison],
+            drawn=shown,
+            finish=self._finish,
+            left=[self.asked, self.comparison],
+            freed=[*shown, self.notice],
         )
-        # Stop also frees the controls where the comparison still waits for its place: then nobody else would.
-        freed = [self.asked, [self.asked, *self.columns, *buttons]]
-        ends = [answered.then(self._finish, *freed, **AT_ONCE)]
-        # What follows a success does not follow a failure, such as a place in the queue that was refused.
-        ends.append(answered.failure(self._refuse, *freed, **AT_ONCE))
-        ends.append(self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE))
-        for end in ends:
+        for end in ended:
             self.after.offer(end.then)
         self.go_on.click(
             self._continue,
@@ -141,8 +135,11 @@ class CompareTab:
             **AT_ONCE,
         )
 
+        put_away = [self.asked, self.comparison, *self._banner, *self.after.areas, self.notice, *self.columns]
+        self.after.last.clear.click(self._clear, None, put_away, **AT_ONCE)
+
     def load(self, load: Any, tabs: Any) -> None:
-        """When the page loads, open what its link leads to, and show what this browser voted and shared."""
+        """When the page loads, open what its link leads to or what was compared last, and what was voted and shared."""
         opened = load(self._open, None, [tabs, self.asked, self.comparison, *self._banner, *self.columns], **AT_ONCE)
         self.after.offer(opened.then)
         self.after.load(load)
@@ -163,8 +160,7 @@ class CompareTab:
         columns_end = len(self.choice.values)
         schema_end = columns_end + len(self.schema.values)
         try:
-            if self._busy():
-                raise EngineError(say(language, "chat.busy"))
+            self._asking.check(language)
             mine = self._catalog.of(request)
             asked = make_query(mine, text, values[schema_end:])
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
@@ -173,27 +169,16 @@ class CompareTab:
             mine.check(*[column.query.blend for column in columns if column.query], language=language)
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
-            return [*[gr.skip()] * 7, told, *[gr.skip()] * (MAX_COLUMNS + 2)]
-        if not self._running.begin(str(request.session_hash), TAB):
-            raise gr.Error(say(language, "chat.already"), print_exception=False)
+            return [*[gr.skip()] * (4 + len(self.after.areas)), told, *[gr.skip()] * (MAX_COLUMNS + 2)]
+        self._asking.begin(request)
+        comparison = secrets.token_urlsafe(16)
+        note = self.after.last.begin(request, columns, comparison)
         hidden = [*_closed(), *self.after.hidden()]
-        shown = _shown(columns, language)
-        return [columns, secrets.token_urlsafe(16), *hidden, "", *shown, *_buttons(answering=True)]
+        return [columns, comparison, *hidden, note, *_shown(columns, language), *send_or_stop(answering=True)]
 
-    def _answer(self, request: gr.Request, columns: Columns, comparison: str) -> Iterator[list[Any]]:
+    def _answer(self, request: gr.Request, stop: Event, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
-        session = str(request.session_hash)
-        stop = self._running.take(session, TAB)
-        if stop is None:
-            yield [gr.skip()] * (MAX_COLUMNS + 1)
-            return
-        try:
-            yield from self._growing(columns, comparison, stop, language_of(request))
-        finally:
-            # Also when Gradio drops this generator because the browser went away: the engine ends with it.
-            self._running.close(session, TAB)
-
-    def _growing(self, columns: Columns, comparison: str, stop: Event, language: str) -> Iterator[list[Any]]:
+        language = language_of(request)
         now = list(columns)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
@@ -203,12 +188,14 @@ class CompareTab:
             if not stop.is_set():
                 order = fair_order(len(queries), seed=comparison)
                 stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop, order=order)
-                with closing(answering.thinned(stream, important=_ends)) as results:
+                with closing(answering.thinned(stream, important=ends)) as results:
                     for number, result in results:
                         place = asked[number]
                         now[place] = now[place].grown(result)
                         drawn = _redraw(now, [place], language)
                         # Kept once it has ended: its citations open, and it outlives a connection that is lost.
+                        if not now[place].open:
+                            self.after.last.grow(request, tuple(now), comparison)  # at the end it tells what it cannot
                         yield [gr.skip() if now[place].open else tuple(now), *drawn[1:]]
                         if stop.is_set() and not now[place].open:
                             break
@@ -217,36 +204,34 @@ class CompareTab:
             now = list(end_open(now, answering.sentence(error, language)))
         yield [tuple(now), *_redraw(now, asked, language)[1:]]
 
-    def _refuse(self, request: gr.Request, columns: Columns) -> list[Any]:
-        """Free the controls after a comparison whose place in the queue was refused, or whose writing broke down."""
-        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
-        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
-        return self._finish(request, columns, why=why)
-
-    def _finish(self, request: gr.Request, columns: Columns, why: str = "") -> list[Any]:
-        """Free the controls; also of a page whose comparison was forgotten while its connection was lost."""
-        session = str(request.session_hash)
-        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
-            return [gr.skip()] * (MAX_COLUMNS + 3)
+    def _finish(self, request: gr.Request, why: str, columns: Columns, comparison: str) -> list[Any]:
+        """What is to be drawn at the end: the columns that came to none."""
         left = [place for place, column in enumerate(columns) if column.open]
-        language = language_of(request)
-        columns = end_open(columns, why or say(language, "chat.stopped"))
-        return [columns, *_redraw(columns, left, language)[1:], *_buttons(answering=False)]
+        columns = end_open(columns, why)
+        note = self.after.last.grow(request, columns, comparison)
+        return [columns, *_redraw(columns, left, language_of(request))[1:], note or gr.skip()]
 
     def _open(self, request: gr.Request) -> list[Any]:
-        """Show the comparison that the page's link leads to, to be read; or say that there is none."""
+        """Show the comparison that the page's link leads to, or say that there is none; without a link one's last."""
         language, found = language_of(request), self.after.shares.opened(request)
+        tab, name, told = gr.Tabs(selected=TAB), "", say(language, "compare.opened")
+        if found is None:
+            (found, name), tab, told = self.after.last.opened(request), gr.skip(), say(language, "compare.last")
         if found is None:
             return [gr.skip()] * (5 + MAX_COLUMNS)
-        tab = gr.Tabs(selected=TAB)
         if isinstance(found, str):
             told = render.note_html(found, kind="error")
             return [tab, gr.skip(), gr.skip(), told, gr.Button(visible=False), *[gr.skip()] * MAX_COLUMNS]
-        told = render.note_html(say(language, "compare.opened")) + render.question_html(
-            question_of(found), language=language
-        )
-        banner = f'<div class="cf-opened">{told}</div>'
-        return [tab, found, "", banner, gr.Button(visible=True), *_shown(found, language)]
+        question = render.question_html(question_of(found), language=language)
+        banner = f'<div class="cf-opened">{render.note_html(told)}{question}</div>'
+        return [tab, found, name, banner, gr.Button(visible=True), *_shown(found, language)]
+
+    def _clear(self, request: gr.Request) -> list[Any]:
+        """Put one's last comparison away, and keep it no longer."""
+        areas = self.after.hidden()
+        if note := self.after.last.forget(request):
+            return [*[gr.skip()] * (4 + len(areas)), note, *[gr.skip()] * MAX_COLUMNS]
+        return [(), "", *_closed(), *areas, "", *_shown((), language_of(request))]
 
     def _continue(self, request: gr.Request, columns: Columns) -> list[Any]:
         """Put question and settings of a shared comparison into the controls, to be asked anew."""
@@ -258,19 +243,12 @@ class CompareTab:
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
         return [question_of(columns), corpus if choices else gr.skip(), *beside, *_closed(), *drawn]
 
-    def _stop(self, request: gr.Request) -> None:
-        self._running.stop(str(request.session_hash), TAB)
-
     def _example(self, suggestion: Suggestion) -> Any:
         def put(request: gr.Request, corpus: str | None) -> tuple[str, Any]:
             choices = self._catalog.of(request).choices(corpus)
             return suggestion.text, next((c.key for c in choices if c.task.name == suggestion.task), None) or gr.skip()
 
         return put
-
-
-def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
-    return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
 
 
 def _shown(columns: Columns, language: str) -> list[Any]:
@@ -294,7 +272,3 @@ def _redraw(columns: Sequence[Column], places: Sequence[int], language: str) -> 
 
 def _short(text: str, most: int = 70) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
-def _buttons(*, answering: bool) -> tuple[Any, Any]:
-    return gr.Button(visible=not answering), gr.Button(visible=answering)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crossfade.evaluation.automatic import Automatic
-from crossfade.types import MODES, Answer, Blend, Query, Turn
+from crossfade.types import MODES, Answer, Blend, Generation, Query, Turn
 from crossfade.ui import render
 from crossfade.ui.language import say
 
@@ -19,7 +19,8 @@ class Shown:
     """One question and what came of it: a reason to wait, an answer that may be growing, an error.
 
     `schema` and `form` are those that its answer is held against; `automatic` chooses the mode when the answer begins.
-    `thread` is the id of the conversation that it belongs to.
+    `thread` is the id of the conversation that it belongs to. `instead` are the turns whose place it takes once it is
+    answered: until then they are kept.
     """
 
     query: Query
@@ -30,11 +31,18 @@ class Shown:
     automatic: Automatic | None = None
     form: str = "json"
     thread: str = field(default="", compare=False)
+    instead: tuple[Shown, ...] = ()
 
     @property
     def open(self) -> bool:
         """Whether its end is still to come."""
         return not self.error and not (self.answer and self.answer.generation.finish)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it ended with an answer: one that was stopped before its first word is none."""
+        generation = self.answer.generation if self.answer and not self.error else Generation(finish="cancelled")
+        return bool(generation.text or generation.finish != "cancelled") and not self.open
 
     @property
     def asked(self) -> Query:
@@ -78,6 +86,14 @@ def all_messages(turns: Conversation, language: str = "en") -> list[dict[str, st
         mark = mark_html(turns[place - 1].asked, turn.asked, language) if place else ""
         told += turn.messages(language, place=place, last=place == len(turns) - 1, mark=mark)
     return told
+
+
+def settled(turns: Conversation) -> Conversation:
+    """The turns once the last one has ended: answered, it takes the place of others; else those are back in theirs."""
+    if not turns or turns[-1].open or not turns[-1].instead:
+        return turns
+    *before, last = turns
+    return (*before, replace(last, instead=())) if last.answered else (*before, *last.instead)
 
 
 def mark_html(before: Query, now: Query, language: str) -> str:

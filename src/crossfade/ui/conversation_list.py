@@ -17,7 +17,7 @@ from crossfade.history.conversations import Conversations
 from crossfade.history.kept import KeptTurn, keys_of
 from crossfade.ui import answering, listing, render
 from crossfade.ui.controls import AT_ONCE
-from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages
+from crossfade.ui.conversation import MOST_TURNS, Conversation, Shown, all_messages, settled
 from crossfade.ui.conversation_panel import ConversationPanel
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.opened import Open, continued, interrupted, opened, schema_in, to_keep, to_show
@@ -110,7 +110,7 @@ class ConversationList:
     def _begin(self, request: gr.Request, turns: Conversation, open_: Open | None, search: str, most: int) -> Changes:
         """Keep a question while it is being answered: it outlives a page, a connection and a server that go away.
 
-        What is kept of it says so; its answer takes the place of that.
+        What is kept of it says so; its answer takes the place of that, and of what a retry or an edit is to replace.
         """
         if not turns or not turns[-1].open:
             return self._keep(request, turns, open_, search, most)
@@ -148,7 +148,7 @@ class ConversationList:
         if not owner:
             return open_, {}
         try:
-            ended = ended or to_keep(turns)
+            ended = ended or to_keep(settled(turns))
             now = continued(open_, turns, keys_of(ended)) if turns else open_
             keys = self._conversations.save(owner, now.id, turns=ended, before=now.keys)
             now = replace(now, keys=keys) if turns else Open()

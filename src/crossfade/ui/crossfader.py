@@ -1,12 +1,11 @@
 """The crossfader: one question on five mixes of two adapters, from the first alone to the second alone, in a row.
 
-Like a question of the chat it goes three steps: `_accept`, `_answer`, `_finish`. Mode, task and sampling are those of
-the chat. Knows not how an answer is made.
+Mode, task, schema and sampling are those of the chat. Knows not how an answer is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Event
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.compare import compare
-from crossfade.errors import AdapterError, CrossfadeError, EngineError, QuestionError
+from crossfade.errors import AdapterError, CrossfadeError, QuestionError
 from crossfade.types import Answer, Blend
 from crossfade.ui import answering, render
-from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, Controls, make_query
+from crossfade.ui.asking import Asking, ends, send_or_stop
+from crossfade.ui.columns import schema_of
+from crossfade.ui.controls import AT_ONCE, Asked, Catalog, Controls, make_query
 from crossfade.ui.conversation import Conversation, Shown, blend_words, history
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.running import Running
+from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.switches import Switches
 
 if TYPE_CHECKING:
@@ -62,11 +63,21 @@ def faded(first: str, second: str, share: float) -> Blend:
     return tuple((name, weight) for name, weight in ((first, 1 - share), (second, share)) if weight)
 
 
+def steps_of(asked: Asked, first: str, second: str, *, waiting: str) -> Steps:
+    """The five answers to come of one question, each to be held against the question's own schema or its task's."""
+    schema, form = schema_of(asked.query, asked.choice.task)
+    queries = [replace(asked.query, blend=faded(first, second, share)) for share in SHARES]
+    return tuple(
+        Step(share, Shown(query, schema, waiting=waiting, form=form))
+        for share, query in zip(SHARES, queries, strict=True)
+    )
+
+
 class Crossfader:
     """Draws the folded panel into the `gr.Blocks` that is open, and answers its events."""
 
-    def __init__(self, startup: Startup, running: Running, catalog: Catalog, *, busy: Callable[[], bool]) -> None:
-        self._startup, self._running, self._catalog, self._busy = startup, running, catalog, busy
+    def __init__(self, startup: Startup, asking: Asking, catalog: Catalog) -> None:
+        self._startup, self._asking, self._catalog = startup, asking.of(TAB), catalog
         names = catalog.loaded()
         self.steps = gr.State(())
         with gr.Accordion(label("chat.fader"), open=False, elem_id="fader"):
@@ -94,25 +105,28 @@ class Crossfader:
                     for number in range(len(SHARES))
                 ]
 
-    def wire(self, controls: Controls, switches: Switches, *, box: Any, turns: Any) -> None:
+    def wire(self, controls: Controls, switches: Switches, schema: SchemaEditor, *, box: Any, turns: Any) -> None:
         """Ask with the controls of the chat; the slider sets the chat's own mix."""
+        self._schema = schema
         pair = [self.first, self.second]
         drawn = [self.steps, self.notice, *self.cells, self.ask, self.halt]
         accepted = self.ask.click(
-            self._accept, [box, turns, *pair, switches.rag, switches.icl, *controls.values], drawn, **AT_ONCE
+            self._accept,
+            [box, turns, *pair, switches.rag, switches.icl, *schema.values, *controls.values],
+            drawn,
+            **AT_ONCE,
         )
-        answered = accepted.success(
-            self._answer,
-            self.steps,
-            [self.steps, *self.cells],
-            concurrency_id=answering.QUEUE,
-            concurrency_limit=self._startup.settings.slots,
-            **QUIET,
+        shown = [self.steps, *self.cells]
+        self._asking.wire(
+            accepted,
+            [self.ask, self.halt],
+            answer=self._answer,
+            given=[self.steps],
+            drawn=shown,
+            finish=self._finish,
+            left=[self.steps],
+            freed=shown,
         )
-        freed = [self.steps, [self.steps, *self.cells, self.ask, self.halt]]
-        answered.then(self._finish, *freed, **AT_ONCE)
-        answered.failure(self._refuse, *freed, **AT_ONCE)
-        self.halt.click(self._stop, None, None, **AT_ONCE).then(self._finish, *freed, **AT_ONCE)
 
         def set_mix(
             request: gr.Request,
@@ -165,46 +179,30 @@ class Crossfader:
         if not (text or "").strip() and turns:
             text = turns[-1].query.text
         try:
-            if self._busy():
-                raise EngineError(say(language, "chat.busy"))
+            self._asking.check(language)
             if not (text or "").strip():
                 raise QuestionError(say(language, "chat.fader_no_question"))
             if not first or not second or first == second:
                 raise AdapterError(say(language, "chat.fader_two"))
-            mine = self._catalog.of(request)
-            asked = make_query(mine, text, values)
+            count, mine = len(self._schema.values), self._catalog.of(request)
+            asked = make_query(mine, text, values[count:])
             mine.check(((first, 1.0), (second, 1.0)), language=language)
+            query = self._schema.put(asked.query, values[:count])
         except CrossfadeError as error:
             skipped = [gr.skip()] * (len(SHARES) + 2)
             return [gr.skip(), render.note_html(answering.sentence(error, language), kind="error"), *skipped]
-        if not self._running.begin(str(request.session_hash), TAB):
-            raise gr.Error(say(language, "chat.already"), print_exception=False)
-        task, waiting = asked.choice.task, say(language, "chat.waiting")
+        self._asking.begin(request)
         # A question that follows another one is asked with it, as in the chat.
-        earlier = history(turns, corpus=asked.query.corpus, task=asked.query.task)
-        query = replace(asked.query, rag=rag, icl=icl, history=earlier)
-        queries = [replace(query, blend=faded(first, second, share)) for share in SHARES]
-        steps = tuple(
-            Step(share, Shown(query, task.schema, waiting=waiting, form=task.form))
-            for share, query in zip(SHARES, queries, strict=True)
-        )
+        earlier = history(turns, corpus=query.corpus, task=query.task)
+        asked = replace(asked, query=replace(query, rag=rag, icl=icl, history=earlier))
+        steps = steps_of(asked, first, second, waiting=say(language, "chat.waiting"))
         said = f'<div class="cf-note cf-fader-asked">{render.question_html(text, language=language)}</div>'
         cells = [gr.HTML(step.html(language), visible=True) for step in steps]
-        return [steps, said, *cells, *_buttons(answering=True)]
+        return [steps, said, *cells, *send_or_stop(answering=True)]
 
-    def _answer(self, request: gr.Request, steps: Steps) -> Iterator[list[Any]]:
+    def _answer(self, request: gr.Request, stop: Event, steps: Steps) -> Iterator[list[Any]]:
         """Stream the five answers."""
-        session = str(request.session_hash)
-        stop = self._running.take(session, TAB)
-        if stop is None:
-            yield [gr.skip()] * (len(SHARES) + 1)
-            return
-        try:
-            yield from self._growing(steps, stop, language_of(request))
-        finally:
-            self._running.close(session, TAB)
-
-    def _growing(self, steps: Steps, stop: Event, language: str) -> Iterator[list[Any]]:
+        language = language_of(request)
         now = list(steps)
         try:
             for line in answering.until_ready(self._startup, stop, language):
@@ -213,7 +211,7 @@ class Crossfader:
             if not stop.is_set():
                 queries = [step.shown.query for step in now]
                 stream = compare(answering.ready_pipeline(self._startup), queries, stop=stop)
-                with closing(answering.thinned(stream, important=_ends)) as results:
+                with closing(answering.thinned(stream, important=ends)) as results:
                     for place, result in results:
                         now[place] = _grown(now[place], result)
                         cells: list[Any] = [gr.skip()] * len(SHARES)
@@ -226,24 +224,12 @@ class Crossfader:
             ended = _ended(now, answering.sentence(error, language))
         yield [ended, *_drawn(ended, language)]
 
-    def _refuse(self, request: gr.Request, steps: Steps) -> list[Any]:
-        """Free the controls after a row whose place in the queue was refused, or whose writing broke down."""
-        waited, language = self._running.waits(str(request.session_hash), TAB), language_of(request)
-        why = say(language, "chat.busy") if waited else say(language, "chat.unexpected")
-        return self._finish(request, steps, why=why)
-
-    def _finish(self, request: gr.Request, steps: Steps, why: str = "") -> list[Any]:
-        """Free the controls."""
-        session, language = str(request.session_hash), language_of(request)
-        if not self._running.forget(session, TAB) and self._running.under_way(session, TAB):
-            return [gr.skip()] * (len(SHARES) + 3)
+    def _finish(self, request: gr.Request, why: str, steps: Steps) -> list[Any]:
+        """What is to be drawn at the end: nothing where each answer came to its own."""
         if not any(step.shown.open for step in steps):
-            return [gr.skip()] * (len(SHARES) + 1) + [*_buttons(answering=False)]
-        ended = _ended(steps, why or say(language, "chat.stopped"))
-        return [ended, *_drawn(ended, language), *_buttons(answering=False)]
-
-    def _stop(self, request: gr.Request) -> None:
-        self._running.stop(str(request.session_hash), TAB)
+            return [gr.skip()] * (len(SHARES) + 1)
+        ended = _ended(steps, why)
+        return [ended, *_drawn(ended, language_of(request))]
 
 
 def _grown(step: Step, result: Answer | CrossfadeError) -> Step:
@@ -256,14 +242,6 @@ def _ended(steps: Sequence[Step], why: str) -> Steps:
     return tuple(replace(step, shown=step.shown.failed(why)) if step.shown.open else step for step in steps)
 
 
-def _ends(item: tuple[int, Answer | CrossfadeError]) -> bool:
-    return not isinstance(item[1], Answer) or bool(item[1].generation.finish)
-
-
 def _drawn(steps: Sequence[Step], language: str) -> list[Any]:
     drawn = [step.html(language) for step in steps]
     return [*drawn, *[gr.skip()] * (len(SHARES) - len(drawn))]
-
-
-def _buttons(*, answering: bool) -> tuple[Any, Any]:
-    return gr.Button(visible=not answering), gr.Button(visible=answering)

@@ -6,7 +6,6 @@ The report is the file that can be saved: it is shown in a frame of its own, whe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.evaluation.auto import AUTO
-from crossfade.evaluation.export import to_html
 from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
 from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
@@ -29,7 +27,7 @@ from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
 from crossfade.ui.extras import Extras
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.phrases import said
+from crossfade.ui.report_view import progress_html, report_html
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
@@ -283,27 +281,3 @@ class EvaluateTab:
 def _each(told: SimpleQueue[RunProgress | Report | Exception]) -> Iterator[RunProgress | Report | Exception]:
     while True:
         yield told.get()
-
-
-def progress_html(progress: RunProgress, shown: str = "en") -> str:
-    """How far a run is: a bar, the counts, the time left."""
-    left, done, total = progress.seconds_left, f"{progress.done:,}", f"{progress.total:,}"
-    told = [say(shown, "evaluate.progress", done=done, total=total, column=said(shown, progress.column))]
-    if progress.failed:
-        told.append(say(shown, "evaluate.failed", count=f"{progress.failed:,}"))
-    if left is not None and left < 90:
-        told.append(say(shown, "evaluate.seconds_left", count=max(1, round(left))))
-    elif left is not None:
-        told.append(say(shown, "evaluate.minutes_left", count=f"{left / 60:.0f}"))
-    name = say(shown, "evaluate.answers_made")
-    bar = f'<progress max="{progress.total}" value="{progress.done}" aria-label="{name}"></progress>'
-    return f'<div class="cf-progress">{bar}{render.note_html(", ".join(told), kind="wait")}</div>'
-
-
-def report_html(report: Report, shown: str = "en") -> str:
-    """The report in a frame: a document of its own, that runs its own script and reaches nothing."""
-    note = "" if shown == "en" else render.note_html(say(shown, "evaluate.report_language"))
-    return (
-        f'{note}<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
-        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(to_html(report))}"></iframe>'
-    )

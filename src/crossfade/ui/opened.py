@@ -29,8 +29,12 @@ def to_keep(turns: Conversation) -> tuple[KeptTurn, ...]:
 
 
 def interrupted(turns: Conversation, why: str) -> tuple[KeptTurn, ...]:
-    """The same with the last one, which is being answered, as it is where nothing more comes of it."""
-    return to_keep((*turns[:-1], turns[-1].failed(why)))
+    """The same with the last one, which is being answered, as it is where nothing more comes of it.
+
+    What it would take the place of stands before it.
+    """
+    *before, last = turns
+    return to_keep((*before, *last.instead, last.failed(why)))
 
 
 def to_show(

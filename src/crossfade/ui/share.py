@@ -1,14 +1,10 @@
 """Publish a comparison under a link, take it back, and open what a link leads to. Knows not how an answer is made.
 
-What is published is written here, from the columns alone: question, settings, answers with passages and examples. The
-prompts, which may hold more, stay behind.
+What is published is made of the columns alone: question, settings, answers with passages and examples, no prompts.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +12,10 @@ from urllib.parse import urlsplit
 import gradio as gr
 
 from crossfade.errors import CrossfadeError, StorageError
-from crossfade.history.answers import answer_from_json, answer_to_json
 from crossfade.history.shares import Shares
 from crossfade.ui import answering, render
-from crossfade.ui.columns import Column, Columns
+from crossfade.ui.columns import Columns
+from crossfade.ui.columns_text import columns_of_text, question_of, text_of_columns
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.owner import owner_of
@@ -109,52 +105,6 @@ class ShareBox:
             mine = ()  # told where something is shared; a list that cannot be read is empty
         choices = [(f"{_date(shared.at)} · {_short(shared.title)}", shared.number) for shared in mine]
         return gr.Dropdown(choices=choices, value=None)
-
-
-def question_of(columns: Sequence[Column]) -> str:
-    """The question of a comparison."""
-    return next((column.answer.query.text for column in columns if column.answer), "")
-
-
-def text_of_columns(columns: Sequence[Column]) -> str:
-    """The columns as JSON text, without prompts."""
-    return json.dumps({"version": 1, "columns": [_as_dict(column) for column in columns]}, ensure_ascii=False)
-
-
-def columns_of_text(text: str) -> Columns:
-    """The columns that `text_of_columns` wrote, to be read: their settings are shown. Raises StorageError."""
-    try:
-        rows = json.loads(text)["columns"]
-        return tuple(_of_dict(row, number) for number, row in enumerate(rows, start=1))
-    except (ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"This is no shared comparison ({error}).") from error
-
-
-def _as_dict(column: Column) -> dict[str, Any]:
-    answer = column.answer
-    if answer and answer.prompt:
-        answer = replace(answer, prompt=replace(answer.prompt, messages=()))
-    return {
-        "mode": column.mode,
-        "error": column.error,
-        "form": column.form,
-        "schema": column.schema,
-        "answer": answer_to_json(answer) if answer else None,
-    }
-
-
-def _of_dict(row: dict[str, Any], number: int) -> Column:
-    answer = answer_from_json(row["answer"]) if row["answer"] else None
-    return Column(
-        mode=str(row["mode"]),
-        query=answer.query if answer else None,
-        schema=row["schema"],
-        answer=answer,
-        error=str(row["error"]),
-        form=str(row["form"]),
-        number=number,
-        own=True,
-    )
 
 
 def _address(request: gr.Request, token: str) -> str:
