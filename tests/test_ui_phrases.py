@@ -17,6 +17,7 @@ from crossfade.advisor.advice import Advice
 from crossfade.advisor.advise import advise
 from crossfade.advisor.interview import INTERVIEW
 from crossfade.evaluation.auto import SIGNS, Rule, Signs
+from crossfade.evaluation.measured_on import CHANGED
 from crossfade.ui.language import texts
 from crossfade.ui.phrases import fixed_parts, said
 from test_advisor import measured, with_causes, with_form
@@ -59,7 +60,10 @@ def test_what_auto_chose_and_why_is_said(sign: str, above: str) -> None:
     rule = Rule(sign, 0.5, "rag", above)
     for value in (0.0, 1.0):
         signs = Signs(**{f.name: value for f in fields(Signs)})
-        assert is_chinese(said("zh", f"Auto chose {rule.why(signs)}"))
+        why = f"Auto chose {rule.why(signs)}"
+        assert is_chinese(said("zh", why))
+        since = f"{why} Since auto was measured, these have changed: {'; '.join(CHANGED.values())}. Measure again."
+        assert is_chinese(said("zh", since))
 
 
 def test_every_advice_of_experience_is_said() -> None:
