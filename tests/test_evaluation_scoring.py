@@ -111,6 +111,23 @@ def test_a_voice_is_scored_by_its_rules() -> None:
     assert {"breaks length", "breaks opening"} <= set(broken.values)
 
 
+def test_accepted_answers_are_scored_beside_the_rules_and_change_nothing_of_what_is_right() -> None:
+    rules = Rules(words=(2, 40), opening="Hello")
+    told = score(WIRE, answer("Hello, it costs $25, " + "and so on " * 10), rules=rules)
+    assert told.right
+    assert (told.values["contains an answer"], told.values["refused wrongly"]) == (1.0, 0.0)
+    assert 0 < told.values["token F1"] < 1
+    invented = score(WIRE, answer("Hello, it costs $30."), rules=rules)
+    assert (invented.right, invented.values["contains an answer"]) == (True, 0.0)
+    long = score(WIRE, answer("Hello, it costs $25, " + "and so on " * 20), rules=rules)
+    assert (long.right, long.values["contains an answer"]) == (False, 0.0), "it is longer than the voice allows"
+    refusal = score(asked(answerable=False), answer(f"Hello. {REFUSAL}"), rules=rules)
+    assert (refusal.right, refusal.values["refused rightly"]) == (True, 1.0)
+    assert not {"token F1", "contains an answer", "refused rightly"} & set(
+        score(asked(), answer("Hi"), rules=rules).values
+    )
+
+
 LABELS = ("positive", "negative", "not negative")
 
 

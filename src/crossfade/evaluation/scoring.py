@@ -8,7 +8,7 @@ object, a schema, gold documents. `right` is the yes or no that modes are compar
     label               it is the label given, or the only one named
     object              the answer is of the row's or the task's form, valid, and equal in every field
     schema alone        the answer is of that form and valid
-    rules               every rule of the voice is kept
+    rules               every rule of the voice is kept; accepted answers are scored beside it
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ CAUSES = {
     "invented": "answered although nothing tells: no passage was given, or no document answers",
 }
 """Why a result is wrong, each with what it means; the first that holds is told."""
+
+
+ANY_LENGTH = 10**9
+"""Words of an answer that may be as long as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +104,40 @@ def score(
         broken = broken_rules(text, rules)
         right, cause = not broken, "format" if broken else ""
         values |= {"rules kept": float(not broken), **{f"breaks {name}": 1.0 for name in broken}}
+        contained = _told(question, text, refused, values, max_words=rules.words[1] or ANY_LENGTH)
+        if question.answers:
+            values["contains an answer"] = float(contained)
     elif question.label:
         given = metrics.label_of(text, labels)
         right, cause = given == question.label, "wrong" if given else "format"
-    elif question.answerable is False:
-        right = refused
-        values["refused rightly"] = float(refused)
-    elif question.answers:
-        right = metrics.contains_answer(text, question.answers) and not refused
-        values["exact match"] = float(metrics.exact_match(text, question.answers))
-        values["token F1"] = metrics.token_f1(text, question.answers)
-        values["refused wrongly"] = float(refused)
-        anywhere = metrics.contains_answer(text, question.answers, max_words=10**9)
+    elif question.answers or question.answerable is False:
+        if question.answers:
+            values["exact match"] = float(metrics.exact_match(text, question.answers))
+        right = _told(question, text, refused, values)
+        anywhere = metrics.contains_answer(text, question.answers, max_words=ANY_LENGTH)
         cause = "format" if anywhere and not right and not refused else ""
     _passages(question, result, values, rag=rag, refused=refused)
     if right is not False:
         return Score(right, "", refused, values)
     return Score(False, cause or _cause(question, result, refused, rag=rag), refused, values)
+
+
+def _told(
+    question: EvalQuestion,
+    text: str,
+    refused: bool,
+    values: dict[str, float],
+    *,
+    max_words: int = metrics.MAX_WORDS,
+) -> bool:
+    """Whether an answer of at most so many words tells what is accepted, or rightly that no document does."""
+    if question.answerable is False:
+        values["refused rightly"] = float(refused)
+        return refused
+    if question.answers:
+        values["token F1"] = metrics.token_f1(text, question.answers)
+        values["refused wrongly"] = float(refused)
+    return metrics.contains_answer(text, question.answers, max_words=max_words) and not refused
 
 
 def _form(
@@ -165,7 +186,7 @@ def _was_found(question: EvalQuestion, result: Result) -> bool:
     passage of each gold document was found.
     """
     text = " ".join(p.text for p in result.passages)
-    if metrics.contains_answer(text, question.answers, max_words=10**9) or question.label or question.object:
+    if metrics.contains_answer(text, question.answers, max_words=ANY_LENGTH) or question.label or question.object:
         return True
     numbers = any(c.isdigit() for answer in question.answers for c in answer)
     if numbers or not question.documents:
