@@ -234,6 +234,7 @@ class EvaluateTab:
                             at_once=max(1, self._startup.settings.slots - 1),
                             prices=extra.prices,
                             judge=extra.judge,
+                            votes=extra.votes,
                             auto=has_auto(modes),
                             training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
                             stop=stop,
