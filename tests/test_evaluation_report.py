@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from crossfade.advisor.advise import advise
 from crossfade.errors import SettingsError
 from crossfade.evaluation.export import EXPORTS, to_csv, to_html, to_json, to_markdown
+from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.prices import Prices, read_prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
@@ -67,7 +69,7 @@ def test_a_failure_is_counted_and_shown_and_is_no_score() -> None:
     assert figures.right
     assert (figures.failed, figures.answered, figures.causes) == (1, 2, {"failed": 1, "invented": 1})
     assert (figures.right.mean, figures.right.n) == (0.5, 2)
-    assert report.verdict.endswith("1 of base failed: they are left out, and asked again by the next run.")
+    assert report.verdict.endswith("Failed: base 1; left out, and asked again by the next run.")
     assert [cell and cell.state for cell in report.grid["base"]] == ["right", "failed", "wrong"]
 
 
@@ -88,7 +90,7 @@ def test_failures_of_one_mode_make_no_other_one_the_winner() -> None:
     report = report_of({"base": [True] * 60 + [False] * 40, "icl": [True] * 30 + [None] * 70})
     assert set(report.best) == {"base", "icl"}
     assert report.verdict.startswith("No winner: base is right in 100%")
-    assert "70 of icl failed" in report.verdict
+    assert "Failed: icl 70" in report.verdict
     (pair,) = report.pairs
     assert pair.estimate.n == 30
 
@@ -220,6 +222,22 @@ def test_prices_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
 def test_training_is_counted_for_modes_that_use_the_adapter_alone() -> None:
     report = report_of({"base": GOOD, "hybrid": GOOD}, training_seconds={"domain": 60.0, "other": 5.0})
     assert {f.column.name: f.training_seconds for f in report.modes} == {"base": 0.0, "hybrid": 60.0}
+
+
+def test_what_the_page_says_goes_through_the_reader_and_what_others_wrote_does_not() -> None:
+    report = report_of({"base": BAD, "hybrid": GOOD})
+    asked: list[str] = []
+
+    def said(text: str) -> str:
+        asked.append(text)
+        return f"<{text}>"
+
+    page = to_html(report, Reader("xx", said))
+    assert '<html lang="xx">' in page
+    for words in ("Modes", "Close", "exact match", "not retrieved", report.verdict, pair_line(report.pairs[0])):
+        assert f"<{words}>" in unescape(page)
+    assert not {question.text for question in report.questions} & set(asked)
+    assert to_html(report) == to_html(report, Reader())
 
 
 @pytest.fixture

@@ -279,6 +279,30 @@ def test_the_file_of_several_tasks_opens_each_task_s_answers(browser: Any, tmp_p
     page.close()
 
 
+def test_a_page_in_chinese_says_states_and_answers_so(browser: Any, tmp_path: Path) -> None:
+    from crossfade.evaluation.export import to_html
+    from crossfade.evaluation.page_words import Reader
+    from crossfade.ui.phrases import said
+    from report_kit import report_of
+
+    path = tmp_path / "report.html"
+    report = report_of({"base": [True, None, False], "rag": [False] * 3})
+    path.write_text(to_html(report, Reader("zh", lambda text: said("zh", text))), encoding="utf-8")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    assert page.locator("#grid button").all_inner_texts() == ["正确", "错误", "失败", "错误", "错误", "错误"]
+    assert page.locator("#count").inner_text() == "3 题，共 3"
+    page.locator("#which").select_option("invented")
+    assert page.locator("#count").inner_text() == "1 题，共 3"
+    page.locator("#grid button").first.click()
+    assert "标准答案: $2" in page.locator("#open").inner_text()
+    assert "编造" in page.locator("#open section").first.inner_text()
+    assert faults == []
+    page.close()
+
+
 def test_another_task_is_asked_by_its_own_set_unless_a_person_chose_one(
     open_page: Callable[..., Any], serve: Any
 ) -> None:

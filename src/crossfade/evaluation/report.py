@@ -169,9 +169,14 @@ def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect
 
 def verdict(report: Report) -> str:
     """The winner, or what the evidence cannot tell apart and how many questions more would settle it."""
-    failed = [f"{figures.failed} of {figures.column.name}" for figures in report.modes if figures.failed]
-    note = f" {', '.join(failed)} failed: they are left out, and asked again by the next run." if failed else ""
-    return _verdict(report) + note
+    return " ".join(verdicts(report))
+
+
+def verdicts(report: Report) -> list[str]:
+    """The verdict, and where questions failed, a second sentence on them."""
+    failed = [f"{figures.column.name} {figures.failed}" for figures in report.modes if figures.failed]
+    note = f"Failed: {', '.join(failed)}; left out, and asked again by the next run."
+    return [_verdict(report), *([note] if failed else [])]
 
 
 def _verdict(report: Report) -> str:
@@ -184,7 +189,7 @@ def _verdict(report: Report) -> str:
     top = scores[best]
     told = f"{best} is right in {top.mean:.0%} [{top.low:.0%}, {top.high:.0%}] of {top.n} questions"
     if any(cell is None for cells in report.grid.values() for cell in cells):
-        told += " that every mode has answered so far"
+        told = f"{told} that every mode has answered so far"
     if len(scores) == 1:
         return f"{told}. With one mode there is nothing to compare."
     if len(report.best) == 1:

@@ -6,6 +6,7 @@ The report is the file that can be saved: it is shown in a frame of its own, whe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from html import escape
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -17,6 +18,7 @@ from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.export import to_html
 from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
+from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.run import RunProgress
@@ -303,8 +305,8 @@ def progress_html(progress: RunProgress, shown: str = "en") -> str:
 
 def report_html(report: Report, shown: str = "en") -> str:
     """The report in a frame: a document of its own, that runs its own script and reaches nothing."""
-    note = "" if shown == "en" else render.note_html(say(shown, "evaluate.report_language"))
+    page = to_html(report, Reader(shown, partial(said, shown)))
     return (
-        f'{note}<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
-        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(to_html(report))}"></iframe>'
+        f'<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
+        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(page)}"></iframe>'
     )
