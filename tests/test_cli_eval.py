@@ -45,6 +45,7 @@ def test_modes_are_measured_and_shown_and_written(
     ]
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["about"]["base sha256"] == engine.base_sha256
+    assert "recall@2" in report["modes"][2]["scores"], "the corpus shows two passages"
     assert engine.closed
 
 

@@ -22,6 +22,7 @@ from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
+from crossfade.evaluation.tags import tag_table
 from crossfade.evaluation.wording import by_quality, pair_line, score_table
 from report_kit import report_of
 
@@ -296,6 +297,28 @@ def test_every_score_stands_with_its_interval_and_the_answers_that_it_is_of() ->
     assert ["words", "1.0 (50)", "1.0 (50)"] in rows
     for text in (to_markdown(report), to_html(report)):
         assert exact[1] in text
+
+
+def test_what_is_right_by_tag_is_told_with_its_count_where_there_are_tags() -> None:
+    assert tag_table(report_of({"base": GOOD}))[1] == []
+    assert "by tag" not in to_markdown(report_of({"base": GOOD}))
+    questions = tuple(
+        EvalQuestion(
+            f"q{n}", f"{n}?", n, answers=("x",), answerable=True, tags=("fees", "<b>") if n < 8 else ("hours",)
+        )
+        for n in range(12)
+    )
+    base, rag = (Result("x"),) * 8 + (Result("y"),) * 4, (Result(error="It broke."),) * 8 + (Result("x"),) * 4
+    run = Run(questions, (Column("base", "base"), Column("rag", "rag")), {"base": base, "rag": rag}, 0, 1.0)
+    report = build_report(run, about={})
+    header, rows = tag_table(report)
+    assert header == ["tag", "rag", "base"]
+    assert [row[0] for row in rows] == ["fees", "<b>", "hours"]
+    assert (rows[0][1], rows[0][2][:8], rows[0][2][-3:]) == ("", "100.0% [", "(8)"), "a failure is no score"
+    assert rows[2][2].startswith("0.0% [0.0%, ")
+    assert rows[2][2].endswith("(4)")
+    assert "| fees |" in to_markdown(report)
+    assert "&lt;b&gt;" in to_html(report)
 
 
 def test_a_table_for_spreadsheets_has_objects_and_tags() -> None:

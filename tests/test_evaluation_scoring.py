@@ -68,6 +68,8 @@ def test_retrieval_and_citations_are_scored_where_documents_are_named() -> None:
     assert (values["recall@k"], values["MRR"]) == (1.0, 0.5)
     assert (values["citation precision"], values["citation recall"]) == (pytest.approx(1 / 3), 1.0)
     assert values["supported"] == 1.0
+    named = score(WIRE, answer("It costs $25.", HOURS, FEES), passages=3).values
+    assert (named["recall@3"], "recall@k" in named) == (1.0, False), "it names how many were asked for"
     assert "recall@k" not in score(WIRE, answer("$25")).values, "without passages nothing was retrieved"
 
 

@@ -23,6 +23,7 @@ from crossfade.evaluation.page_words import WORDS, Reader
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.report import verdicts
 from crossfade.evaluation.scoring import CAUSES
+from crossfade.evaluation.tags import TAGS_TOLD
 from crossfade.ui.language import texts
 from crossfade.ui.phrases import fixed_parts, said
 from report_kit import report_of
@@ -150,6 +151,6 @@ def test_a_report_s_page_is_said() -> None:
 
 def test_every_word_of_a_page_and_every_score_is_said() -> None:
     scores = "words;exact match;token F1;refused rightly;rules kept;breaks length;contains an answer;parses;valid"
-    scores += ";field F1;supported;MRR;citation precision;citation recall;accuracy;macro-F1;majority accuracy"
-    for text in (*WORDS.values(), *CAUSES, *CAUSES.values(), *scores.split(";")):
+    scores += ";field F1;supported;MRR;recall@3;citation precision;citation recall;accuracy;macro-F1;majority accuracy"
+    for text in (*WORDS.values(), TAGS_TOLD, "tag", *CAUSES, *CAUSES.values(), *scores.split(";")):
         assert said("zh", text) != text, text

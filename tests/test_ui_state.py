@@ -17,6 +17,7 @@ from crossfade.history.votes import TIE, Vote, export_for_judge
 from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
+from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
@@ -204,6 +205,15 @@ def test_votes_that_a_comparison_saved_for_a_judge_are_read_and_others_told() ->
         votes_of('{"id": 1}', "zh")
     with pytest.raises(QuestionError, match=f"{MOST_BYTES // 10**6} MB"):
         votes_of(TOO_LARGE)
+
+
+def test_pasted_tables_may_be_parted_by_semicolons_or_tabs_and_long_lines_are_none() -> None:
+    for mark in (",", ";", "\t"):
+        pasted = f'question{mark}answers\n"How much, then; in all?"{mark}$7|$8'
+        (found,) = questions_of(CORPUS, PASTED, pasted).questions
+        assert (found.text, found.answers) == ("How much, then; in all?", ("$7", "$8"))
+    (long,) = questions_of(CORPUS, PASTED, "question " * 30_000).questions
+    assert long.text.startswith("question question")
 
 
 def test_prices_of_the_page_are_numbers_from_0_and_none_means_none() -> None:

@@ -15,6 +15,7 @@ from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.several import BEST, Several, overview, several_as_json
+from crossfade.evaluation.tags import TAGS_TOLD, tag_table
 from crossfade.evaluation.wording import (
     SCORES_TOLD,
     about_items,
@@ -38,6 +39,9 @@ def to_markdown(report: Report) -> str:
     scores_header, scores = score_table(report)
     if scores:
         parts += ["## Scores with their intervals", SCORES_TOLD, _markdown_table(scores_header, scores)]
+    tags_header, tags = tag_table(report)
+    if tags:
+        parts += ["## Right by tag", TAGS_TOLD, _markdown_table(tags_header, tags)]
     if report.pairs:
         parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs), _plain(report.tested)]
     if report.effects:

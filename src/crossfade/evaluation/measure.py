@@ -123,6 +123,7 @@ def measure(
         training_seconds=training_seconds,
         verdicts=verdicts,
         auto=auto,
+        passages=corpus.passages,
     )
 
 

@@ -13,6 +13,7 @@ from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.report import Report, as_json, verdicts
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.several import BEST
+from crossfade.evaluation.tags import TAGS_TOLD, tag_table
 from crossfade.evaluation.wording import (
     SCORES_TOLD,
     about_items,
@@ -63,6 +64,7 @@ def draw(sections: Sequence[Section], *, title: str, head: Head | None = None, r
         sections=[_drawn(section, f"-{n}" if head else "", words, said) for n, section in enumerate(sections, start=1)],
         causes=CAUSES,
         scores_told=said(SCORES_TOLD),
+        tags_told=said(TAGS_TOLD),
         best=said(BEST),
         language=reader.language,
         words=words,
@@ -81,6 +83,7 @@ def _drawn(section: Section, end: str, words: Mapping[str, str], said: Callable[
     report = section.report
     header, rows = mode_table(report)
     scores_header, scores = score_table(report)
+    tags_header, tags = tag_table(report)
     points = [f for f in by_quality(report) if f.right]
     return {
         "end": end,
@@ -92,6 +95,7 @@ def _drawn(section: Section, end: str, words: Mapping[str, str], said: Callable[
         "header": [said(name) for name in header],
         "rows": rows,
         "scores": (_first_said(scores_header, said), [_first_said(row, said) for row in scores]),
+        "tags": (_first_said(tags_header, said), tags),
         "pairs": [said(pair_line(d)) for d in report.pairs],
         "auto": said(auto_line(report.auto)) if report.auto else "",
         "modes": by_quality(report),

@@ -27,6 +27,7 @@ WORDS = {
     "intervals": "Intervals are 95%, by bootstrap; where the questions rest on ten documents or more, those of one "
     "document are drawn together. Seconds are those that passed for one answer while others were written beside it.",
     "scores": "Scores with their intervals",
+    "by_tag": "Right by tag",
     "by_seconds": "Right against seconds of an answer",
     "by_tokens": "Right against tokens in and out",
     "token_unit": "tokens",

@@ -77,9 +77,11 @@ def build_report(
     training_seconds: Mapping[str, float] | None = None,
     verdicts: Mapping[str, Sequence[bool | None]] | None = None,
     auto: bool = False,
+    passages: int | None = None,
 ) -> Report:
     """Score a run. `schema`, `rules` and `form` are the task's, `verdicts` a judge's, `training_seconds` by adapter.
 
+    `passages` is how many were asked for of each question.
     With `auto` the choosing of a mode for each question is a column too, where there are questions enough to judge it.
     """
     labels = sorted({q.label for q in run.questions if q.label})
@@ -87,7 +89,9 @@ def build_report(
     def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
         if result is None:
             return None
-        scored = score(question, result, labels=labels, schema=schema, rules=rules, form=form, rag=rag)
+        scored = score(
+            question, result, labels=labels, schema=schema, rules=rules, form=form, rag=rag, passages=passages
+        )
         if verdict is not None:
             scored = replace(scored, values={**scored.values, JUDGE: float(verdict)})
         return Cell(result, scored)

@@ -87,8 +87,12 @@ def score(
     rules: Rules | None = None,
     form: str = "json",
     rag: bool = False,
+    passages: int | None = None,
 ) -> Score:
-    """Score a result. `labels` are all labels of the set; `schema`, `rules` and `form` are the task's."""
+    """Score a result. `labels` are all labels of the set; `schema`, `rules` and `form` are the task's.
+
+    `passages` is how many were asked for, the k of recall@k, where that is known.
+    """
     wanted_schema = question.schema or schema
     if result.error:
         known = wanted_schema or rules or question.label or question.object or question.answerable is not None
@@ -116,7 +120,7 @@ def score(
         right = _told(question, text, refused, values)
         anywhere = metrics.contains_answer(text, question.answers, max_words=ANY_LENGTH)
         cause = "format" if anywhere and not right and not refused else ""
-    _passages(question, result, values, rag=rag, refused=refused)
+    _passages(question, result, values, rag=rag, refused=refused, k=passages)
     if right is not False:
         return Score(right, "", refused, values)
     return Score(False, cause or _cause(question, result, refused, rag=rag), refused, values)
@@ -152,7 +156,9 @@ def _form(
     return valid and values["field F1"] == 1.0, "wrong" if valid else "format"
 
 
-def _passages(question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool, refused: bool) -> None:
+def _passages(
+    question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool, refused: bool, k: int | None
+) -> None:
     """What the passages are worth; a refusal says nothing that one could support."""
     found = [passage.document for passage in result.passages]
     if not found and not rag:
@@ -161,7 +167,7 @@ def _passages(question: EvalQuestion, result: Result, values: dict[str, float], 
     if checked and not refused:
         values["supported"] = held / checked
     if question.documents:
-        values["recall@k"] = metrics.recall_at_k(found, question.documents)
+        values[f"recall@{k or 'k'}"] = metrics.recall_at_k(found, question.documents)
         values["MRR"] = metrics.reciprocal_rank(found, question.documents)
         named = [found[index] if index >= 0 else "" for index in cited(result.text, len(found))]
         if named:
