@@ -1,13 +1,8 @@
-"""The evaluate tab: a set of questions through every mode, with its report. Knows not how it is measured.
-
-The report is the file that can be saved: it is shown in a frame of its own, where nothing of it can reach the page.
-"""
+"""The evaluate tab: a set of questions through every mode, with its report. Knows not how it is measured or drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from html import escape
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -16,9 +11,7 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.evaluation.auto import AUTO
-from crossfade.evaluation.export import to_html
 from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
-from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.run import RunProgress
@@ -31,7 +24,7 @@ from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
 from crossfade.ui.extras import Extras
 from crossfade.ui.language import label, language_of, say
-from crossfade.ui.phrases import said
+from crossfade.ui.report_view import progress_html, report_html
 from crossfade.ui.running import Running
 
 if TYPE_CHECKING:
@@ -286,27 +279,3 @@ class EvaluateTab:
 def _each(told: SimpleQueue[RunProgress | Report | Exception]) -> Iterator[RunProgress | Report | Exception]:
     while True:
         yield told.get()
-
-
-def progress_html(progress: RunProgress, shown: str = "en") -> str:
-    """How far a run is: a bar, the counts, the time left."""
-    left, done, total = progress.seconds_left, f"{progress.done:,}", f"{progress.total:,}"
-    told = [say(shown, "evaluate.progress", done=done, total=total, column=said(shown, progress.column))]
-    if progress.failed:
-        told.append(say(shown, "evaluate.failed", count=f"{progress.failed:,}"))
-    if left is not None and left < 90:
-        told.append(say(shown, "evaluate.seconds_left", count=max(1, round(left))))
-    elif left is not None:
-        told.append(say(shown, "evaluate.minutes_left", count=f"{left / 60:.0f}"))
-    name = say(shown, "evaluate.answers_made")
-    bar = f'<progress max="{progress.total}" value="{progress.done}" aria-label="{name}"></progress>'
-    return f'<div class="cf-progress">{bar}{render.note_html(", ".join(told), kind="wait")}</div>'
-
-
-def report_html(report: Report, shown: str = "en") -> str:
-    """The report in a frame: a document of its own, that runs its own script and reaches nothing."""
-    page = to_html(report, Reader(shown, partial(said, shown)))
-    return (
-        f'<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
-        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(page)}"></iframe>'
-    )
