@@ -166,9 +166,9 @@ def _judge(text: str, settings: Settings) -> Judge:
 
 def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend]:
     """The blends of the columns that use adapters: those named, else the task's own adapter."""
-    from crossfade.cli_adapters import weighted
+    from crossfade.adapters.written import written_blend
 
-    blends: list[Blend] = [tuple(weighted(part) for part in text.split("+")) for text in adapters]
+    blends = [written_blend(text) for text in adapters]
     for blend in blends:
         for name, _ in blend:
             startup.registry.get(name)

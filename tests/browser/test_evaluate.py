@@ -231,6 +231,8 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     page.page.get_by_role("tab", name="Evaluate").click()
     page.page.locator("#evaluate-adapters input").click()
     page.page.locator("ul[role=listbox] li", has_text="style").first.click()
+    page.page.locator("#evaluate-adapters input").fill("domain+style:0.5")
+    page.page.keyboard.press("Enter")
     page.page.keyboard.press("Escape")
     page.page.locator("#evaluate-extras").get_by_text("Prices, a judge").click()
     page.page.fill("#price-new input", "1000")
@@ -239,6 +241,7 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     frame.locator("#grid button").first.wait_for()
     names = {row.split("\t")[0] for row in frame.locator("table").first.locator("tr").all_inner_texts()}
     assert {"hybrid (domain)", "hybrid (style)", "fine-tune (domain)", "fine-tune (style)", "rag"} < names
+    assert "hybrid (domain+style:0.5)" in names, "a blend is written"
     assert "per 1,000" in frame.locator("table").first.inner_text()
     wait_end(page)
     page.page.fill("#judge-model textarea, #judge-model input", "big")
