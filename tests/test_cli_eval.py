@@ -45,7 +45,21 @@ def test_modes_are_measured_and_shown_and_written(
     ]
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["about"]["base sha256"] == engine.base_sha256
+    assert "recall@2" in report["modes"][2]["scores"], "the corpus shows two passages"
     assert engine.closed
+
+
+def test_the_page_is_written_in_the_language_that_was_asked_for(
+    run: Crossfade, engine: FakeEngine, asked: Path, tmp_path: Path
+) -> None:
+    words = ["--modes", "base,rag", "--language"]
+    assert "--language 'xx' is not known; write one of en, zh" in run("eval", str(asked), *words, "xx").error()
+    assert not engine.asked, "it is refused before anything is asked"
+    run("eval", str(asked), *words, "zh", "--out", str(tmp_path))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="zh">' in page
+    assert "没有胜者" in page
+    assert (tmp_path / "report.md").read_text(encoding="utf-8").count("No winner") == 1
 
 
 def test_asked_again_it_takes_what_is_kept(run: Crossfade, engine: FakeEngine, asked: Path) -> None:

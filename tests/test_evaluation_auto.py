@@ -16,6 +16,7 @@ from crossfade.evaluation.auto import Rule, Signs, fit, signs_of
 from crossfade.evaluation.automatic import choose, read_automatic
 from crossfade.evaluation.export import to_json, to_markdown
 from crossfade.evaluation.measure import make_columns
+from crossfade.evaluation.measured_on import measured_on
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.reading import read_report
 from crossfade.evaluation.report import Report, build_report
@@ -195,6 +196,27 @@ def test_a_question_is_answered_in_the_mode_that_the_rule_chooses(tmp_path: Path
         chosen, found, why = choose(pipeline, query, automatic)
         assert (chosen.mode, found) == (mode, tuple(passages))
         assert why.startswith(f"Auto chose {mode}: the best passage's score, {score}")
+
+
+def test_what_has_changed_since_the_rule_was_fitted_is_said_beside_the_answer(tmp_path: Path) -> None:
+    pipeline, query = fake_pipeline(tmp_path), Query("What is the fee?", "bank", "answer")
+    corpus = pipeline.corpus("bank")
+    plain = as_plain(report(planted=True))
+    for mode in plain["modes"]:
+        mode["column"]["blend"] = [["domain", 1.0]]
+    now = measured_on(pipeline.engine, corpus, corpus.task("answer"), ["domain"])
+    assert now["adapters"].startswith("domain ")
+
+    def why(**measured: str) -> str:
+        automatic = read_automatic({**plain, "about": {**plain["about"], **measured}})
+        assert automatic
+        return choose(pipeline, query, automatic)[2]
+
+    assert "Since" not in why(**now)
+    assert "Since" not in why(), "an old report kept none of it"
+    told = why(**{**now, "adapters": "domain 000000000000", "documents": "0"})
+    assert told.endswith("these have changed: the documents; the adapters. Measure again.")
+    assert "the examples" in why(**{**now, "examples": "0"})
 
 
 def test_a_rule_is_for_its_own_corpus_and_task_alone(tmp_path: Path) -> None:

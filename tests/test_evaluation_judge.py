@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -114,14 +115,32 @@ def test_a_stopped_judge_is_asked_no_more_and_tells_how_far_it_is(server: ChatSt
 
 
 def test_agreement_is_told_with_chance_taken_out() -> None:
-    assert kappa([(True, True), (False, False)]) == 1.0
-    assert kappa([(True, True), (True, True)]) == 1.0
-    assert kappa([(True, False), (False, True)]) == -1.0
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    assert kappa(pairs) == pytest.approx(0.4)
+    for given, wanted in (
+        ([(True, True), (False, False)], 1.0),
+        ([(True, False), (False, True)], -1.0),
+        (pairs, 0.4),
+    ):
+        found = kappa(given)
+        assert found
+        assert found[0] == pytest.approx(wanted)
+        assert found[1] <= found[0] + 1e-9
+        assert found[0] <= found[2] + 1e-9
+    assert kappa([(True, True), (True, True)]) is None, "two who say yes to all agree by chance"
     votes = {("q", "base"): True, ("q", "rag"): False}
-    assert agreement({"base": [True], "rag": [True]}, [QUESTION], votes) == "50% of 2 votes, kappa 0.00"
+    told = agreement({"base": [True], "rag": [True]}, [QUESTION], votes)
+    assert re.fullmatch(r"50% of 2 votes, kappa 0\.00 \[-0\.\d\d, 0\.\d\d\]", told)
+    assert agreement({"base": [True]}, [QUESTION], votes).startswith("100% of 1 votes; all say the same")
     assert agreement({"base": [None]}, [QUESTION], votes) == "no vote is on a judged answer"
+
+
+def test_the_interval_of_kappa_narrows_with_the_votes_and_is_never_of_no_width() -> None:
+    def width(times: int) -> float:
+        found = kappa([(True, True), (False, False)] * times)
+        assert found
+        return found[2] - found[1]
+
+    assert 0 < width(50) < width(5)
 
 
 def test_votes_are_read_with_their_line(tmp_path: Path) -> None:
@@ -143,6 +162,8 @@ def test_the_command_shows_the_judge_as_a_proxy(
     words = ["--modes", "base,rag", "--judge", f"big@{server.url}", "--votes", str(votes), "--json"]
     report = json.loads(run("eval", str(asked), *words).out)
     assert report["about"]["judge"] == "big, a proxy for people"
-    assert report["about"]["judge and people agree"] == "100% of 1 votes, kappa 1.00"
+    assert report["about"]["judge and people agree"] == (
+        "100% of 1 votes; all say the same, which chance would too: add votes that say the other"
+    )
     assert report["modes"][0]["scores"]["judge (proxy)"]["mean"] == 1.0
     assert "MODEL@URL" in run("eval", str(asked), "--judge", "big").error()

@@ -70,6 +70,22 @@ def test_a_table_is_read_with_lists_between_bars(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("mark", "name"), [(",", "commas"), (";", "semicolons"), ("\t", "tabs")])
+def test_cells_are_parted_by_what_parts_the_header(tmp_path: Path, mark: str, name: str) -> None:
+    path = tmp_path / "set.csv"
+    rows = [["question", "answers", "tags"], ['"Is it, or not; then?"', "$1|$2", "a"]]
+    path.write_text("".join(mark.join(row) + "\n" for row in rows), encoding="utf-8-sig")
+    (found,) = read_questions(path).questions
+    assert (found.text, found.answers, found.tags) == ("Is it, or not; then?", ("$1", "$2"), ("a",))
+    path.write_text(mark.join(["question", "answers"]) + "\n" + mark.join(["a", "b", "c"]) + "\n")
+    with pytest.raises(
+        QuestionError, match=f"line 2: more cells than the header has names. Quote texts that hold {name}"
+    ):
+        read_questions(path)
+    path.with_suffix(".tsv").write_text("question\tanswers\nWhy; or why not, then?\t$1\n")
+    assert read_questions(path.with_suffix(".tsv")).questions[0].text == "Why; or why not, then?"
+
+
 def test_the_shipped_sets_are_read() -> None:
     root = Path(__file__).resolve().parents[1] / "corpora" / "tidewell"
     answers = read_questions(root / "eval.jsonl")

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,11 +16,13 @@ import pytest
 from crossfade.advisor.advise import advise
 from crossfade.errors import SettingsError
 from crossfade.evaluation.export import EXPORTS, to_csv, to_html, to_json, to_markdown
+from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.prices import Prices, read_prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
 from crossfade.evaluation.results import Found, Result
 from crossfade.evaluation.run import Column, Run
+from crossfade.evaluation.tags import tag_table
 from crossfade.evaluation.wording import by_quality, pair_line, score_table
 from report_kit import report_of
 
@@ -67,7 +70,7 @@ def test_a_failure_is_counted_and_shown_and_is_no_score() -> None:
     assert figures.right
     assert (figures.failed, figures.answered, figures.causes) == (1, 2, {"failed": 1, "invented": 1})
     assert (figures.right.mean, figures.right.n) == (0.5, 2)
-    assert report.verdict.endswith("1 of base failed: they are left out, and asked again by the next run.")
+    assert report.verdict.endswith("Failed: base 1; left out, and asked again by the next run.")
     assert [cell and cell.state for cell in report.grid["base"]] == ["right", "failed", "wrong"]
 
 
@@ -88,7 +91,7 @@ def test_failures_of_one_mode_make_no_other_one_the_winner() -> None:
     report = report_of({"base": [True] * 60 + [False] * 40, "icl": [True] * 30 + [None] * 70})
     assert set(report.best) == {"base", "icl"}
     assert report.verdict.startswith("No winner: base is right in 100%")
-    assert "70 of icl failed" in report.verdict
+    assert "Failed: icl 70" in report.verdict
     (pair,) = report.pairs
     assert pair.estimate.n == 30
 
@@ -222,6 +225,22 @@ def test_training_is_counted_for_modes_that_use_the_adapter_alone() -> None:
     assert {f.column.name: f.training_seconds for f in report.modes} == {"base": 0.0, "hybrid": 60.0}
 
 
+def test_what_the_page_says_goes_through_the_reader_and_what_others_wrote_does_not() -> None:
+    report = report_of({"base": BAD, "hybrid": GOOD})
+    asked: list[str] = []
+
+    def said(text: str) -> str:
+        asked.append(text)
+        return f"<{text}>"
+
+    page = to_html(report, Reader("xx", said))
+    assert '<html lang="xx">' in page
+    for words in ("Modes", "Close", "exact match", "not retrieved", report.verdict, pair_line(report.pairs[0])):
+        assert f"<{words}>" in unescape(page)
+    assert not {question.text for question in report.questions} & set(asked)
+    assert to_html(report) == to_html(report, Reader())
+
+
 @pytest.fixture
 def hostile() -> Report:
     question = EvalQuestion("q<1>", HOSTILE, 1, answers=("=2+2",), documents=("d",), answerable=True)
@@ -278,6 +297,28 @@ def test_every_score_stands_with_its_interval_and_the_answers_that_it_is_of() ->
     assert ["words", "1.0 (50)", "1.0 (50)"] in rows
     for text in (to_markdown(report), to_html(report)):
         assert exact[1] in text
+
+
+def test_what_is_right_by_tag_is_told_with_its_count_where_there_are_tags() -> None:
+    assert tag_table(report_of({"base": GOOD}))[1] == []
+    assert "by tag" not in to_markdown(report_of({"base": GOOD}))
+    questions = tuple(
+        EvalQuestion(
+            f"q{n}", f"{n}?", n, answers=("x",), answerable=True, tags=("fees", "<b>") if n < 8 else ("hours",)
+        )
+        for n in range(12)
+    )
+    base, rag = (Result("x"),) * 8 + (Result("y"),) * 4, (Result(error="It broke."),) * 8 + (Result("x"),) * 4
+    run = Run(questions, (Column("base", "base"), Column("rag", "rag")), {"base": base, "rag": rag}, 0, 1.0)
+    report = build_report(run, about={})
+    header, rows = tag_table(report)
+    assert header == ["tag", "rag", "base"]
+    assert [row[0] for row in rows] == ["fees", "<b>", "hours"]
+    assert (rows[0][1], rows[0][2][:8], rows[0][2][-3:]) == ("", "100.0% [", "(8)"), "a failure is no score"
+    assert rows[2][2].startswith("0.0% [0.0%, ")
+    assert rows[2][2].endswith("(4)")
+    assert "| fees |" in to_markdown(report)
+    assert "&lt;b&gt;" in to_html(report)
 
 
 def test_a_table_for_spreadsheets_has_objects_and_tags() -> None:

@@ -68,6 +68,8 @@ def test_retrieval_and_citations_are_scored_where_documents_are_named() -> None:
     assert (values["recall@k"], values["MRR"]) == (1.0, 0.5)
     assert (values["citation precision"], values["citation recall"]) == (pytest.approx(1 / 3), 1.0)
     assert values["supported"] == 1.0
+    named = score(WIRE, answer("It costs $25.", HOURS, FEES), passages=3).values
+    assert (named["recall@3"], "recall@k" in named) == (1.0, False), "it names how many were asked for"
     assert "recall@k" not in score(WIRE, answer("$25")).values, "without passages nothing was retrieved"
 
 
@@ -109,6 +111,23 @@ def test_a_voice_is_scored_by_its_rules() -> None:
     broken = score(asked(), answer("Go"), rules=rules)
     assert (broken.right, broken.cause) == (False, "format")
     assert {"breaks length", "breaks opening"} <= set(broken.values)
+
+
+def test_accepted_answers_are_scored_beside_the_rules_and_change_nothing_of_what_is_right() -> None:
+    rules = Rules(words=(2, 40), opening="Hello")
+    told = score(WIRE, answer("Hello, it costs $25, " + "and so on " * 10), rules=rules)
+    assert told.right
+    assert (told.values["contains an answer"], told.values["refused wrongly"]) == (1.0, 0.0)
+    assert 0 < told.values["token F1"] < 1
+    invented = score(WIRE, answer("Hello, it costs $30."), rules=rules)
+    assert (invented.right, invented.values["contains an answer"]) == (True, 0.0)
+    long = score(WIRE, answer("Hello, it costs $25, " + "and so on " * 20), rules=rules)
+    assert (long.right, long.values["contains an answer"]) == (False, 0.0), "it is longer than the voice allows"
+    refusal = score(asked(answerable=False), answer(f"Hello. {REFUSAL}"), rules=rules)
+    assert (refusal.right, refusal.values["refused rightly"]) == (True, 1.0)
+    assert not {"token F1", "contains an answer", "refused rightly"} & set(
+        score(asked(), answer("Hi"), rules=rules).values
+    )
 
 
 LABELS = ("positive", "negative", "not negative")

@@ -17,8 +17,16 @@ from crossfade.advisor.advice import Advice
 from crossfade.advisor.advise import advise
 from crossfade.advisor.interview import INTERVIEW
 from crossfade.evaluation.auto import SIGNS, Rule, Signs
+from crossfade.evaluation.export import to_html
+from crossfade.evaluation.measured_on import CHANGED
+from crossfade.evaluation.page_words import WORDS, Reader
+from crossfade.evaluation.prices import Prices
+from crossfade.evaluation.report import verdicts
+from crossfade.evaluation.scoring import CAUSES
+from crossfade.evaluation.tags import TAGS_TOLD
 from crossfade.ui.language import texts
 from crossfade.ui.phrases import fixed_parts, said
+from report_kit import report_of
 from test_advisor import measured, with_causes, with_form
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "crossfade"
@@ -59,7 +67,10 @@ def test_what_auto_chose_and_why_is_said(sign: str, above: str) -> None:
     rule = Rule(sign, 0.5, "rag", above)
     for value in (0.0, 1.0):
         signs = Signs(**{f.name: value for f in fields(Signs)})
-        assert is_chinese(said("zh", f"Auto chose {rule.why(signs)}"))
+        why = f"Auto chose {rule.why(signs)}"
+        assert is_chinese(said("zh", why))
+        since = f"{why} Since auto was measured, these have changed: {'; '.join(CHANGED.values())}. Measure again."
+        assert is_chinese(said("zh", since))
 
 
 def test_every_advice_of_experience_is_said() -> None:
@@ -112,3 +123,34 @@ def test_every_word_of_them_is_one_that_the_core_says() -> None:
     for key, entry in texts().items():
         if key.startswith("said."):
             assert set(re.findall(r"\w+", " ".join(fixed_parts(entry["en"])))) <= code | {"The"}, key
+
+
+def test_a_report_s_page_is_said() -> None:
+    good, bad = [True] * 50 + [False] * 10, [True] * 15 + [False] * 45
+    reports = [
+        report_of({"base": bad, "rag": good}, prices=Prices(prompt=1.0)),
+        report_of({"base": good, "hybrid": good[::-1]}),
+        report_of({"base": [None, *good], "rag": [*good, True]}, auto=True),
+        report_of({"base": good}),
+        report_of({"base": [None]}),
+    ]
+    for report in reports:
+        asked: list[str] = []
+
+        def said_and_kept(text: str, asked: list[str] = asked) -> str:
+            asked.append(text)
+            return said("zh", text)
+
+        page = to_html(report, Reader("zh", said_and_kept))
+        assert "正确" in page
+        same = {text for text in asked if said("zh", text) == text}
+        names = {"", "RAG", "ICL", *(f.column.name for f in report.modes)}
+        assert same - names == set()
+        assert [said("zh", text) for text in verdicts(report) if not is_chinese(said("zh", text))] == []
+
+
+def test_every_word_of_a_page_and_every_score_is_said() -> None:
+    scores = "words;exact match;token F1;refused rightly;rules kept;breaks length;contains an answer;parses;valid"
+    scores += ";field F1;supported;MRR;recall@3;citation precision;citation recall;accuracy;macro-F1;majority accuracy"
+    for text in (*WORDS.values(), TAGS_TOLD, "tag", *CAUSES, *CAUSES.values(), *scores.split(";")):
+        assert said("zh", text) != text, text

@@ -13,15 +13,18 @@ import pytest
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import AdapterError, EngineError, QuestionError, SettingsError
 from crossfade.evaluation.prices import Prices
+from crossfade.history.votes import TIE, Vote, export_for_judge
 from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
+from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history, settled
 from crossfade.ui.crossfader import SHARES, faded, steps_of
-from crossfade.ui.extras import judge_of, prices_of
+from crossfade.ui.downloads import TOO_LARGE
+from crossfade.ui.extras import MOST_BYTES, judge_of, prices_of, votes_of
 from crossfade.ui.mixer import blend_of
 from crossfade.ui.running import Running
 from crossfade.ui.turn_changes import put_back
@@ -230,6 +233,29 @@ def test_the_judge_s_key_goes_to_its_own_server_alone() -> None:
     mine = judge_of("big", "http://localhost:8000/v1", judging(judge_url=known))
     assert mine
     assert mine.key == ""
+
+
+def test_votes_that_a_comparison_saved_for_a_judge_are_read_and_others_told() -> None:
+    answer = shown("Why?").answer
+    assert answer
+    saved = export_for_judge([Vote("c", TIE, (answer, answer))])
+    assert list(votes_of(saved).values()) == [True]
+    assert votes_of("") == {}
+    with pytest.raises(QuestionError, match="your votes, line 1: a vote has"):
+        votes_of('{"id": 1}')
+    with pytest.raises(QuestionError, match="您的投票"):
+        votes_of('{"id": 1}', "zh")
+    with pytest.raises(QuestionError, match=f"{MOST_BYTES // 10**6} MB"):
+        votes_of(TOO_LARGE)
+
+
+def test_pasted_tables_may_be_parted_by_semicolons_or_tabs_and_long_lines_are_none() -> None:
+    for mark in (",", ";", "\t"):
+        pasted = f'question{mark}answers\n"How much, then; in all?"{mark}$7|$8'
+        (found,) = questions_of(CORPUS, PASTED, pasted).questions
+        assert (found.text, found.answers) == ("How much, then; in all?", ("$7", "$8"))
+    (long,) = questions_of(CORPUS, PASTED, "question " * 30_000).questions
+    assert long.text.startswith("question question")
 
 
 def test_prices_of_the_page_are_numbers_from_0_and_none_means_none() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 import handmade_adapters
 from crossfade.adapters.ownership import set_owner
 from crossfade.corpora.own_tasks import with_own_tasks
-from crossfade.errors import AdapterError
+from crossfade.errors import AdapterError, CrossfadeError
 from crossfade.history.database import Database
 from crossfade.settings import Settings
 from crossfade.ui.controls import Catalog, make_query
@@ -125,3 +126,34 @@ def test_an_evaluation_of_it_is_refused(startup: Any) -> None:
     tab._accept(request("bob"))
     (told,) = tab._measure(request("bob"), "pasted", "q", ["fine-tune"], 1, None, "answer/domain", ["hers"])
     assert GONE in html.unescape(told[2])
+
+
+def test_a_blend_to_measure_is_written_and_names_no_one_else_s_adapter(startup: Any) -> None:
+    from crossfade.ui.asked_blends import blends_of, is_there
+    from crossfade.ui.controls import Catalog
+
+    ann, bob = (Catalog(startup).of(request(who)) for who in ("ann", "bob"))
+    loaded = ann.loaded()
+    assert {"domain", "hers"} <= set(loaded)
+    written = ["hers", " domain + hers:0.6 "]
+    assert blends_of(ann, "domain", written, "en") == [
+        (("domain", 1.0),),
+        (("hers", 1.0),),
+        (("domain", 1.0), ("hers", 0.6)),
+    ]
+    for text, why in (
+        ("domain+hers:much", "write NAME or NAME:WEIGHT"),
+        ("domain+hers:9", "Weight 9.0"),
+        ("domain+domain", "twice"),
+        ("domain+none", "Unknown adapter 'none'"),
+        ("", "Unknown adapter ''"),
+    ):
+        with pytest.raises(CrossfadeError, match=re.escape(why)):
+            blends_of(ann, "", [text], "en")
+    with pytest.raises(CrossfadeError, match=GONE):
+        blends_of(bob, "", ["domain+hers:0.6"], "en")
+    with pytest.raises(CrossfadeError) as told:
+        blends_of(bob, "", ["domain+none"], "en")
+    assert "hers" not in str(told.value)
+    assert is_there("domain + hers:0.6", loaded)
+    assert not is_there("domain+none", loaded)

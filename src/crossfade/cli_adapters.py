@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossfade.errors import AdapterError, QuestionError
+from crossfade.errors import AdapterError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
 
@@ -52,6 +52,7 @@ def blend(
     """Write a blend of adapters as one adapter that does exactly the same."""
     from crossfade.adapters.blending import write_blend
     from crossfade.adapters.registry import adapters_of, scan
+    from crossfade.adapters.written import weighted
 
     settings = Settings.from_environment()
     registry = adapters_of(settings)
@@ -64,12 +65,3 @@ def blend(
         print_json({"name": made.name, "folder": str(made.folder), "sha256": made.sha256, **made.card})
     else:
         say(f"{made.folder}  {made.sha256[:12]}  {made.purpose}")
-
-
-def weighted(text: str) -> tuple[str, float]:
-    """`style` or `style:0.6` as (name, weight). Raises QuestionError."""
-    name, _, weight = text.partition(":")
-    try:
-        return name, float(weight or 1)
-    except ValueError:
-        raise QuestionError(f"Adapter {text!r} is not allowed; write NAME or NAME:WEIGHT, such as style:0.6.") from None

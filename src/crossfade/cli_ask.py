@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossfade.cli_adapters import weighted
+from crossfade.adapters.written import weighted
 from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.engines.requests import check_blend
 from crossfade.errors import CrossfadeError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossfade.cli_common import AsJson, Base, EngineName
-from crossfade.cli_report import show_reports
+from crossfade.cli_report import reader_of, show_reports
 from crossfade.engines.requests import check_blend
 from crossfade.errors import QuestionError, SettingsError
 from crossfade.settings import Settings
@@ -67,6 +67,10 @@ def evaluate(
     votes: Annotated[
         Path | None, typer.Option("--votes", help="JSONL of id, mode, right: to check the judge by.")
     ] = None,
+    language: Annotated[
+        str,
+        typer.Option("--language", help="What report.html is written in: en or zh. The other forms are in English."),
+    ] = "en",
     base: Base = "",
     engine: EngineName = "",
     as_json: AsJson = False,
@@ -80,6 +84,7 @@ def evaluate(
 
     priced = read_prices(prices) if prices else None
     voted = read_votes(votes) if votes else None
+    reader = reader_of(language)
     priced = replace(priced, spread=spread) if priced else None
     settings = Settings.from_environment().asked_for(base, engine)
     judging = _judge(judge, settings) if judge else None
@@ -121,7 +126,7 @@ def evaluate(
     for part in parts:
         if part.found.unknown_fields:
             tell(f"Passed over in {part.name}, for no field is named so: {', '.join(part.found.unknown_fields)}.")
-    show_reports(asked.title, reports, out=out, as_json=as_json)
+    show_reports(asked.title, reports, out=out, as_json=as_json, reader=reader)
     if any(figures.failed for report in reports.values() for figures in report.modes):
         raise typer.Exit(1)
 
@@ -161,9 +166,9 @@ def _judge(text: str, settings: Settings) -> Judge:
 
 def _blends(startup: Startup, task: Task, adapters: Sequence[str]) -> list[Blend]:
     """The blends of the columns that use adapters: those named, else the task's own adapter."""
-    from crossfade.cli_adapters import weighted
+    from crossfade.adapters.written import written_blend
 
-    blends: list[Blend] = [tuple(weighted(part) for part in text.split("+")) for text in adapters]
+    blends = [written_blend(text) for text in adapters]
     for blend in blends:
         for name, _ in blend:
             startup.registry.get(name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossfade.cli_adapters import weighted
+from crossfade.adapters.written import weighted
 from crossfade.cli_common import AsJson, Base
 from crossfade.errors import AdapterError
 from crossfade.settings import Settings, variable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,31 @@ from crossfade.errors import SettingsError
 from crossfade.terminal import say, tell
 
 if TYPE_CHECKING:
+    from crossfade.evaluation.page_words import Reader
     from crossfade.evaluation.report import Report
 
 
-def show_reports(title: str, reports: Mapping[str, Report], *, out: Path | None, as_json: bool) -> None:
-    """Print reports by task, as tables or as JSON, and write every form into the folder `out`. Raises SettingsError."""
-    from crossfade.evaluation.export import EXPORTS, EXPORTS_OF_SEVERAL
+def reader_of(language: str) -> Reader | None:
+    """Who reads a report's page in another language than English. Raises SettingsError for an unknown one."""
+    if language == "en":  # what says it in another one loads the page's libraries
+        return None
+    from crossfade.evaluation.page_words import Reader
+    from crossfade.ui.language import LANGUAGES
+    from crossfade.ui.phrases import said
+
+    if language not in LANGUAGES:
+        raise SettingsError(f"--language {language!r} is not known; write one of {', '.join(LANGUAGES)}.")
+    return Reader(language, partial(said, language))
+
+
+def show_reports(
+    title: str, reports: Mapping[str, Report], *, out: Path | None, as_json: bool, reader: Reader | None = None
+) -> None:
+    """Print reports by task, as tables or as JSON, and write every form into the folder `out`. Raises SettingsError.
+
+    `reader` is that of the HTML page; all else is in English.
+    """
+    from crossfade.evaluation.export import EXPORTS, EXPORTS_OF_SEVERAL, several_to_html, to_html
     from crossfade.evaluation.several import BEST, Several, overview
 
     several = Several(title, reports)
@@ -25,6 +45,8 @@ def show_reports(title: str, reports: Mapping[str, Report], *, out: Path | None,
         texts = {ending: export(several) for ending, export in EXPORTS_OF_SEVERAL.items() if out or ending == "json"}
     else:
         texts = {ending: export(first) for ending, export in EXPORTS.items() if out or ending == "json"}
+    if out and reader:
+        texts["html"] = several_to_html(several, reader) if others else to_html(first, reader)
     if as_json:
         sys.stdout.write(texts["json"])
     else:

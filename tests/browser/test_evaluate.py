@@ -231,6 +231,8 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     page.page.get_by_role("tab", name="Evaluate").click()
     page.page.locator("#evaluate-adapters input").click()
     page.page.locator("ul[role=listbox] li", has_text="style").first.click()
+    page.page.locator("#evaluate-adapters input").fill("domain+style:0.5")
+    page.page.keyboard.press("Enter")
     page.page.keyboard.press("Escape")
     page.page.locator("#evaluate-extras").get_by_text("Prices, a judge").click()
     page.page.fill("#price-new input", "1000")
@@ -239,6 +241,7 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     frame.locator("#grid button").first.wait_for()
     names = {row.split("\t")[0] for row in frame.locator("table").first.locator("tr").all_inner_texts()}
     assert {"hybrid (domain)", "hybrid (style)", "fine-tune (domain)", "fine-tune (style)", "rag"} < names
+    assert "hybrid (domain+style:0.5)" in names, "a blend is written"
     assert "per 1,000" in frame.locator("table").first.inner_text()
     wait_end(page)
     page.page.fill("#judge-model textarea, #judge-model input", "big")
@@ -275,6 +278,30 @@ def test_the_file_of_several_tasks_opens_each_task_s_answers(browser: Any, tmp_p
     with page.expect_download() as saved:
         page.locator("body > p [data-save=json]").click()
     assert list(json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))["tasks"]) == ["answer", "ticket"]
+    assert faults == []
+    page.close()
+
+
+def test_a_page_in_chinese_says_states_and_answers_so(browser: Any, tmp_path: Path) -> None:
+    from crossfade.evaluation.export import to_html
+    from crossfade.evaluation.page_words import Reader
+    from crossfade.ui.phrases import said
+    from report_kit import report_of
+
+    path = tmp_path / "report.html"
+    report = report_of({"base": [True, None, False], "rag": [False] * 3})
+    path.write_text(to_html(report, Reader("zh", lambda text: said("zh", text))), encoding="utf-8")
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    assert page.locator("#grid button").all_inner_texts() == ["正确", "错误", "失败", "错误", "错误", "错误"]
+    assert page.locator("#count").inner_text() == "3 题，共 3"
+    page.locator("#which").select_option("invented")
+    assert page.locator("#count").inner_text() == "1 题，共 3"
+    page.locator("#grid button").first.click()
+    assert "标准答案: $2" in page.locator("#open").inner_text()
+    assert "编造" in page.locator("#open section").first.inner_text()
     assert faults == []
     page.close()
 

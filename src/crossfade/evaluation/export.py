@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from crossfade.evaluation.page import Head, Section, draw
+from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.report import Report, as_json
 from crossfade.evaluation.scoring import CAUSES
 from crossfade.evaluation.several import BEST, Several, overview, several_as_json
+from crossfade.evaluation.tags import TAGS_TOLD, tag_table
 from crossfade.evaluation.wording import (
     SCORES_TOLD,
     about_items,
@@ -37,6 +39,9 @@ def to_markdown(report: Report) -> str:
     scores_header, scores = score_table(report)
     if scores:
         parts += ["## Scores with their intervals", SCORES_TOLD, _markdown_table(scores_header, scores)]
+    tags_header, tags = tag_table(report)
+    if tags:
+        parts += ["## Right by tag", TAGS_TOLD, _markdown_table(tags_header, tags)]
     if report.pairs:
         parts += ["## Differences", "\n".join(f"- {_plain(pair_line(d))}" for d in report.pairs), _plain(report.tested)]
     if report.effects:
@@ -81,9 +86,9 @@ def to_json(report: Report) -> str:
     return json.dumps(as_json(report), ensure_ascii=False, indent=1) + "\n"
 
 
-def to_html(report: Report) -> str:
-    """One page that stands alone and needs no network."""
-    return draw([_section(report)], title=report.about.get("title", "Evaluation"))
+def to_html(report: Report, reader: Reader | None = None) -> str:
+    """One page that stands alone and needs no network, in the reader's language; English by default."""
+    return draw([_section(report)], title=report.about.get("title", "Evaluation"), reader=reader)
 
 
 def _section(report: Report, name: str = "") -> Section:
@@ -123,13 +128,13 @@ def several_to_json(several: Several) -> str:
     return json.dumps(several_as_json(several), ensure_ascii=False, indent=1) + "\n"
 
 
-def several_to_html(several: Several) -> str:
+def several_to_html(several: Several, reader: Reader | None = None) -> str:
     """One page with a table of all tasks and a section for each."""
     header, rows = overview(several)
     around = {key: value for key, value in several_as_json(replace(several, reports={})).items() if key != "tasks"}
     texts = {"md": several_to_markdown(several), "csv": several_to_csv(several)}
     sections = [_section(report, name) for name, report in several.reports.items()]
-    return draw(sections, title=several.title, head=Head(header, rows, texts, around))
+    return draw(sections, title=several.title, head=Head(header, rows, texts, around), reader=reader)
 
 
 EXPORTS_OF_SEVERAL: Mapping[str, Callable[[Several], str]] = {

@@ -18,6 +18,7 @@ from crossfade.corpora.registry import read_rows
 from crossfade.errors import CorpusError, EngineError, QuestionError
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result, Store, key_of
+from crossfade.evaluation.statistics import LEVEL
 from crossfade.types import Message
 
 NAME = "judge (proxy)"
@@ -122,7 +123,10 @@ def agreement(
     questions: Sequence[EvalQuestion],
     votes: Mapping[tuple[str, str], bool],
 ) -> str:
-    """How far judge and people agree, in a sentence: share and Cohen's kappa (1960), which takes chance out."""
+    """How far judge and people agree, in a sentence: share and Cohen's kappa (1960), which takes chance out.
+
+    Its 95% interval is Wilson's of the share, with chance as it was seen: one of few votes is wide, whatever they say.
+    """
     pairs = [
         (verdict, votes[question.id, name])
         for name, column in verdicts.items()
@@ -132,16 +136,30 @@ def agreement(
     if not pairs:
         return "no vote is on a judged answer"
     share = sum(a == b for a, b in pairs) / len(pairs)
-    return f"{share:.0%} of {len(pairs)} votes, kappa {kappa(pairs):.2f}"
+    found = kappa(pairs)
+    if found is None:
+        return (
+            f"{share:.0%} of {len(pairs)} votes; all say the same, which chance would too: add votes that say the other"
+        )
+    mean, low, high = found
+    return f"{share:.0%} of {len(pairs)} votes, kappa {mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
-    """Cohen's kappa of two raters who say yes or no: (agreement - chance) / (1 - chance); 1 where chance is 1."""
-    n = len(pairs)
-    share = sum(a == b for a, b in pairs) / n
+def kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float, float, float] | None:
+    """Cohen's kappa of two raters who say yes or no, (agreement - chance) / (1 - chance), with its interval's ends.
+
+    None where both say the same of all: then chance alone would agree.
+    """
+    from scipy.stats import binomtest
+
+    n, same = len(pairs), sum(a == b for a, b in pairs)
     first, second = sum(a for a, _ in pairs) / n, sum(b for _, b in pairs) / n
     chance = first * second + (1 - first) * (1 - second)
-    return 1.0 if chance == 1 else (share - chance) / (1 - chance)
+    if chance == 1:
+        return None
+    ends = binomtest(same, n).proportion_ci(LEVEL, method="wilson")
+    mean, low, high = ((share - chance) / (1 - chance) for share in (same / n, float(ends.low), float(ends.high)))
+    return mean, low, high
 
 
 def _case(question: EvalQuestion, result: Result) -> str:

@@ -12,10 +12,11 @@ from crossfade.corpora.registry import Corpus, Task
 from crossfade.errors import QuestionError
 from crossfade.evaluation.auto import AUTO
 from crossfade.evaluation.judge import Judge, agreement, judge_all
+from crossfade.evaluation.measured_on import measured_on
 from crossfade.evaluation.prices import Prices
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.report import Report, build_report
-from crossfade.evaluation.results import Store, key_of
+from crossfade.evaluation.results import Store
 from crossfade.evaluation.run import Column, RunProgress, run
 from crossfade.pipeline import Pipeline
 from crossfade.settings import Settings
@@ -122,6 +123,7 @@ def measure(
         training_seconds=training_seconds,
         verdicts=verdicts,
         auto=auto,
+        passages=corpus.passages,
     )
 
 
@@ -162,13 +164,5 @@ def _about(
         "engine": type(pipeline.engine).__name__,
         "weights, precision, bits": f"{settings.weights}, {settings.precision}, {settings.bits}",
         "tokens": f"{task.max_new_tokens} of an answer at most, {pipeline.engine.capabilities.context} with its prompt",
-        "documents": key_of(documents=[[d.name, d.sha256] for d in corpus.documents])[:12],
-        "instructions": key_of(instructions=task.instructions)[:12],
-        "adapters": ", ".join(
-            f"{adapter} {pipeline.engine.adapters[adapter][:12]}"
-            for adapter in sorted({adapter for column in columns for adapter, _ in column.blend})
-            if adapter in pipeline.engine.adapters
-        ),
-        "passages and examples": f"{corpus.passages} and {task.examples}",
-        "examples": key_of(examples=[[e.question, e.answer] for e in corpus.examples.get(task.name, ())])[:12],
+        **measured_on(pipeline.engine, corpus, task, {name for column in columns for name, _ in column.blend}),
     }

@@ -9,7 +9,7 @@ A row of `questions.jsonl`; the question alone is required:
 
 An empty list of answers says that no document answers: the right answer is to say so. `form` is what an object is
 written in, json, yaml or markdown; by default it is the task's. In CSV a list has `|` between its items, an object is
-JSON.
+JSON; its cells are parted by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ class QuestionSet:
 
 
 def read_questions(path: Path) -> QuestionSet:
-    """The questions of a .jsonl or .csv file. Raises QuestionError naming the line and what is wrong with it."""
+    """The questions of a .jsonl, .csv or .tsv file. Raises QuestionError naming the line and what is wrong with it."""
     try:
-        rows = list(_csv_rows(path)) if path.suffix.lower() == ".csv" else list(enumerate(read_rows(path), start=1))
+        table = path.suffix.lower() in (".csv", ".tsv")
+        rows = list(_csv_rows(path)) if table else list(enumerate(read_rows(path), start=1))
     except CorpusError as error:
         raise QuestionError(str(error)) from error
     if not rows:
@@ -90,23 +91,44 @@ def read_questions(path: Path) -> QuestionSet:
     return QuestionSet(tuple(questions), tuple(name for name in names if ALIASES.get(name, name) not in FIELDS))
 
 
+def header_of(line: str) -> tuple[str, tuple[str, ...]]:
+    """What parts the cells of a table by its first line, `,`, `;` or a tab, and the names in that line.
+
+    It is what makes most names of fields, and a comma where none makes more: what a program guesses from the rows
+    may be a mark of their texts.
+    """
+
+    def names(mark: str) -> tuple[str, ...]:
+        try:
+            return tuple(name.strip() for name in next(csv.reader([line], delimiter=mark), []))
+        except csv.Error:  # a cell of more than 100,000 characters is no name
+            return ()
+
+    mark = max(",;\t", key=lambda mark: sum(ALIASES.get(name, name) in FIELDS for name in names(mark)))
+    return mark, names(mark)
+
+
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and row, empty cells left out; lists and objects are read from their text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(f"Cannot read {path}: {error}. It must be a UTF-8 text file.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    mark, _ = header_of(next(iter(text.splitlines()), ""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=mark)
+    told = {",": "commas", ";": "semicolons", "\t": "tabs"}[mark]
     try:
         for cells in reader:
             line = reader.line_num
             if None in cells:
                 raise QuestionError(
-                    f"{path}, line {line}: more cells than the header has names. Quote texts with commas."
+                    f"{path}, line {line}: more cells than the header has names. Quote texts that hold {told}."
                 )
             yield line, {name.strip(): _cell(name.strip(), value, path, line) for name, value in cells.items() if value}
     except csv.Error as error:
-        raise QuestionError(f"{path}, line {reader.line_num}: not CSV ({error}). Quote texts with commas.") from error
+        raise QuestionError(
+            f"{path}, line {reader.line_num}: not CSV ({error}). Quote texts that hold {told}."
+        ) from error
 
 
 def _cell(name: str, value: str, path: Path, line: int) -> Any:

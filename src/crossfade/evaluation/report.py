@@ -77,9 +77,11 @@ def build_report(
     training_seconds: Mapping[str, float] | None = None,
     verdicts: Mapping[str, Sequence[bool | None]] | None = None,
     auto: bool = False,
+    passages: int | None = None,
 ) -> Report:
     """Score a run. `schema`, `rules` and `form` are the task's, `verdicts` a judge's, `training_seconds` by adapter.
 
+    `passages` is how many were asked for of each question.
     With `auto` the choosing of a mode for each question is a column too, where there are questions enough to judge it.
     """
     labels = sorted({q.label for q in run.questions if q.label})
@@ -87,7 +89,9 @@ def build_report(
     def made(question: EvalQuestion, result: Result | None, verdict: bool | None, rag: bool) -> Cell | None:
         if result is None:
             return None
-        scored = score(question, result, labels=labels, schema=schema, rules=rules, form=form, rag=rag)
+        scored = score(
+            question, result, labels=labels, schema=schema, rules=rules, form=form, rag=rag, passages=passages
+        )
         if verdict is not None:
             scored = replace(scored, values={**scored.values, JUDGE: float(verdict)})
         return Cell(result, scored)
@@ -169,9 +173,14 @@ def _effects(run: Run, grid: Mapping[str, Sequence[Cell | None]]) -> list[Effect
 
 def verdict(report: Report) -> str:
     """The winner, or what the evidence cannot tell apart and how many questions more would settle it."""
-    failed = [f"{figures.failed} of {figures.column.name}" for figures in report.modes if figures.failed]
-    note = f" {', '.join(failed)} failed: they are left out, and asked again by the next run." if failed else ""
-    return _verdict(report) + note
+    return " ".join(verdicts(report))
+
+
+def verdicts(report: Report) -> list[str]:
+    """The verdict, and where questions failed, a second sentence on them."""
+    failed = [f"{figures.column.name} {figures.failed}" for figures in report.modes if figures.failed]
+    note = f"Failed: {', '.join(failed)}; left out, and asked again by the next run."
+    return [_verdict(report), *([note] if failed else [])]
 
 
 def _verdict(report: Report) -> str:
@@ -184,7 +193,7 @@ def _verdict(report: Report) -> str:
     top = scores[best]
     told = f"{best} is right in {top.mean:.0%} [{top.low:.0%}, {top.high:.0%}] of {top.n} questions"
     if any(cell is None for cells in report.grid.values() for cell in cells):
-        told += " that every mode has answered so far"
+        told = f"{told} that every mode has answered so far"
     if len(scores) == 1:
         return f"{told}. With one mode there is nothing to compare."
     if len(report.best) == 1:

@@ -8,7 +8,7 @@ object, a schema, gold documents. `right` is the yes or no that modes are compar
     label               it is the label given, or the only one named
     object              the answer is of the row's or the task's form, valid, and equal in every field
     schema alone        the answer is of that form and valid
-    rules               every rule of the voice is kept
+    rules               every rule of the voice is kept; accepted answers are scored beside it
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ CAUSES = {
     "invented": "answered although nothing tells: no passage was given, or no document answers",
 }
 """Why a result is wrong, each with what it means; the first that holds is told."""
+
+
+ANY_LENGTH = 10**9
+"""Words of an answer that may be as long as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,12 @@ def score(
     rules: Rules | None = None,
     form: str = "json",
     rag: bool = False,
+    passages: int | None = None,
 ) -> Score:
-    """Score a result. `labels` are all labels of the set; `schema`, `rules` and `form` are the task's."""
+    """Score a result. `labels` are all labels of the set; `schema`, `rules` and `form` are the task's.
+
+    `passages` is how many were asked for, the k of recall@k, where that is known.
+    """
     wanted_schema = question.schema or schema
     if result.error:
         known = wanted_schema or rules or question.label or question.object or question.answerable is not None
@@ -100,23 +108,40 @@ def score(
         broken = broken_rules(text, rules)
         right, cause = not broken, "format" if broken else ""
         values |= {"rules kept": float(not broken), **{f"breaks {name}": 1.0 for name in broken}}
+        contained = _told(question, text, refused, values, max_words=rules.words[1] or ANY_LENGTH)
+        if question.answers:
+            values["contains an answer"] = float(contained)
     elif question.label:
         given = metrics.label_of(text, labels)
         right, cause = given == question.label, "wrong" if given else "format"
-    elif question.answerable is False:
-        right = refused
-        values["refused rightly"] = float(refused)
-    elif question.answers:
-        right = metrics.contains_answer(text, question.answers) and not refused
-        values["exact match"] = float(metrics.exact_match(text, question.answers))
-        values["token F1"] = metrics.token_f1(text, question.answers)
-        values["refused wrongly"] = float(refused)
-        anywhere = metrics.contains_answer(text, question.answers, max_words=10**9)
+    elif question.answers or question.answerable is False:
+        if question.answers:
+            values["exact match"] = float(metrics.exact_match(text, question.answers))
+        right = _told(question, text, refused, values)
+        anywhere = metrics.contains_answer(text, question.answers, max_words=ANY_LENGTH)
         cause = "format" if anywhere and not right and not refused else ""
-    _passages(question, result, values, rag=rag, refused=refused)
+    _passages(question, result, values, rag=rag, refused=refused, k=passages)
     if right is not False:
         return Score(right, "", refused, values)
     return Score(False, cause or _cause(question, result, refused, rag=rag), refused, values)
+
+
+def _told(
+    question: EvalQuestion,
+    text: str,
+    refused: bool,
+    values: dict[str, float],
+    *,
+    max_words: int = metrics.MAX_WORDS,
+) -> bool:
+    """Whether an answer of at most so many words tells what is accepted, or rightly that no document does."""
+    if question.answerable is False:
+        values["refused rightly"] = float(refused)
+        return refused
+    if question.answers:
+        values["token F1"] = metrics.token_f1(text, question.answers)
+        values["refused wrongly"] = float(refused)
+    return metrics.contains_answer(text, question.answers, max_words=max_words) and not refused
 
 
 def _form(
@@ -131,7 +156,9 @@ def _form(
     return valid and values["field F1"] == 1.0, "wrong" if valid else "format"
 
 
-def _passages(question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool, refused: bool) -> None:
+def _passages(
+    question: EvalQuestion, result: Result, values: dict[str, float], *, rag: bool, refused: bool, k: int | None
+) -> None:
     """What the passages are worth; a refusal says nothing that one could support."""
     found = [passage.document for passage in result.passages]
     if not found and not rag:
@@ -140,7 +167,7 @@ def _passages(question: EvalQuestion, result: Result, values: dict[str, float], 
     if checked and not refused:
         values["supported"] = held / checked
     if question.documents:
-        values["recall@k"] = metrics.recall_at_k(found, question.documents)
+        values[f"recall@{k or 'k'}"] = metrics.recall_at_k(found, question.documents)
         values["MRR"] = metrics.reciprocal_rank(found, question.documents)
         named = [found[index] if index >= 0 else "" for index in cited(result.text, len(found))]
         if named:
@@ -165,7 +192,7 @@ def _was_found(question: EvalQuestion, result: Result) -> bool:
     passage of each gold document was found.
     """
     text = " ".join(p.text for p in result.passages)
-    if metrics.contains_answer(text, question.answers, max_words=10**9) or question.label or question.object:
+    if metrics.contains_answer(text, question.answers, max_words=ANY_LENGTH) or question.label or question.object:
         return True
     numbers = any(c.isdigit() for answer in question.answers for c in answer)
     if numbers or not question.documents:

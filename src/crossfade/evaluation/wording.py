@@ -66,7 +66,7 @@ def pair_line(difference: Difference) -> str:
     else:
         end = f"not settled, p {_p(difference.adjusted)}: about {difference.more:,} more questions"
         if difference.design_effect >= TOLD:
-            end += f", {difference.design_effect:.1f} times as many as if none shared a document"
+            end = f"{end}, {difference.design_effect:.1f} times as many as if none shared a document"
     return f"{difference.first} against {difference.second}: {points}; {split}; {end}."
 
 
@@ -85,16 +85,17 @@ def auto_line(judged: Judged) -> str:
         told = f"{rule.below} where {SIGNS[rule.sign][0]} is below {rule.threshold:.3g}, else {rule.above}."
     sign = 1 if judged.difference.first == "auto" else -1
     low, high = sorted((100 * sign * e.low, 100 * sign * e.high))
-    told += (
-        f" Each question judged by a rule that was fitted on the other half, auto is right in {judged.auto_right:.1%} "
-        f"and {judged.fixed}, the best fixed mode, in {judged.fixed_right:.1%}: "
-        f"{100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
-    )
+    points = f"{100 * sign * e.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
     if judged.hybrid_tokens:
         saved = 1 - judged.auto_tokens / judged.hybrid_tokens
-        told += f", with {abs(saved):.0%} {'of' if saved >= 0 else 'more than'} hybrid's tokens"
-        told += " saved" if saved >= 0 else ""
-    return f"{told}."
+        if saved >= 0:
+            points = f"{points}, with {saved:.0%} of hybrid's tokens saved"
+        else:
+            points = f"{points}, with {-saved:.0%} more than hybrid's tokens"
+    return (
+        f"{told} Each question judged by a rule that was fitted on the other half, auto is right in "
+        f"{judged.auto_right:.1%} and {judged.fixed}, the best fixed mode, in {judged.fixed_right:.1%}: {points}."
+    )
 
 
 def about_items(report: Report) -> list[tuple[str, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tempfile
 from pathlib import Path
 
 from crossfade.corpora.registry import Corpus
 from crossfade.errors import QuestionError
-from crossfade.evaluation.questions import QuestionSet, read_questions
+from crossfade.evaluation.questions import QuestionSet, header_of, read_questions
 from crossfade.ui.language import say
 
 PASTED = "pasted below"
@@ -41,8 +40,8 @@ def questions_of(corpus: Corpus, source: str, pasted: str, *, language: str = "e
 
 def _kind(text: str) -> str:
     """`csv` where the first line is a header that names a question."""
-    header = next(csv.reader(text.strip().splitlines()[:1]), [])
-    return "csv" if {"question", "message"} & {name.strip() for name in header} else "jsonl"
+    _, names = header_of(text.strip().split("\n", 1)[0])
+    return "csv" if {"question", "message"} & set(names) else "jsonl"
 
 
 def _as_rows(text: str) -> str:

@@ -1,7 +1,4 @@
-"""The evaluate tab: a set of questions through every mode, with its report. Knows not how it is measured.
-
-The report is the file that can be saved: it is shown in a frame of its own, where nothing of it can reach the page.
-"""
+"""The evaluate tab: a set of questions through every mode, with its report. Knows not how it is measured or drawn."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from crossfade.evaluation.run import RunProgress
 from crossfade.types import MODES
 from crossfade.ui import answering, render
 from crossfade.ui.asked import PASTED, questions_of
+from crossfade.ui.asked_blends import blends_of, is_there
 from crossfade.ui.compare import ALL_MODES
 from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
 from crossfade.ui.drafting import Drafting
@@ -97,6 +95,7 @@ class EvaluateTab:
                     self._catalog.loaded(),
                     value=[],
                     multiselect=True,
+                    allow_custom_value=True,
                     label=label("evaluate.more_adapters"),
                     info=label("evaluate.more_adapters_info"),
                     elem_id="evaluate-adapters",
@@ -135,7 +134,8 @@ class EvaluateTab:
             offered = mine.offered_with(corpus, key)
             choice = gr.Dropdown(choices=offered, value=offered[0][1] if key is None else key) if offered else gr.skip()
             loaded = mine.loaded()
-            return [choice, gr.Dropdown(choices=loaded, value=[name for name in others or [] if name in loaded])]
+            kept = [text for text in others or [] if is_there(text, loaded)]
+            return [choice, gr.Dropdown(choices=loaded, value=kept)]
 
         trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 
@@ -203,10 +203,9 @@ class EvaluateTab:
             mine = self._catalog.of(request)
             corpus = mine.corpus(corpus_name)
             choice = mine.choice(corpus.name, key)
-            mine.check(tuple((name, 1.0) for name in others or []), language=shown)
+            blends = blends_of(mine, choice.adapter, others or [], shown)
             asked = questions_of(corpus, source or PASTED, pasted or "", language=shown)
-            adapters = filter(None, [choice.adapter, *(others or [])])
-            columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], [((name, 1.0),) for name in adapters])
+            columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], blends)
             if not columns:
                 raise QuestionError(say(shown, "evaluate.no_mode"))
             extra = self.extras.read(extras)
@@ -232,6 +231,7 @@ class EvaluateTab:
                             at_once=max(1, self._startup.settings.slots - 1),
                             prices=extra.prices,
                             judge=extra.judge,
+                            votes=extra.votes,
                             auto=has_auto(modes),
                             training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
                             stop=stop,

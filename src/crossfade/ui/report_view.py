@@ -1,10 +1,15 @@
-"""A run of the evaluate tab as it is shown: how far it is, and its report in the end. Pure."""
+"""What a measurement shows in the page: how far it is, and its report. Measures nothing.
+
+The report is the file that can be saved: it stands in a frame of its own, where nothing of it can reach the page.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 
 from crossfade.evaluation.export import to_html
+from crossfade.evaluation.page_words import Reader
 from crossfade.evaluation.report import Report
 from crossfade.evaluation.run import RunProgress
 from crossfade.ui import render
@@ -29,8 +34,8 @@ def progress_html(progress: RunProgress, shown: str = "en") -> str:
 
 def report_html(report: Report, shown: str = "en") -> str:
     """The report in a frame: a document of its own, that runs its own script and reaches nothing."""
-    note = "" if shown == "en" else render.note_html(say(shown, "evaluate.report_language"))
+    page = to_html(report, Reader(shown, partial(said, shown)))
     return (
-        f'{note}<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
-        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(to_html(report))}"></iframe>'
+        f'<iframe class="cf-report" title="{say(shown, "evaluate.report")}" '
+        f'sandbox="allow-scripts allow-downloads" srcdoc="{escape(page)}"></iframe>'
     )
