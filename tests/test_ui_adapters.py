@@ -43,6 +43,24 @@ def startup(tmp_path: Path) -> Any:
     return StandIn(settings=settings, adapters=("domain", "json"))
 
 
+def test_the_list_shows_the_newest_figure_with_its_interval_count_and_the_base_s(startup: Any) -> None:
+    from crossfade.ui.adapter_rows import details_html, rows_of, table_html
+
+    hybrid = {"right": [0.8, 0.49, 0.94], "n": 10, "when": "2026-11-20"}
+    scores = {"own.jsonl, answer": {"base": {"right": [0.1, 0.0, 0.4], "n": 10}, "hybrid": hybrid}}
+    made.write(
+        startup.settings.my_adapters / "mine",
+        made.matrices(seed=2),
+        card={"scores": scores | {"old.jsonl, answer": {"hybrid": {"right": 0.2}}}},
+    )
+    startup.refresh_adapters()
+    rows = rows_of(startup, None)
+    assert "right 0.80 (0.49 \u2013 0.94), n = 10 (base 0.10)" in html.unescape(table_html(rows, "en"))
+    told = html.unescape(details_html(next(row for row in rows if row.name == "mine"), "en"))
+    assert 'title="2026-11-20">0.8 (0.49 \u2013 0.94), n = 10</td>' in told
+    assert "old.jsonl, answer: right" in told
+
+
 @pytest.fixture
 def tab(startup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))

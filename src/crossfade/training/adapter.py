@@ -210,7 +210,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles | None) -> dict[str, Any]:
-    """What is recorded of an adapter beside its weights. Scores are added by measuring, later."""
+    """What is recorded of an adapter beside its weights. Scores are added by evaluating, later."""
     told = ("purpose", "task", "corpus", "instructions")
     return {
         **{key: order[key] for key in told if order[key]},

@@ -107,7 +107,8 @@ def build_ui(startup: Startup) -> gr.Blocks:
             tab.refresh(status.change)
         for tab in (chat, comparison, evaluation):
             tab.refresh(adapters.list.changed)
-        adapters.list.refresh(adapters.runs.ended.change)
+        for changed in (adapters.runs.ended.change, report.change):  # what is measured stands in the list
+            adapters.list.refresh(changed)
 
         def leave(request: gr.Request) -> None:
             running.leave(str(request.session_hash))
