@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from crossfade.engines.protocol import Capabilities
-from crossfade.errors import TrainingError
+from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.forms import Mapping
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
@@ -21,13 +24,14 @@ from crossfade.training.report import data_report
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.table import read_table
 from crossfade.training.tokens import rough_count
-from crossfade.ui import row_files, training, training_form
+from crossfade.ui import data_view, row_files, training_form
 from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.owner import COOKIE, owner_of
 from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
+from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -128,16 +132,20 @@ class FakeDesk:
     is_busy = False
 
 
+def no_embedder() -> Any:
+    raise ModelError("There is no network.")
+
+
 @pytest.fixture
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
-    for module in (training, training_form):
+    for module in (data_view, training_form):
         monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
     engine = SimpleNamespace(capabilities=Capabilities(4096, True, ("LORA", "ADALORA"), False), adapters={})
     pipeline = SimpleNamespace(engine=engine)
-    startup = SimpleNamespace(settings=settings, adapters=(), corpora=(), pipeline=pipeline)
+    startup = SimpleNamespace(settings=settings, adapters=(), corpora=(), pipeline=pipeline, open_embedder=no_embedder)
 
     def make() -> Any:
         with gr.Blocks():
@@ -225,6 +233,44 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite=words)[0]
     assert options(desk)["--against"] == str(order._files(request()).folder / "judged.jsonl")
     assert options(desk)["--despite-overlap"] == words
+
+
+def test_rows_that_mean_what_a_judging_set_asks_are_an_error_where_the_embedder_is_at_hand(
+    part: tuple[TrainingOrder, FakeDesk],
+) -> None:
+    order, _ = part
+    folder = order._files(request()).folder
+    folder.mkdir(parents=True)
+    (folder / "judged.jsonl").write_text('{"question": "What is asked as the third?"}\n')
+    assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"])[0], "the words differ"
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[1, 0] if "third" in t or t == "Question 3?" else [0, 1] for t in texts], dtype=np.float32)
+
+    order._startup.open_embedder = lambda: SimpleNamespace(embed=embed)  # type: ignore[assignment,return-value]
+    notice, report = ordered(order, ROWS, "other", against=["judged.jsonl"])
+    assert "the report says why" in notice
+    assert "line 4 and judged.jsonl, line 1" in html.unescape(report)
+
+
+def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_training_does(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
+    found = {"missing_libraries": list, "fetch": lambda *_: tmp_path, "hf_folder": lambda *_: tmp_path}
+    for name, fake in {**found, "open_tokenizer": lambda _: LetterTokenizer()}.items():
+        monkeypatch.setattr(data_view, name, fake)
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
+    long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
+    told = html.unescape(order._check(request(), *(given | {"pasted": ROWS + long}).values()))
+    assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
+    assert "characters / 4" not in told
+    forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
+    notice, report = ordered(order, ROWS + forged, "mine")
+    assert "the report says why" in notice
+    assert "would end or forge a turn" in report
+    assert desk.ordered == []
 
 
 def test_what_the_engine_cannot_serve_is_said_before_and_wants_a_tick(part: tuple[TrainingOrder, FakeDesk]) -> None:

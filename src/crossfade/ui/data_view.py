@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from crossfade.errors import ModelError
+from crossfade.models.fetch import fetch
+from crossfade.models.hf_folder import hf_folder
+from crossfade.models.torch_libraries import missing_libraries
 from crossfade.training.against import read_judging
-from crossfade.training.estimate import Plan
 from crossfade.training.guess import guess
+from crossfade.training.overlap import Embed
+from crossfade.training.plan import plan_of, within_context
+from crossfade.training.record import RunSettings
 from crossfade.training.report import DataReport, data_report
+from crossfade.training.run_folder import RunFolder
 from crossfade.training.table import read_table
-from crossfade.training.tokens import rough_count
+from crossfade.training.tokens import open_tokenizer, rough_count, tokenizer_count
 from crossfade.ui import render
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
 
 
 def report_on(
+    startup: Startup,
     path: Path,
     columns: Sequence[str],
     *,
+    wanted: RunSettings,
     against: Sequence[Path] = (),
     despite_overlap: str = "",
-    plan: Plan | None = None,
+    runs: Iterable[RunFolder] | None = None,
 ) -> DataReport:
-    """The report on a file's rows; tokens are estimated, so that no library is loaded for it.
+    """What a training with these settings would find in a file's rows, and what it needs where `runs` before it are
+    given. Tokens are estimated where the training's libraries or the base cannot be had.
 
     `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
     TrainingError.
@@ -30,15 +44,41 @@ def report_on(
     form, prompt, response, template, instructions = columns
     table = read_table(path)
     mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    judging = [read_judging(path) for path in against]
+    base = _base(startup)
+    tokenizer = open_tokenizer(base) if base else None
+    virtual = getattr(wanted, "virtual_tokens", 0)
     return data_report(
         table,
         mapping,
-        count=rough_count,
-        rough=True,
-        against=[read_judging(judging) for judging in against],
+        count=tokenizer_count(tokenizer) if tokenizer else rough_count,
+        rough=tokenizer is None,
+        limit=within_context(wanted.max_tokens, base, virtual=virtual) if base else wanted.max_tokens,
+        against=judging,
+        embed=_embed(startup) if judging else None,
         despite_overlap=despite_overlap,
-        plan=plan,
+        control_tokens=tokenizer.all_special_tokens if tokenizer else (),
+        plan=plan_of(wanted, base, runs) if base and runs is not None else None,
     )
+
+
+def _base(startup: Startup) -> Path | None:
+    """The base in Hugging Face form, None where it cannot be had here or nothing could be trained on it."""
+    if missing_libraries():
+        return None
+    settings = startup.settings
+    try:
+        return hf_folder(fetch(settings.base, settings.home), settings.home)
+    except ModelError:
+        return None
+
+
+def _embed(startup: Startup) -> Embed | None:
+    """What compares meanings, as in the training; None where it cannot be had here."""
+    try:
+        return startup.open_embedder().embed
+    except ModelError:
+        return None
 
 
 def report_html(report: DataReport) -> str:
