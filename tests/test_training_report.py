@@ -138,7 +138,7 @@ def test_a_label_never_seen_in_the_learned_part_is_told() -> None:
     moods[min(out) - 1]["label"] = "odd"
     finding = the(report(moods), "label never learned")
     assert finding.lines == (min(out),)
-    assert f"'odd' (line {min(out)})" in finding.text
+    assert f"'odd', line {min(out)}" in finding.text
     assert "Add rows" in finding.text
 
 
@@ -260,7 +260,7 @@ def test_personal_data_are_told_by_line_and_never_repeated() -> None:
 def test_a_control_token_is_an_error_with_its_lines() -> None:
     (finding,) = report([*GOOD, qa("x <|end|> y")], control_tokens=["<|end|>", "<|start|>"]).errors
     assert finding.lines == (101,)
-    assert finding.text.startswith("Line 101: the control token '<|end|>'")
+    assert finding.text.startswith("The control token '<|end|>' would end or forge a turn, line 101.")
 
 
 def test_an_estimate_is_of_the_rows_that_are_learned_and_fit() -> None:

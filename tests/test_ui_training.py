@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +19,33 @@ from numpy.typing import NDArray
 from crossfade.engines.protocol import Capabilities
 from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
-from crossfade.training.forms import Mapping
+from crossfade.training.against import JudgingSet, Overlapping
+from crossfade.training.data import TrainingRow
+from crossfade.training.estimate import Machine, Plan, Size
+from crossfade.training.findings import (
+    Groups,
+    about_control,
+    about_labels,
+    about_lengths,
+    about_overlap,
+    about_personal,
+    about_rows,
+    about_twins,
+)
+from crossfade.training.forms import Example, Mapping
+from crossfade.training.personal import KINDS
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
 from crossfade.training.report import data_report
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
-from crossfade.training.table import read_table
+from crossfade.training.split import Split
+from crossfade.training.table import Broken, read_table
 from crossfade.training.tokens import rough_count
+from crossfade.types import Message
 from crossfade.ui import data_view, row_files, training_form
 from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.owner import COOKIE, owner_of
+from crossfade.ui.phrases import said
 from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
@@ -83,11 +101,75 @@ def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> N
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"{HOSTILE} {n}", "response": HOSTILE}) + "\n" for n in range(3)))
     table = read_table(file)
-    shown = report_html(
-        data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
-    )
-    assert HOSTILE not in shown
-    assert "<table>" in shown
+    report = data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
+    for language in ("en", "zh"):
+        assert HOSTILE not in report_html(report, language)
+    assert "<table>" in report_html(report, "en")
+
+
+def test_a_failed_run_says_in_the_reader_s_language_why(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    for message in (
+        "It was killed, perhaps because memory ran out. Go on with it after closing other programs.",
+        "The training ended with code 3; /x/log.txt has what it said.",
+        "It did not start: There is no file /x. Give a file of rows with --data.",
+    ):
+        run.tell("failed", message)
+        told = html.unescape(run_html(run, "zh"))
+        assert "训练" in told
+        assert message not in told
+
+
+def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> None:
+    """All findings that there are, with one line and with many; names and texts of rows have no Latin letter."""
+    shown = []
+    for few in (True, False):
+        examples = [TrainingRow((Message("user", f"问题{n}"),), "答") for n in range(4)]
+        lines = (3,) if few else tuple(range(1, 20))
+        groups: Groups = (lines,) if few else (lines, (4, 5), (6, 7), (8, 9))
+        told = [Example(n, row, "") for n, row in enumerate(examples, start=1)]
+        broken = [Broken(line, "空") for line in lines]
+        labels = [(f"标{n}", 1) for n in range(1 if few else 12)]
+        named = [Example(n, TrainingRow((), label), "") for n, (label, _) in enumerate(labels, start=1)]
+        judged = [JudgingSet("评测", ({"question": "问", "line": 7, "label": "新"},))]
+        whys = ("the texts are the same", "cosine 0.90", "shared word trigrams 50%")
+        whys += ("same document and answer, cosine 0.60",)
+        findings = [
+            *about_rows(told, broken, response=""),
+            *about_rows([], [], response=""),
+            *about_lengths([(line, 99) for line in lines], 9),
+            *about_lengths([(0, 1), *((line, 99) for line in lines)], 9),
+            *about_control([Example(line, TrainingRow((), "@"), "") for line in lines], ["@"]),
+            *about_twins(groups, groups, groups),
+            *about_labels(labels, named, Split((), ()), judged),
+            *about_labels(labels, named, None, judged),
+            *(f for why in whys for f in about_overlap([Overlapping(line, "评测", 2, why) for line in lines], "")),
+            *about_overlap([Overlapping(line, "评测", 2, whys[0]) for line in lines], "可以"),
+            *about_personal([(kind, lines) for kind in KINDS]),
+        ]
+        shown += [(finding.text, said("zh", finding.text)) for finding in findings]
+    english = [pair for pair in shown if re.search(r"[A-Za-z]{2,}", pair[1].replace("IBAN", ""))]
+    assert english == []
+
+
+def test_the_tables_of_a_report_are_in_chinese_where_the_reader_is(tmp_path: Path) -> None:
+    rows = [{"prompt": f"问题{n}", "response": "甲乙"[n % 2], "z": "1"} for n in range(30)] + [{"prompt": "", "z": ""}]
+    file = tmp_path / "r.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = read_table(file)
+    judging = JudgingSet("e", ({"question": "问题3", "line": 1},))
+    plan = Plan(Machine(100.0, 10**9), Size(parameters=10**6, layers=2, hidden=8, trainable=10**5))
+    for more in (
+        {},
+        {"against": [judging]},
+        {"rough": True, "plan": plan},
+        {"plan": replace(plan, machine=Machine(9.0, 1))},
+    ):
+        mapping = Mapping(form="pair", prompt="prompt", response="response")
+        shown = html.unescape(report_html(data_report(table, mapping, count=rough_count, **more), "zh"))  # type: ignore[arg-type]
+        text = re.sub(r"<[^>]*>", " ", shown)
+        names = {"pair", "prompt", "response", "MB", "e"}
+        assert set(re.findall("[A-Za-z]+", text)) - names == {"z"}
 
 
 def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -> None:

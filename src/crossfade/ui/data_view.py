@@ -16,10 +16,12 @@ from crossfade.training.overlap import Embed
 from crossfade.training.plan import plan_of, within_context
 from crossfade.training.record import RunSettings
 from crossfade.training.report import DataReport, data_report
+from crossfade.training.report_lines import Own, Rows, report_tables, short, verdict
 from crossfade.training.run_folder import RunFolder
 from crossfade.training.table import read_table
 from crossfade.training.tokens import open_tokenizer, rough_count, tokenizer_count
 from crossfade.ui import render
+from crossfade.ui.phrases import said
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -81,23 +83,21 @@ def _embed(startup: Startup) -> Embed | None:
         return None
 
 
-def report_html(report: DataReport) -> str:
-    """A report as tables and its findings, those first; nothing of a row becomes markup."""
-    tables: list[list[str]] = []
-    findings = []
-    begins = True
-    for line in report.as_lines()[1:]:  # the first names the file, which is chosen just above
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|"):
-            findings += [f"<li>{render.escape(line.strip().removeprefix('- '))}</li>"] if line.strip() else []
-            begins = True
-        elif begins:
-            tables.append([_row(cells, "th")])
-            begins = False
-        elif not all(set(cell) <= set("-: ") for cell in cells):
-            tables[-1].append(_row(cells, "td"))
-    shown = "".join(f"<table>{''.join(rows)}</table>" for rows in tables)
-    return f'<div class="cf-data" lang="en"><ul>{"".join(findings)}</ul>{shown}</div>'
+def report_html(report: DataReport, language: str) -> str:
+    """A report's findings and tables; nothing of a row becomes markup."""
+    lines = [f"{said(language, found.severity)}: {said(language, found.text)}" for found in report.findings]
+    items = "".join(f"<li>{render.escape(line)}</li>" for line in [*lines, said(language, verdict(report))])
+    shown = "".join(_table(rows, language) for rows in report_tables(report))
+    return f'<div class="cf-data"><ul>{items}</ul>{shown}</div>'
+
+
+def _table(rows: Rows, language: str) -> str:
+    header, *body = [[_cell(cell, language) for cell in row] for row in rows]
+    return f"<table>{_row(header, 'th')}{''.join(_row(cells, 'td') for cells in body)}</table>"
+
+
+def _cell(cell: str, language: str) -> str:
+    return short(cell) if isinstance(cell, Own) else said(language, short(cell))
 
 
 def _row(cells: Sequence[str], tag: str) -> str:

@@ -174,7 +174,7 @@ class TrainingOrder:
     def _check(self, request: gr.Request, *values: Any) -> str:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         try:
-            return report_html(self._report(self._files(request), given, language, planned=True))
+            return report_html(self._report(self._files(request), given, language, planned=True), language)
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error, language), kind="error")
 
@@ -185,7 +185,7 @@ class TrainingOrder:
             report = self._report(files, given, language)
             if report.errors:
                 why = say(language, "training.cannot_learn")
-                return [gr.skip(), report_html(report), render.note_html(why, kind="error")]
+                return [gr.skip(), report_html(report, language), render.note_html(why, kind="error")]
             name, method = _text(given, "name"), given["method"]
             self._check_name(name, language)
             if self._unserved(method) and not given["anyway"]:
@@ -196,7 +196,7 @@ class TrainingOrder:
             waiting = len(self._desk.waiting())
             told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
             told = told or say(language, "training.ordered")
-            return [run.path.name, report_html(report), render.note_html(told)]
+            return [run.path.name, report_html(report, language), render.note_html(told)]
         except (CrossfadeError, OSError) as error:
             return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
 
