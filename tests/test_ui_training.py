@@ -14,8 +14,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 
+from crossfade.cli import app
 from crossfade.engines.protocol import Capabilities
 from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
@@ -49,6 +51,7 @@ from crossfade.ui.phrases import said
 from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
+from crossfade.ui.training_choices import OF_METHOD
 from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
@@ -297,6 +300,50 @@ def test_what_a_method_or_a_form_has_not_is_out_of_sight_and_not_ordered(part: t
     assert "begins now" in ordered(order, labelled, "other", form="label", **everything)[0]
     assert options(desk)["--template"] == "Good? {text}"
     assert "--layers" not in options(desk)
+
+
+@pytest.mark.parametrize("method", list(SETTINGS))
+def test_the_command_line_takes_every_word_that_the_page_writes(
+    part: tuple[TrainingOrder, FakeDesk], method: str
+) -> None:
+    order, desk = part
+    folder = order._files(request()).folder
+    folder.mkdir(parents=True)
+    for name in ("one.jsonl", "two.jsonl"):
+        (folder / name).write_text('{"question": "Something else?"}\n')
+    everything = {
+        "anyway": True,
+        "purpose": "--help is no option here",
+        "form": "label",
+        "prompt_column": "prompt",
+        "response_column": "response",
+        "template": "Good? {text}",
+        "instructions": "-x",
+        "against": ["one.jsonl", "two.jsonl"],
+        "despite": "They are asked for another thing",
+        "epochs": "2",
+        "learning_rate": "1e-4",
+        "rank": "4",
+        "layers": "-1,-2",
+        "virtual_tokens": "8",
+        "patience": "0",
+        "max_rows": "20",
+    }
+    assert "begins now" in ordered(order, ROWS, "mine", method=method, **everything)[0]
+    (words,) = desk.ordered
+    command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    context = command.make_context("train", [*words, "--run", "mine-1"])
+    assert (context.args, context.invoked_subcommand) == ([], None)
+    given = context.params
+    assert given["against"] == [folder / "one.jsonl", folder / "two.jsonl"]
+    told = ("purpose", "form", "prompt_column", "response_column", "template", "instructions")
+    assert {name: given[name] for name in told} == {name: everything[name] for name in told}
+    assert (given["name"], given["method"], given["preset"], given["run"]) == ("mine", method, "quick", "mine-1")
+    assert (given["epochs"], given["learning_rate"], given["patience"], given["max_rows"]) == (2, 1e-4, 0, 20)
+    assert given["despite_overlap"] == everything["despite"]
+    assert given["rank"] == (4 if method in OF_METHOD["rank"] else None)
+    assert given["layers"] == ("-1,-2" if method == "freeze" else "")
+    assert given["virtual_tokens"] == (8 if method == "p-tuning" else None)
 
 
 def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them(
