@@ -1,4 +1,4 @@
-"""From a training that has ended to the chat and to the comparison, without a browser."""
+"""What the page does with a training that has ended, without a browser: chat with it, compare it, delete it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
-from crossfade.training.run_folder import RunFolder, new_run
+from crossfade.training.run_deletion import delete_run
+from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.ui.owner import COOKIE, owner_of
 
 
@@ -108,3 +110,73 @@ def test_where_others_open_the_page_nobody_is_led_to_what_another_one_trained(pa
     run = ended(startup, "domain", owner=owner_of(request("ann")))
     assert "not there any more" in html.unescape(page.press(page.tab.runs.chat, run.path.name, who="bob")[1])
     assert page.press(page.tab.runs.chat, run.path.name, who="ann")[0].selected == "chat"
+
+
+def delete(page: Page, run: RunFolder, who: str = "") -> str:
+    """What is told at the end; the question comes first and names the run."""
+    runs = page.tab.runs
+    asked, question, sure = runs._ask_first(request(who), run.path.name)
+    assert run.path.name in html.unescape(question)
+    assert sure.visible
+    assert run.path.exists(), "nothing goes before the answer"
+    sure, notice, *_ = runs._delete(request(who), asked)
+    assert not sure.visible
+    return html.unescape(notice)
+
+
+def test_a_run_is_deleted_with_its_rows_after_a_question_and_what_it_made_stays(page: Page, startup: Any) -> None:
+    run, other = ended(startup, "json"), ended(startup, "json")
+    (run.path / "rows.jsonl").write_text("private")
+    run.checkpoints.mkdir()
+    made = startup.settings.my_adapters / "json"
+    made.mkdir(parents=True)
+    assert f"{run.path.name} is deleted" in delete(page, run)
+    assert not run.path.exists()
+    assert made.is_dir()
+    assert other.path.exists()
+    assert "not there any more" in html.unescape(page.tab.runs._delete(request(), run.path.name)[1])
+
+
+def test_a_run_that_trains_or_waits_is_not_deleted(page: Page, startup: Any) -> None:
+    run = ended(startup, "json")
+    with run.held():
+        run.tell("running")
+        assert "Another process is at the run" in delete(page, run)
+        *_, button, _, _ = page.tab.runs._look(request(), run.path.name)
+        assert not button.visible
+    run.tell("waiting")
+    page.tab.runs._desk._waiting.append(run)
+    assert "Cancel it first" in delete(page, run)
+    assert (run.path / "ticket.json").exists()
+    page.tab.runs._desk._waiting.clear()
+    assert "is deleted" in delete(page, run), "one that an app left waiting which has ended"
+
+
+def test_where_others_open_the_page_a_run_is_deleted_by_its_owner_alone(page: Page, startup: Any) -> None:
+    startup.settings = replace(startup.settings, host="0.0.0.0")
+    run = ended(startup, "domain", owner=owner_of(request("ann")))
+    for who in ("bob", ""):
+        assert "not there any more" in delete(page, run, who=who)
+        assert run.path.exists()
+    assert "is deleted" in delete(page, run, who="ann")
+    assert not run.path.exists()
+
+
+def test_a_deletion_that_ends_half_way_leaves_a_run_that_its_owner_can_delete_again(
+    startup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ended(startup, "json", owner="ann")
+    (run.path / "rows.jsonl").write_text("private")
+
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crossfade.training.run_deletion.shutil.rmtree", refuse)
+        with pytest.raises(TrainingError, match="Make it writable"):
+            delete_run(run)
+    assert not (run.path / "rows.jsonl").exists()
+    assert list_runs(startup.settings.trainings) == [run]
+    assert run.owner == "ann"
+    delete_run(run)
+    assert list_runs(startup.settings.trainings) == []

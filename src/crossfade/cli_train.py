@@ -27,7 +27,7 @@ from crossfade.cli_rows import (
     embed_of,
     own_data,
 )
-from crossfade.cli_runs import list_runs, print_made, resume, run_now
+from crossfade.cli_runs import delete, list_runs, print_made, resume, run_now
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, tell
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
 train_app.command()(resume)
 train_app.command("list")(list_runs)
+train_app.command("delete")(delete)
 
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
 Seed = Annotated[int | None, typer.Option("--seed", min=0)]
