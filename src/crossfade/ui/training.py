@@ -182,14 +182,14 @@ class TrainingOrder:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         files, owner = self._files(request), person_of(request, self._startup.settings) or ""
         try:
-            report = self._report(files, given, language)
-            if report.errors:
-                why = say(language, "training.cannot_learn")
-                return [gr.skip(), report_html(report, language), render.note_html(why, kind="error")]
             name, method = _text(given, "name"), given["method"]
             self._check_name(name, language)
             if self._unserved(method) and not given["anyway"]:
                 raise TrainingError(say(language, "training.tick_first", method=method))
+            report = self._report(files, given, language)  # last: the base may have to be converted first
+            if report.errors:
+                why = say(language, "training.cannot_learn")
+                return [gr.skip(), report_html(report, language), render.note_html(why, kind="error")]
             path = files.path(given["source"], given["pasted"], language)
             words = self._words(files, given, path, language)
             run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
