@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import handmade_adapters as made
-from crossfade.adapters.facts import facts_of
+from crossfade.adapters.facts import Score, facts_of
 from crossfade.adapters.manage import delete, is_own, rename, set_enabled
 from crossfade.adapters.peft_files import CARD_FILE, WEIGHTS_FILE, read_adapter
 from crossfade.adapters.registry import adapters_of
@@ -205,7 +205,7 @@ def test_facts_are_read_from_a_card_and_a_strange_card_gives_none(settings: Sett
         4,
     )
     assert (facts.loss_before, facts.loss_after) == (0.9, 0.1)
-    assert facts.scores == (("valid", "base", 0.0), ("valid", "fine-tune", 0.95))
+    assert facts.scores == (Score("eval", "valid", "base", 0.0), Score("eval", "valid", "fine-tune", 0.95))
     assert facts.bytes == (settings.my_adapters / "good" / WEIGHTS_FILE).stat().st_size
     strange = {
         "purpose": ["x"],

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import handmade_adapters
 from cli_kit import Crossfade
+from crossfade.settings import Settings
 from fake_engine import FakeEngine
 
 ROWS = [
@@ -69,6 +71,17 @@ def test_asked_again_it_takes_what_is_kept(run: Crossfade, engine: FakeEngine, a
     assert (count, len(engine.asked)) == (6, 9)
     one, other = (json.loads(found.out)["grid"] for found in (first, second))
     assert one["hybrid"] == other["hybrid"]
+
+
+def test_the_figures_of_one_s_own_adapter_are_put_into_its_card(
+    run: Crossfade, engine: FakeEngine, asked: Path, tmp_path: Path
+) -> None:
+    own = handmade_adapters.write(tmp_path / "home" / "my-adapters" / "mine", card={"scores": {}})
+    assert Settings.from_environment().my_adapters == own.parent
+    assert run("eval", str(asked), "--modes", "base,hybrid", "--adapter", "mine").code == 0
+    scores = json.loads((own / "card.json").read_text())["scores"]
+    assert list(scores["questions.jsonl, answer"]) == ["base", "hybrid"]
+    assert "scores" not in json.loads((tmp_path / "adapters" / "domain" / "card.json").read_text())
 
 
 def test_two_runs_tell_which_setting_was_changed_between_them(

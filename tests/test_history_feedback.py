@@ -12,8 +12,9 @@ from cli_kit import Crossfade
 from crossfade.errors import StorageError
 from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback, Judged, Thumb
-from crossfade.history.feedback_rows import CUT, DOWN, NO_PROMPT, OLDER, UNLIKED, feedback_rows
+from crossfade.history.feedback_rows import CUT, DOWN, NO_PROMPT, NO_WINNER, OLDER, UNLIKED, feedback_rows
 from crossfade.history.kept import KeptTurn, keys_of
+from crossfade.history.votes import BAD, ONE, TIE, Vote, Votes
 from crossfade.training.guess import guess
 from crossfade.training.report import data_report
 from crossfade.training.table import read_table
@@ -125,6 +126,39 @@ def test_worked_examples_are_left_out_and_earlier_turns_stay() -> None:
     assert [m["content"] for m in row["messages"]] == ["rules", "earlier", "said", "question", "Seven dollars."]
 
 
+def vote(*said: str, winner: int = 0, verdict: str = ONE, at: float = 1.0) -> Vote:
+    """A vote on answers to one prompt, told apart by what they say."""
+    kept = [turn("q", said=text, blend=DOMAIN) for text in said]
+    answers = tuple(one.answer for one in kept if one.answer)
+    return Vote("c", verdict, answers, winner if verdict == ONE else -1, at=at)
+
+
+def test_a_vote_gives_its_winner_s_prompt_and_text_with_where_it_came_from() -> None:
+    found = feedback_rows([], [vote("Six.", "Seven.", winner=1, at=1_800_000_000)])
+    (row,) = found.rows
+    assert [m["content"] for m in row["messages"]] == ["Answer in few words.", "q", "Seven."]
+    assert (row["source"], row["mode"], row["date"]) == ("vote", "hybrid", "2027-01-15T08:00:00+00:00")
+    assert row["adapters"] == [{"name": "domain", "weight": 1.0, "sha256": "ab" * 32}]
+    assert (found.thumbs, found.votes, found.left_out) == (0, 1, {})
+
+
+def test_a_vote_that_names_no_answer_gives_no_row_and_all_bad_takes_back_what_was_liked_before() -> None:
+    found = feedback_rows([], [vote("Six.", "Seven.", verdict=TIE), vote("Six.", "Seven.", verdict=BAD)])
+    assert (found.rows, found.votes, found.left_out) == ((), 2, {NO_WINNER: 2})
+    liked = judged(turn("q", said="Seven."), at=1)
+    found = feedback_rows([liked], [vote("Six.", "Seven.", verdict=BAD, at=2)])
+    assert (found.rows, found.left_out) == ((), {NO_WINNER: 1, UNLIKED: 1})
+    assert len(feedback_rows([liked], [vote("Six.", "Seven.", verdict=BAD, at=0)]).rows) == 1
+
+
+def test_the_newer_of_a_thumb_and_a_vote_about_one_prompt_decides() -> None:
+    liked = judged(turn("q", said="Liked."), at=2)
+    for at, response in ((1, "Liked."), (3, "Won.")):
+        found = feedback_rows([liked], [vote("Won.", "Lost.", at=at)])
+        assert [row["messages"][-1]["content"] for row in found.rows] == [response]
+        assert found.left_out == {OLDER: 1}
+
+
 def fill(path: Path, count: int = 40) -> None:
     thumbs = Feedback(Database(path))
     things = ["river", "window", "ladder", "violin", "harbor", "candle", "pepper", "glacier"]
@@ -132,6 +166,7 @@ def fill(path: Path, count: int = 40) -> None:
         asked = turn(f"Where is the {things[number % 8]} of {things[number // 8]}?", said=f"By the {number}.")
         give(thumbs, f"owner {number % 3}", asked, UP if number % 4 else Thumb(False, "Nowhere."), at=number)
     give(thumbs, "ann", turn("bad"), DOWNWARD)
+    Votes(Database(path)).put("bob", vote("Six.", "Seven."))
 
 
 def test_the_command_writes_everybody_s_rows_and_the_report_accepts_them(
@@ -142,16 +177,16 @@ def test_the_command_writes_everybody_s_rows_and_the_report_accepts_them(
     out = tmp_path / "rows.jsonl"
     done = run("data", "feedback", "--out", str(out))
     assert done.code == 0
-    assert "40 rows of 41 thumbs" in done.out
+    assert "41 rows of 41 thumbs and 1 votes" in done.out
     assert DOWN in done.out
     table = read_table(out)
     report = data_report(table, guess(table), count=rough_count, rough=True)
-    assert (report.usable, report.errors, report.broken) == (40, (), ())
+    assert (report.usable, report.errors, report.broken) == (41, (), ())
     assert (report.contradictions, report.duplicates) == ((), ())
     assert run("data", "report", str(out), "--rough").code == 0
     assert "there already" in run("data", "feedback", "--out", str(out)).error()
     told = json.loads(run("data", "feedback", "--out", str(out), "--replace", "--json").out)
-    assert (told["rows"], told["thumbs"], told["left_out"]) == (40, 41, {DOWN: 1})
+    assert (told["rows"], told["thumbs"], told["votes"], told["left_out"]) == (41, 41, 1, {DOWN: 1})
 
 
 def test_without_thumbs_the_command_says_what_to_do(

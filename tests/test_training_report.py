@@ -21,8 +21,9 @@ from crossfade.training.findings import Finding, told_lines
 from crossfade.training.forms import to_examples
 from crossfade.training.guess import guess
 from crossfade.training.report import DataReport, data_report
-from crossfade.training.table import Broken, Record, Table
-from crossfade.training.tokens import rough_count, tokenizer_count
+from crossfade.training.rows import OwnData
+from crossfade.training.table import Broken, Record, Table, read_table
+from crossfade.training.tokens import rough_count, rough_prompt_count, tokenizer_count
 from crossfade.types import Message
 from letter_tokenizer import LetterTokenizer
 
@@ -137,7 +138,7 @@ def test_a_label_never_seen_in_the_learned_part_is_told() -> None:
     moods[min(out) - 1]["label"] = "odd"
     finding = the(report(moods), "label never learned")
     assert finding.lines == (min(out),)
-    assert f"'odd' (line {min(out)})" in finding.text
+    assert f"'odd', line {min(out)}" in finding.text
     assert "Add rows" in finding.text
 
 
@@ -194,6 +195,29 @@ def test_the_same_meaning_is_an_overlap_where_an_embedder_is_given() -> None:
     assert overlapping(examples, judging) == ()
 
 
+def test_two_questions_that_begin_alike_are_no_overlap_by_their_words() -> None:
+    rows = table([qa("What is the name of the river in the town?"), qa("What is the name of the third island?")])
+    examples, _ = to_examples(rows, guess(rows))
+    judging = JudgingSet("e", ({"question": "What is the name of the second island?", "line": 9},))
+    assert overlapping(examples, judging) == ()
+    same = JudgingSet("e", ({"question": "What is the name of the river in the old town?", "line": 2},))
+    assert [(o.line, o.judging_line) for o in overlapping(examples, same)] == [(1, 2)]
+
+
+def test_a_training_compares_meanings_where_it_is_given_an_embedder(tmp_path: Path) -> None:
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[1, 0] if "Rise" in t or t == asked else [0, 1] for t in texts], dtype=np.float32)
+
+    path, asked = tmp_path / "rows.jsonl", GOOD[4]["question"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in GOOD))
+    rows = read_table(path)
+    source = OwnData(path, rows, guess(rows), against=(JudgingSet("e.jsonl", ({"question": "Rise?", "line": 1},)),))
+    asked_for: dict[str, Any] = {"finder": None, "count": rough_prompt_count, "limit": 256, "seed": 0}
+    assert source.rows(**asked_for).learned
+    with pytest.raises(TrainingError, match=r"line 5 and e\.jsonl, line 1"):
+        source.rows(**asked_for, embed=embed)
+
+
 def test_short_texts_overlap_when_they_are_the_same() -> None:
     rows = table([qa("Who?"), qa("Why me?")])
     examples, _ = to_examples(rows, guess(rows))
@@ -236,7 +260,7 @@ def test_personal_data_are_told_by_line_and_never_repeated() -> None:
 def test_a_control_token_is_an_error_with_its_lines() -> None:
     (finding,) = report([*GOOD, qa("x <|end|> y")], control_tokens=["<|end|>", "<|start|>"]).errors
     assert finding.lines == (101,)
-    assert finding.text.startswith("Line 101: the control token '<|end|>'")
+    assert finding.text.startswith("The control token '<|end|>' would end or forge a turn, line 101.")
 
 
 def test_an_estimate_is_of_the_rows_that_are_learned_and_fit() -> None:

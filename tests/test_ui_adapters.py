@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import itertools
+import json
 import sys
 import threading
 import zipfile
@@ -41,6 +42,50 @@ def startup(tmp_path: Path) -> Any:
     told = dict.fromkeys(("purpose", "method", "base", "data", "task"), HOSTILE)
     made.write(settings.my_adapters / "mine", made.matrices(seed=2), card=told | {"scores": {"e": {HOSTILE: {"x": 1}}}})
     return StandIn(settings=settings, adapters=("domain", "json"))
+
+
+def test_the_list_shows_the_newest_figure_with_its_interval_count_and_the_base_s(startup: Any) -> None:
+    from crossfade.ui.adapter_rows import details_html, rows_of, table_html
+
+    hybrid = {"right": [0.8, 0.49, 0.94], "n": 10, "when": "2026-11-20"}
+    scores = {"own.jsonl, answer": {"base": {"right": [0.1, 0.0, 0.4], "n": 10}, "hybrid": hybrid}}
+    made.write(
+        startup.settings.my_adapters / "mine",
+        made.matrices(seed=2),
+        card={"scores": scores | {"old.jsonl, answer": {"hybrid": {"right": 0.2}}}},
+    )
+    startup.refresh_adapters()
+    rows = rows_of(startup, None)
+    assert "right 0.80 (0.49 \u2013 0.94), n = 10 (base 0.10)" in html.unescape(table_html(rows, "en"))
+    told = html.unescape(details_html(next(row for row in rows if row.name == "mine"), "en"))
+    assert 'title="2026-11-20">0.8 (0.49 \u2013 0.94), n = 10</td>' in told
+    assert "old.jsonl, answer: right" in told
+
+
+def test_an_evaluation_in_the_page_puts_its_figures_into_the_list(startup: Any) -> None:
+    import gradio as gr
+
+    from crossfade.ui.adapter_rows import rows_of, table_html
+    from crossfade.ui.asked import PASTED
+    from crossfade.ui.evaluate import EvaluateTab
+    from crossfade.ui.running import Running
+
+    startup.refresh_adapters()
+
+    def make() -> Any:
+        with gr.Blocks():
+            return EvaluateTab(startup, Running(), report=gr.State(None))
+
+    tab, asks = built(make), SimpleNamespace(cookies={}, headers={}, session_hash="s")
+    tab._accept(asks)
+    extras = [part.value for part in tab.extras.values]
+    asked = '{"question": "How much is the monthly fee?", "answers": ["seven dollars"]}'
+    given = (PASTED, asked, ["base", "fine-tune"], 0, "tidewell", "answer/domain", ["mine"], *extras)
+    *_, (report, _, notice) = tab._measure(asks, *given)
+    assert "best" in report, notice
+
+    assert "right 1.00 (0.21 \u2013 1.00), n = 1 (base 1.00)" in html.unescape(table_html(rows_of(startup, None), "en"))
+    assert "pasted, answer" in json.loads((startup.settings.my_adapters / "mine" / "card.json").read_text())["scores"]
 
 
 @pytest.fixture

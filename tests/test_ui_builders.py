@@ -20,7 +20,13 @@ sys.path.append(str(Path(__file__).parent / "browser"))
 
 pytest.importorskip("gradio")
 
+from crossfade.history.database import Database
+from crossfade.history.feedback import Feedback, Thumb
+from crossfade.history.kept import keys_of
+from crossfade.history.votes import ONE, Vote, Votes
 from crossfade.settings import Settings
+from crossfade.ui.owner import owner_of
+from history_kit import turn
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -166,6 +172,24 @@ def test_rows_are_written_anew_and_what_has_no_object_is_listed(part: Any) -> No
     told, name = made(part, way="format", rows="words.jsonl")
     assert "no row that can be written in yaml" in told
     assert name is None
+
+
+def test_one_s_own_thumbs_and_votes_make_rows_and_nobody_else_s(part: Any) -> None:
+    database = Database(part._startup.settings.history)
+    for who in ("ann", "bob"):
+        (key,) = keys_of([liked := turn(f"liked by {who}")])
+        Feedback(database).give(owner_of(request(who=who)), key, liked, thumb=Thumb(True, "Better."))
+        answers = tuple(turn(f"voted by {who}", said=said).answer for said in ("First.", "Second."))
+        Votes(database).put(owner_of(request(who=who)), Vote("c", ONE, answers, winner=1))  # type: ignore[arg-type]
+    told, name = made(part, "ann", way="feedback")
+    assert name == "my-feedback.jsonl"
+    assert "2 rows of 1 thumbs and 1 votes" in told
+    found = {tuple(turn["content"] for turn in row["messages"][-2:]) for row in rows(part, name)}
+    assert found == {("liked by ann", "Better."), ("voted by ann", "Second.")}
+    assert made(part, "ann", way="feedback")[1] == "my-feedback-2.jsonl", "nothing is written over"
+    assert "No thumb or vote of yours" in made(part, "eve", way="feedback")[0]
+    assert "keeps no cookie" in made(part, way="feedback")[0]
+    database.close()
 
 
 def test_choices_speak_chinese_where_the_browser_does(part: Any) -> None:

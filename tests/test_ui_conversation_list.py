@@ -58,7 +58,7 @@ class Page:
             self.chat.accepted = self.chat.undone = button.click(lambda: None)
             self.chat.ended = [self.chat.undone]
             self.list = ConversationList(SimpleNamespace(corpora=()), self.kept)  # type: ignore[arg-type]
-            self.box = FeedbackBox(self.thumbs)
+            self.box = FeedbackBox(database)
             self.list.wire(self.blocks.load, self.chat)
             self.box.wire(self.chat, self.list)
 
@@ -298,7 +298,7 @@ def test_a_full_disk_is_told_and_the_chat_goes_on(page: Page, monkeypatch: pytes
     assert len(page.kept.open(owner_of(request()), "c").turns) == 2, "what was not kept is kept with the next"
     monkeypatch.setattr(page.kept, "newest", full)
     assert "disk is full" in note(page.list._start(request(), ""), page.list.notice)
-    monkeypatch.setattr(page.thumbs, "give", full)
+    monkeypatch.setattr(page.box._feedback, "give", full)
     assert "disk is full" in note(like(page, (shown("one"),), 1), page.box.notice)
 
 
@@ -394,7 +394,7 @@ def test_one_s_own_thumbs_are_exported_as_rows(page: Page) -> None:
     text, name, told = page.box._export(request())
     assert json.loads(text)["messages"][-1]["content"] == "Seven dollars."
     assert name.endswith(".jsonl")
-    assert "Rows exported: 1, of 1 thumbs." in html.unescape(told)
+    assert "Rows exported: 1, of 1 thumbs and 0 votes." in html.unescape(told)
 
 
 @pytest.mark.parametrize("index", [0, -1, 99, None, "1", [0, 1], 3])

@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import html
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+import typer
+from numpy.typing import NDArray
 
+from crossfade.cli import app
 from crossfade.engines.protocol import Capabilities
-from crossfade.errors import TrainingError
+from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
-from crossfade.training.forms import Mapping
+from crossfade.training.against import JudgingSet, Overlapping
+from crossfade.training.data import TrainingRow
+from crossfade.training.estimate import Machine, Plan, Size
+from crossfade.training.findings import (
+    Groups,
+    about_control,
+    about_labels,
+    about_lengths,
+    about_overlap,
+    about_personal,
+    about_rows,
+    about_twins,
+)
+from crossfade.training.forms import Example, Mapping
+from crossfade.training.personal import KINDS
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
 from crossfade.training.report import data_report
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
-from crossfade.training.table import read_table
+from crossfade.training.split import Split
+from crossfade.training.table import Broken, read_table
 from crossfade.training.tokens import rough_count
-from crossfade.ui import row_files, training, training_form
+from crossfade.types import Message
+from crossfade.ui import data_view, row_files, training_form
 from crossfade.ui.data_view import report_html
 from crossfade.ui.loss_plot import loss_svg
 from crossfade.ui.owner import COOKIE, owner_of
+from crossfade.ui.phrases import said
 from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
+from crossfade.ui.training_choices import OF_METHOD
+from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -79,11 +104,75 @@ def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> N
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"{HOSTILE} {n}", "response": HOSTILE}) + "\n" for n in range(3)))
     table = read_table(file)
-    shown = report_html(
-        data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
-    )
-    assert HOSTILE not in shown
-    assert "<table>" in shown
+    report = data_report(table, Mapping(form="pair", prompt="prompt", response="response"), count=rough_count)
+    for language in ("en", "zh"):
+        assert HOSTILE not in report_html(report, language)
+    assert "<table>" in report_html(report, "en")
+
+
+def test_a_failed_run_says_in_the_reader_s_language_why(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    for message in (
+        "It was killed, perhaps because memory ran out. Go on with it after closing other programs.",
+        "The training ended with code 3; /x/log.txt has what it said.",
+        "It did not start: There is no file /x. Give a file of rows with --data.",
+    ):
+        run.tell("failed", message)
+        told = html.unescape(run_html(run, "zh"))
+        assert "训练" in told
+        assert message not in told
+
+
+def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> None:
+    """All findings that there are, with one line and with many; names and texts of rows have no Latin letter."""
+    shown = []
+    for few in (True, False):
+        examples = [TrainingRow((Message("user", f"问题{n}"),), "答") for n in range(4)]
+        lines = (3,) if few else tuple(range(1, 20))
+        groups: Groups = (lines,) if few else (lines, (4, 5), (6, 7), (8, 9))
+        told = [Example(n, row, "") for n, row in enumerate(examples, start=1)]
+        broken = [Broken(line, "空") for line in lines]
+        labels = [(f"标{n}", 1) for n in range(1 if few else 12)]
+        named = [Example(n, TrainingRow((), label), "") for n, (label, _) in enumerate(labels, start=1)]
+        judged = [JudgingSet("评测", ({"question": "问", "line": 7, "label": "新"},))]
+        whys = ("the texts are the same", "cosine 0.90", "shared word trigrams 50%")
+        whys += ("same document and answer, cosine 0.60",)
+        findings = [
+            *about_rows(told, broken, response=""),
+            *about_rows([], [], response=""),
+            *about_lengths([(line, 99) for line in lines], 9),
+            *about_lengths([(0, 1), *((line, 99) for line in lines)], 9),
+            *about_control([Example(line, TrainingRow((), "@"), "") for line in lines], ["@"]),
+            *about_twins(groups, groups, groups),
+            *about_labels(labels, named, Split((), ()), judged),
+            *about_labels(labels, named, None, judged),
+            *(f for why in whys for f in about_overlap([Overlapping(line, "评测", 2, why) for line in lines], "")),
+            *about_overlap([Overlapping(line, "评测", 2, whys[0]) for line in lines], "可以"),
+            *about_personal([(kind, lines) for kind in KINDS]),
+        ]
+        shown += [(finding.text, said("zh", finding.text)) for finding in findings]
+    english = [pair for pair in shown if re.search(r"[A-Za-z]{2,}", pair[1].replace("IBAN", ""))]
+    assert english == []
+
+
+def test_the_tables_of_a_report_are_in_chinese_where_the_reader_is(tmp_path: Path) -> None:
+    rows = [{"prompt": f"问题{n}", "response": "甲乙"[n % 2], "z": "1"} for n in range(30)] + [{"prompt": "", "z": ""}]
+    file = tmp_path / "r.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = read_table(file)
+    judging = JudgingSet("e", ({"question": "问题3", "line": 1},))
+    plan = Plan(Machine(100.0, 10**9), Size(parameters=10**6, layers=2, hidden=8, trainable=10**5))
+    for more in (
+        {},
+        {"against": [judging]},
+        {"rough": True, "plan": plan},
+        {"plan": replace(plan, machine=Machine(9.0, 1))},
+    ):
+        mapping = Mapping(form="pair", prompt="prompt", response="response")
+        shown = html.unescape(report_html(data_report(table, mapping, count=rough_count, **more), "zh"))  # type: ignore[arg-type]
+        text = re.sub(r"<[^>]*>", " ", shown)
+        names = {"pair", "prompt", "response", "MB", "e"}
+        assert set(re.findall("[A-Za-z]+", text)) - names == {"z"}
 
 
 def test_the_plot_ends_where_the_run_does_and_smooths_without_a_pull_to_zero() -> None:
@@ -128,16 +217,20 @@ class FakeDesk:
     is_busy = False
 
 
+def no_embedder() -> Any:
+    raise ModelError("There is no network.")
+
+
 @pytest.fixture
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
-    for module in (training, training_form):
+    for module in (data_view, training_form):
         monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
     engine = SimpleNamespace(capabilities=Capabilities(4096, True, ("LORA", "ADALORA"), False), adapters={})
     pipeline = SimpleNamespace(engine=engine)
-    startup = SimpleNamespace(settings=settings, adapters=(), corpora=(), pipeline=pipeline)
+    startup = SimpleNamespace(settings=settings, adapters=(), corpora=(), pipeline=pipeline, open_embedder=no_embedder)
 
     def make() -> Any:
         with gr.Blocks():
@@ -209,6 +302,50 @@ def test_what_a_method_or_a_form_has_not_is_out_of_sight_and_not_ordered(part: t
     assert "--layers" not in options(desk)
 
 
+@pytest.mark.parametrize("method", list(SETTINGS))
+def test_the_command_line_takes_every_word_that_the_page_writes(
+    part: tuple[TrainingOrder, FakeDesk], method: str
+) -> None:
+    order, desk = part
+    folder = order._files(request()).folder
+    folder.mkdir(parents=True)
+    for name in ("one.jsonl", "two.jsonl"):
+        (folder / name).write_text('{"question": "Something else?"}\n')
+    everything = {
+        "anyway": True,
+        "purpose": "--help is no option here",
+        "form": "label",
+        "prompt_column": "prompt",
+        "response_column": "response",
+        "template": "Good? {text}",
+        "instructions": "-x",
+        "against": ["one.jsonl", "two.jsonl"],
+        "despite": "They are asked for another thing",
+        "epochs": "2",
+        "learning_rate": "1e-4",
+        "rank": "4",
+        "layers": "-1,-2",
+        "virtual_tokens": "8",
+        "patience": "0",
+        "max_rows": "20",
+    }
+    assert "begins now" in ordered(order, ROWS, "mine", method=method, **everything)[0]
+    (words,) = desk.ordered
+    command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
+    context = command.make_context("train", [*words, "--run", "mine-1"])
+    assert (context.args, context.invoked_subcommand) == ([], None)
+    given = context.params
+    assert given["against"] == [folder / "one.jsonl", folder / "two.jsonl"]
+    told = ("purpose", "form", "prompt_column", "response_column", "template", "instructions")
+    assert {name: given[name] for name in told} == {name: everything[name] for name in told}
+    assert (given["name"], given["method"], given["preset"], given["run"]) == ("mine", method, "quick", "mine-1")
+    assert (given["epochs"], given["learning_rate"], given["patience"], given["max_rows"]) == (2, 1e-4, 0, 20)
+    assert given["despite_overlap"] == everything["despite"]
+    assert given["rank"] == (4 if method in OF_METHOD["rank"] else None)
+    assert given["layers"] == ("-1,-2" if method == "freeze" else "")
+    assert given["virtual_tokens"] == (8 if method == "p-tuning" else None)
+
+
 def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them(
     part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
 ) -> None:
@@ -225,6 +362,44 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite=words)[0]
     assert options(desk)["--against"] == str(order._files(request()).folder / "judged.jsonl")
     assert options(desk)["--despite-overlap"] == words
+
+
+def test_rows_that_mean_what_a_judging_set_asks_are_an_error_where_the_embedder_is_at_hand(
+    part: tuple[TrainingOrder, FakeDesk],
+) -> None:
+    order, _ = part
+    folder = order._files(request()).folder
+    folder.mkdir(parents=True)
+    (folder / "judged.jsonl").write_text('{"question": "What is asked as the third?"}\n')
+    assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"])[0], "the words differ"
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[1, 0] if "third" in t or t == "Question 3?" else [0, 1] for t in texts], dtype=np.float32)
+
+    order._startup.open_embedder = lambda: SimpleNamespace(embed=embed)  # type: ignore[assignment,return-value]
+    notice, report = ordered(order, ROWS, "other", against=["judged.jsonl"])
+    assert "the report says why" in notice
+    assert "line 4 and judged.jsonl, line 1" in html.unescape(report)
+
+
+def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_training_does(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
+    found = {"missing_libraries": list, "fetch": lambda *_: tmp_path, "hf_folder": lambda *_: tmp_path}
+    for name, fake in {**found, "open_tokenizer": lambda _: LetterTokenizer()}.items():
+        monkeypatch.setattr(data_view, name, fake)
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
+    long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
+    told = html.unescape(order._check(request(), *(given | {"pasted": ROWS + long}).values()))
+    assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
+    assert "characters / 4" not in told
+    forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
+    notice, report = ordered(order, ROWS + forged, "mine")
+    assert "the report says why" in notice
+    assert "would end or forge a turn" in report
+    assert desk.ordered == []
 
 
 def test_what_the_engine_cannot_serve_is_said_before_and_wants_a_tick(part: tuple[TrainingOrder, FakeDesk]) -> None:

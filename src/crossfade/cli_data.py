@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,12 +18,10 @@ from crossfade.cli_rows import (
     PromptColumn,
     ResponseColumn,
     Template,
+    embed_of,
 )
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, print_json, say, tell
-
-if TYPE_CHECKING:
-    from crossfade.training.overlap import Embed
 
 data_app = typer.Typer(help="Look at rows before training, and make rows.", no_args_is_help=True)
 
@@ -53,6 +51,7 @@ def report(
 
     Ends with 1 where the rows cannot be trained on as they are.
     """
+    from crossfade.startup import Startup
     from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
     from crossfade.training.plan import plan_of, within_context
@@ -77,6 +76,7 @@ def report(
     folder = None if rough else base_folder(settings)
     tokenizer = open_tokenizer(folder) if folder else None
     wanted = settings_of(method, preset, {})
+    progress = tell if sys.stderr.isatty() else None
     found = data_report(
         table,
         mapping,
@@ -84,7 +84,7 @@ def report(
         rough=tokenizer is None,
         limit=within_context(max_tokens, folder) if folder else max_tokens,
         against=judging,
-        embed=_embed(settings) if judging and not rough else None,
+        embed=embed_of(Startup(settings, report=progress)) if judging and not rough else None,
         despite_overlap=allowed,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
         plan=plan_of(wanted, folder, list_runs(settings.trainings)) if folder else None,
@@ -109,9 +109,3 @@ def base_folder(settings: Settings) -> Path | None:
     from crossfade.models.hf_folder import hf_folder
 
     return hf_folder(fetch(settings.base, settings.home, progress=Bar()), settings.home)
-
-
-def _embed(settings: Settings) -> Embed:
-    from crossfade.startup import Startup
-
-    return Startup(settings, report=tell if sys.stderr.isatty() else None).open_embedder().embed

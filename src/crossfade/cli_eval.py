@@ -77,6 +77,7 @@ def evaluate(
 ) -> None:
     """Measure modes on your own questions and say which is best, by how much, and how sure that is."""
     from crossfade.compare import query_in_mode
+    from crossfade.evaluation.card_scores import keep_scores
     from crossfade.evaluation.judge import read_votes
     from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
     from crossfade.evaluation.prices import read_prices
@@ -126,6 +127,8 @@ def evaluate(
     for part in parts:
         if part.found.unknown_fields:
             tell(f"Passed over in {part.name}, for no field is named so: {', '.join(part.found.unknown_fields)}.")
+    for report in reports.values():
+        keep_scores(report, settings)
     show_reports(asked.title, reports, out=out, as_json=as_json, reader=reader)
     if any(figures.failed for report in reports.values() for figures in report.modes):
         raise typer.Exit(1)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossfade.errors import TrainingError
+from crossfade.errors import ModelError, TrainingError
+from crossfade.terminal import tell
 
 if TYPE_CHECKING:
+    from crossfade.startup import Startup
+    from crossfade.training.overlap import Embed
     from crossfade.training.rows import OwnData
 
 Data = Annotated[
@@ -66,3 +69,12 @@ def check_file(data: Path) -> None:
     """Raises TrainingError where there is no such file."""
     if not data.is_file():
         raise TrainingError(f"There is no file {data}. Give a file of rows with --data.")
+
+
+def embed_of(startup: Startup) -> Embed | None:
+    """What compares meanings; None where the embedder cannot be had, which is told: then words alone are compared."""
+    try:
+        return startup.open_embedder().embed
+    except ModelError as error:
+        tell(f"Rows are compared with the judging sets by their words alone. {error}")
+        return None

@@ -1,7 +1,8 @@
-"""`crossfade train resume` and `crossfade train list`: the runs of trainings, and one carried out on a terminal."""
+"""`crossfade train resume`, `list` and `delete`: the runs of trainings, and one carried out on a terminal."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from crossfade.cli_common import AsJson, stopped_by_signals
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
-from crossfade.terminal import Bar, print_json, say, tell
+from crossfade.terminal import Bar, print_json, printable, say, tell
 
 if TYPE_CHECKING:
     from crossfade.training.run_folder import RunFolder
@@ -62,6 +63,30 @@ def list_runs(as_json: AsJson = False) -> None:
             f"{row['run']:<24} {row['state']:<12} step {row['step']} of {row['steps'] or '?'}  {row['method']} on "
             f"{row['data']}  {row['made'] or row['message']}"
         )
+
+
+def delete(
+    run: Annotated[str, typer.Argument(help="The run, as `crossfade train list` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a run with the rows that it was given, after asking; the adapter that it made stays."""
+    from crossfade.training.run_deletion import delete_run
+    from crossfade.training.run_folder import list_runs as found_in
+
+    found = next((r for r in found_in(Settings.from_environment().trainings) if r.path.name == run), None)
+    if found is None:
+        raise TrainingError(f"There is no training run {run!r}. `crossfade train list` shows those there are.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise TrainingError(f"Nobody can be asked whether {run!r} may go for good. Say so by --yes.")
+        if not typer.confirm(printable(f"Delete {found.path}, with its rows, for good?"), err=True):
+            raise TrainingError(f"The run {run!r} was kept.")
+    delete_run(found)
+    if as_json:
+        print_json({"run": run, "deleted": True})
+        return
+    say(f"{run} is deleted.")
 
 
 def _base_again(order: dict[str, Any]) -> None:

@@ -24,9 +24,10 @@ from crossfade.cli_rows import (
     ResponseColumn,
     Template,
     check_file,
+    embed_of,
     own_data,
 )
-from crossfade.cli_runs import list_runs, print_made, resume, run_now
+from crossfade.cli_runs import delete, list_runs, print_made, resume, run_now
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, tell
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 train_app = typer.Typer(help="Train an adapter, or a base of its own, from your own rows or a corpus's.")
 train_app.command()(resume)
 train_app.command("list")(list_runs)
+train_app.command("delete")(delete)
 
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
 Seed = Annotated[int | None, typer.Option("--seed", min=0)]
@@ -198,7 +200,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
     from crossfade.models.hf_folder import hf_folder
     from crossfade.training.adapter import begin, check_order
     from crossfade.training.methods import SERVED
-    from crossfade.training.rows import TaskData
+    from crossfade.training.rows import OwnData, TaskData
     from crossfade.training.run_folder import RunFolder, new_run
 
     check_order(order)
@@ -221,6 +223,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
+        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.against else None,
     )
     for finding in (folder.order()["report"] or {}).get("findings", ()):
         tell(f"{finding['severity']}: {finding['text']}")

@@ -190,7 +190,7 @@ class Startup:
             found = adapters_of(self.settings)
             for name in [name for name in engine.adapters if name not in found.adapters]:
                 engine.unload(name)
-            same = {name for name, a in found.adapters.items() if a == before.adapters.get(name)}
+            same = {name for name, a in found.adapters.items() if a.serves_like(before.adapters.get(name))}
             kept = {name: why for name, why in self._refused.items() if name in same}
             self._refused.clear()  # the pipeline has the same ones
             self._refused.update({**kept, **found.refused})

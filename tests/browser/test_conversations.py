@@ -145,7 +145,7 @@ def test_a_thumb_takes_a_better_answer_outlives_a_reload_and_is_taken_back(
     page.page.click("#conversations-fold")
     page.page.click(".cf-list-files button")
     page.page.click("#feedback-export")
-    page.page.locator("#conversations-told", has_text="No thumb of yours").wait_for()
+    page.page.locator("#conversations-told", has_text="No thumb or vote of yours").wait_for()
     assert (page.faults, page.dialogs) == ([], [])
 
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossfade.adapters.peft_files import WEIGHTS_FILE, AdapterFiles
 
@@ -19,11 +20,24 @@ MAX_SCORES = 200
 """So many figures of a card are read at most."""
 
 
+class Score(NamedTuple):
+    """One figure of a mode on a set: its value, and where the card has them its interval, questions and time."""
+
+    of: str
+    what: str
+    mode: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    when: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
     """One adapter for people. `bytes` are those of its weights; a loss is None, and `rows` 0, where none is recorded.
 
-    `rank` is the highest of its layers, and of P-Tuning the virtual tokens. `scores` are (what, mode, value).
+    `rank` is the highest of its layers, and of P-Tuning the virtual tokens.
     """
 
     name: str
@@ -38,7 +52,7 @@ class AdapterFacts:
     loss_before: float | None
     loss_after: float | None
     sha256: str
-    scores: tuple[tuple[str, str, float], ...] = field(default=(), repr=False)
+    scores: tuple[Score, ...] = field(default=(), repr=False)
 
 
 def facts_of(adapter: AdapterFiles) -> AdapterFacts:
@@ -59,7 +73,7 @@ def facts_of(adapter: AdapterFiles) -> AdapterFacts:
         loss_before=losses[0] if losses else None,
         loss_after=_kept(card, losses),
         sha256=adapter.sha256,
-        scores=tuple(_scores(card.get("scores")))[:MAX_SCORES],
+        scores=tuple(itertools.islice(_scores(card.get("scores")), MAX_SCORES)),
     )
 
 
@@ -96,15 +110,19 @@ def _kept(card: Mapping[str, Any], losses: list[float]) -> float | None:
     return losses[steps.index(kept)] if kept in steps else losses[-1]
 
 
-def _scores(told: object, *path: str) -> list[tuple[str, str, float]]:
-    """The figures of `scores`, which is {set: {mode: {figure: value}}}; what has another form is passed over."""
-    found: list[tuple[str, str, float]] = []
-    if not isinstance(told, dict) or len(path) > 2:
-        return found
-    for key, value in list(told.items())[:MAX_SCORES]:
-        name, number = _text(key), _number(value)
-        if len(path) == 2 and number is not None:
-            found.append((name, path[1], number))
-        else:
-            found += _scores(value, *path, name)
-    return found
+def _scores(told: object) -> Iterator[Score]:
+    """The figures of `scores`, {set: {mode: {figure: value or [mean, low, high]}}}; another form is passed over."""
+    for of, modes in _entries(told):
+        for mode, figures in _entries(modes):
+            about = dict(_entries(figures))
+            n, when = int(_number(about.pop("n", None)) or 0), _text(about.pop("when", None))
+            for what, value in about.items():
+                found = [_number(part) for part in (value if isinstance(value, list) else [value])[:4]]
+                numbers = [number for number in found if number is not None]
+                if len(numbers) == len(found) and len(found) in (1, 3):
+                    low, high = numbers[1:] or (None, None)
+                    yield Score(of, what, mode, numbers[0], low, high, n, when)
+
+
+def _entries(told: object) -> list[tuple[str, object]]:
+    return [(_text(key), value) for key, value in list(told.items())[:MAX_SCORES]] if isinstance(told, dict) else []

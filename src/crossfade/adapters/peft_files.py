@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ class AdapterFiles:
     def base_sha256(self) -> str:
         """The identity of the base that the adapter was trained for."""
         return str(self.card.get("base_sha256") or "")
+
+    def serves_like(self, other: AdapterFiles | None) -> bool:
+        """Whether it is that one but for what was measured of it since: an engine that has the one has the other."""
+        unscored = {**self.card, "scores": None}
+        return other is not None and replace(self, card=unscored) == replace(other, card={**other.card, "scores": None})
 
     @property
     def doubt(self) -> str:

@@ -112,12 +112,13 @@ class Votes:
             ).fetchall()
         return tuple(Ballot(row["verdict"], row["winner"], tuple(json.loads(row["modes"]))) for row in rows)
 
-    def of(self, owner: str) -> tuple[Vote, ...]:
-        """The votes of an owner with their traces, oldest first. Raises StorageError."""
-        if not owner:
+    def of(self, owner: str | None) -> tuple[Vote, ...]:
+        """The votes of an owner, or of all for None, with their traces, oldest first. Raises StorageError."""
+        if owner == "":
             return ()
+        chosen = ("", ()) if owner is None else (" WHERE owner = ?", (owner,))
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT * FROM votes WHERE owner = ? ORDER BY at", (owner,)).fetchall()
+            rows = connection.execute(f"SELECT * FROM votes{chosen[0]} ORDER BY at", chosen[1]).fetchall()
         return tuple(
             Vote(
                 comparison=row["comparison"],

@@ -25,6 +25,7 @@ from crossfade.adapters.swap import put, workplace
 from crossfade.errors import AdapterError, TrainingError
 from crossfade.models.torch_libraries import quiet_libraries, require_training_libraries
 from crossfade.training.compose import Finder
+from crossfade.training.overlap import Embed
 from crossfade.training.plan import within_context
 from crossfade.training.record import Progress, RunSettings, TrainingRecord, settings_from
 from crossfade.training.rows import Source
@@ -60,7 +61,14 @@ def check_order(order: Order) -> None:
 
 
 def begin(
-    order: Order, *, run: RunFolder, base_folder: Path, base: str, base_sha256: str, finder: Finder | None = None
+    order: Order,
+    *,
+    run: RunFolder,
+    base_folder: Path,
+    base: str,
+    base_sha256: str,
+    finder: Finder | None = None,
+    embed: Embed | None = None,
 ) -> None:
     """Make the rows of an order and write both into a run's folder, from which `carry_out` trains.
 
@@ -84,6 +92,7 @@ def begin(
         limit=limit,
         seed=settings.seed,
         control_tokens=tokenizer.all_special_tokens,
+        embed=embed,
     )
     run.begin(
         {
@@ -210,7 +219,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles | None) -> dict[str, Any]:
-    """What is recorded of an adapter beside its weights. Scores are added by measuring, later."""
+    """What is recorded of an adapter beside its weights. Scores are added by evaluating, later."""
     told = ("purpose", "task", "corpus", "instructions")
     return {
         **{key: order[key] for key in told if order[key]},

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Condition, Thread
 
 from crossfade.errors import TrainingError
+from crossfade.training.run_deletion import delete_run
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,13 @@ class Desk:
         elif run == self._now and self._process:
             self._cancelled = run  # it has not begun to train: nothing is lost
             self._process.terminate()
+
+    def delete(self, run: RunFolder) -> None:
+        """Delete a run with its rows. Raises TrainingError where it waits or runs, or the disk refuses."""
+        with self._change:
+            if run in self._waiting or run == self._now:
+                raise TrainingError("This training waits or runs. Cancel it first, then delete it.")
+            delete_run(run)
 
     def knows(self, run: RunFolder) -> bool:
         """Whether a run waits or trains here. One that waits and is not known was left by an app that has ended."""

@@ -1,4 +1,8 @@
-"""What is wrong with rows, one finding each, with the lines it is about and what to do. Pure; prints nothing."""
+"""What is wrong with rows, one finding each, with the lines it is about and what to do. Pure; prints nothing.
+
+Each wording stands whole in one text, with values and short clauses in it, since the page says it in other languages by
+that (`ui/phrases.py`).
+"""
 
 from __future__ import annotations
 
@@ -76,10 +80,14 @@ def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, respons
     found = []
     if broken:
         lines = tuple(row.line for row in broken)
-        first = f"line {broken[0].line}: {broken[0].why}"
-        told = f"{_rows(len(lines))} cannot be used and will be left out, {told_lines(lines)}"
-        told += f" ({first})." if len(lines) > 1 else f": {broken[0].why}."
-        found.append(Finding("broken", "warning", f"{told} Mend or remove what is named.", lines))
+        first, where = f"line {broken[0].line}: {broken[0].why}", told_lines(lines)
+        text = (
+            f"1 row cannot be used and will be left out, {first}. Mend or remove what is named."
+            if len(lines) == 1
+            else f"{len(lines):,} rows cannot be used and will be left out, {where} ({first}). Mend or remove what is "
+            "named."
+        )
+        found.append(Finding("broken", "warning", text, lines))
     if not examples:
         text = "No row can be used. Name the columns that hold the prompt and the response."
         found.append(Finding("no rows", "error", text))
@@ -99,9 +107,15 @@ def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding
     if not lines:
         return []
     every = len(lines) == len(tokens)
-    which = "Every row has" if every else "1 row has" if len(lines) == 1 else f"{len(lines):,} rows have"
-    text = f"{which} more than {limit:,} tokens{'' if every else ' and will be left out'}, {told_lines(lines)}."
-    text += " Shorten the prompts there, or raise the limit up to the base's context."
+    have = "1 row has" if len(lines) == 1 else f"{len(lines):,} rows have"
+    where = told_lines(lines)
+    text = (
+        f"Every row has more than {limit:,} tokens, {where}. Shorten the prompts, or raise the limit up to the base's "
+        "context."
+        if every
+        else f"{have} more than {limit:,} tokens and will be left out, {where}. Shorten the prompts there, or raise "
+        "the limit up to the base's context."
+    )
     return [Finding("too long", "error" if every else "warning", text, lines)]
 
 
@@ -117,7 +131,7 @@ def about_control(examples: Sequence[Example], tokens: Sequence[str]) -> list[Fi
         Finding(
             "control token",
             "error",
-            f"{told_lines(lines).capitalize()}: the control token {token!r} would end or forge a turn. Remove it.",
+            f"The control token {token!r} would end or forge a turn, {told_lines(lines)}. Remove it.",
             tuple(lines),
         )
         for token, lines in held.items()
@@ -127,19 +141,33 @@ def about_control(examples: Sequence[Example], tokens: Sequence[str]) -> list[Fi
 def about_twins(exact: Groups, near: Groups, contradictions: Groups) -> list[Finding]:
     """Rows that say the same, almost the same, or answer one prompt in two ways."""
     told = (
-        ("duplicates", exact, "the same prompt and response", "Keep one of each."),
-        ("near duplicates", near, "almost the same prompt", "The split keeps them together; drop those not wanted."),
-        ("contradictions", contradictions, "the same prompt and different responses", "Decide on one for each."),
+        ("duplicates", exact, f"{_have(exact)} the same prompt and response ({_where(exact)}). Keep one of each."),
+        (
+            "near duplicates",
+            near,
+            f"{_have(near)} almost the same prompt ({_where(near)}). The split keeps them together; drop those not "
+            "wanted.",
+        ),
+        (
+            "contradictions",
+            contradictions,
+            f"{_have(contradictions)} the same prompt and different responses ({_where(contradictions)}). Decide on "
+            "one for each.",
+        ),
     )
-    found = []
-    for kind, groups, text, mend in told:
-        if groups:
-            lines = tuple(sorted(line for group in groups for line in group))
-            which = "A group" if len(groups) == 1 else f"{len(groups):,} groups"
-            have = "has" if len(groups) == 1 else "have"
-            where = "; ".join(told_lines(group) for group in groups[:3]) + ("; ..." if len(groups) > 3 else "")
-            found.append(Finding(kind, "warning", f"{which} of rows {have} {text} ({where}). {mend}", lines))
-    return found
+    return [
+        Finding(kind, "warning", text, tuple(sorted(line for group in groups for line in group)))
+        for kind, groups, text in told
+        if groups
+    ]
+
+
+def _have(groups: Groups) -> str:
+    return "A group of rows has" if len(groups) == 1 else f"{len(groups):,} groups of rows have"
+
+
+def _where(groups: Groups) -> str:
+    return "; ".join([*map(told_lines, groups[:3]), *(["..."] if len(groups) > 3 else [])])
 
 
 def about_labels(
@@ -163,9 +191,10 @@ def about_labels(
     for judging in judged if known else ():
         unknown = [row for row in judging.rows if row.get("label") and str(row["label"]) not in known]
         if unknown:
-            where = told_lines([row["line"] for row in unknown])
-            text = f"{judging.name}, {where}: the label {_short(str(unknown[0]['label']))!r} stands in no row to learn."
-            found.append(Finding("label never learned", "warning", f"{text} Known: {', '.join(sorted(known))}."))
+            where, label = told_lines([row["line"] for row in unknown]), _short(str(unknown[0]["label"]))
+            names = ", ".join(sorted(known))
+            text = f"{judging.name}, {where}: the label {label!r} stands in no row to learn. Known: {names}."
+            found.append(Finding("label never learned", "warning", text))
     return found
 
 
@@ -175,35 +204,36 @@ def about_overlap(found: Sequence[Overlapping], despite: str) -> list[Finding]:
         return []
     first = f"line {found[0].line} and {found[0].judging_set}, line {found[0].judging_line}: {found[0].why}"
     lines = tuple(dict.fromkeys(overlap.line for overlap in found))
-    text = f"{_rows(len(lines), 'ask')} what a judging set asks, {told_lines(lines)} ({first})."
+    ask, where = "1 row asks" if len(lines) == 1 else f"{len(lines):,} rows ask", told_lines(lines)
     if despite:
-        return [Finding("overlap", "warning", f'{text} Allowed with the words: "{despite}"', lines)]
-    return [Finding("overlap", "error", f"{text} Remove them, or say in a sentence why they may be learned.", lines)]
+        text = f'{ask} what a judging set asks, {where} ({first}). Allowed with the words: "{despite}"'
+        return [Finding("overlap", "warning", text, lines)]
+    text = (
+        f"{ask} what a judging set asks, {where} ({first}). Remove them, or say in a sentence why they may be learned."
+    )
+    return [Finding("overlap", "error", text, lines)]
 
 
 def about_personal(kinds: Sequence[tuple[str, tuple[int, ...]]]) -> list[Finding]:
     """What looks like personal data; a model may say it to anybody."""
-    text = "{} to hold personal data ({}), {}. A model may repeat it to anybody; replace it with made-up data."
-    return [
-        Finding("personal data", "warning", text.format(_rows(len(lines), "seem"), kind, told_lines(lines)), lines)
-        for kind, lines in kinds
-    ]
+    found = []
+    for kind, lines in kinds:
+        seem = "1 row seems" if len(lines) == 1 else f"{len(lines):,} rows seem"
+        text = (
+            f"{seem} to hold personal data ({kind}), {told_lines(lines)}. A model may repeat it to anybody; replace it "
+            "with made-up data."
+        )
+        found.append(Finding("personal data", "warning", text, lines))
+    return found
 
 
 def _labels(names: Sequence[str], lines: Mapping[str, Sequence[int]]) -> str:
-    told = "; ".join(f"{_short(name)!r} ({told_lines(lines[name])})" for name in names[:8])
-    return told if len(names) <= 8 else f"{told}; and {len(names) - 8} more"
+    told = [f"label {_short(name)!r}, {told_lines(lines[name])}" for name in names[:8]]
+    return "; ".join([*told, *([f"and {len(names) - 8} more"] if len(names) > 8 else [])])
 
 
 def _all_lines(names: Sequence[str], lines: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     return tuple(sorted(line for name in names for line in lines[name]))
-
-
-def _rows(count: int, verb: str = "") -> str:
-    """`1 row asks`, `2 rows ask`."""
-    if count == 1:
-        return f"1 row {verb}s" if verb else "1 row"
-    return f"{count:,} rows {verb}".rstrip()
 
 
 def _short(text: str) -> str:

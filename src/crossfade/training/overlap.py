@@ -71,7 +71,7 @@ def _of_row(
         value = float(cosine[i, j])
         shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
         if shared >= same_words and min(len(own), len(grams[j])) >= 3:
-            yield Overlap(i, int(j), f"{shared:.0%} of the word trigrams are the same")
+            yield Overlap(i, int(j), f"shared word trigrams {shared:.0%}")
         elif value >= same_meaning:
             yield Overlap(i, int(j), f"cosine {value:.2f}")
         elif value >= SAME_FACT and _same_fact(training[i], judging[j]):

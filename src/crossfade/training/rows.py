@@ -17,6 +17,7 @@ from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.findings import about_overlap
 from crossfade.training.forms import Mapping, to_examples
+from crossfade.training.overlap import Embed
 from crossfade.training.report import data_report
 from crossfade.training.split import split
 from crossfade.training.table import Table
@@ -27,10 +28,6 @@ HELD_OUT_EVERY = 20
 """Of a task's rows one of so many is watched and not learned; of a person's own, which are fewer, one of ten."""
 MOST_HELD_OUT = 48
 """Of a task's watched rows so many are kept."""
-NEARLY_ALL = 0.75
-"""The share of trigrams from which a row of a task asks what a set of its corpus asks. By the half that is told of a
-person's own rows 18 of 894 questions on other articles were, such as "What is the name of" two different things, and
-by 0.6 two; here a finding ends the training."""
 INSTRUCTIONS = "Answer the request."
 """The system message of rows that have none."""
 
@@ -61,11 +58,19 @@ class Source(Protocol):
         """The rows in a few words: the file, and what of it is used."""
 
     def rows(
-        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self,
+        *,
+        finder: Finder | None,
+        count: CountPrompt,
+        limit: int,
+        seed: int,
+        control_tokens: Sequence[str] = (),
+        embed: Embed | None = None,
     ) -> Rows:
         """The rows, none of more than `limit` tokens where passages can be left out to fit.
 
-        A row that holds one of `control_tokens` would end or forge a turn.
+        A row that holds one of `control_tokens` would end or forge a turn. With `embed` a person's own rows are
+        compared by meaning with the sets that they may not overlap.
         """
 
 
@@ -90,7 +95,14 @@ class TaskData:
         return f"{self.path.name}, rows of the task {self.task.name} of {self.corpus.name}"
 
     def rows(
-        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self,
+        *,
+        finder: Finder | None,
+        count: CountPrompt,
+        limit: int,
+        seed: int,
+        control_tokens: Sequence[str] = (),
+        embed: Embed | None = None,
     ) -> Rows:
         found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
         allowed = self._overlaps(found)
@@ -120,11 +132,7 @@ class TaskData:
 
     def _overlaps(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows that ask what the corpus will be judged by and that are allowed. Raises TrainingError for others."""
-        shared = [
-            found
-            for path in self.corpus.question_sets
-            for found in overlapping_rows(rows, read_judging(path), same_words=NEARLY_ALL)
-        ]
+        shared = [found for path in self.corpus.question_sets for found in overlapping_rows(rows, read_judging(path))]
         made = about_overlap(shared, self.despite_overlap)
         if made and not self.despite_overlap:
             raise TrainingError(made[0].text)
@@ -151,7 +159,14 @@ class OwnData:
         return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"
 
     def rows(
-        self, *, finder: Finder | None, count: CountPrompt, limit: int, seed: int, control_tokens: Sequence[str] = ()
+        self,
+        *,
+        finder: Finder | None,
+        count: CountPrompt,
+        limit: int,
+        seed: int,
+        control_tokens: Sequence[str] = (),
+        embed: Embed | None = None,
     ) -> Rows:
         # Without a system message some chat templates put in one of their own; the chat always has one.
         mapping = replace(self.mapping, instructions=self.mapping.instructions or INSTRUCTIONS)
@@ -161,6 +176,7 @@ class OwnData:
             count=lambda row: count((*row.messages, Message("assistant", row.response))),
             limit=limit,
             against=self.against,
+            embed=embed,
             despite_overlap=self.despite_overlap,
             control_tokens=control_tokens,
         )

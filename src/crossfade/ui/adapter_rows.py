@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossfade.adapters.facts import AdapterFacts, facts_of
+from crossfade.adapters.facts import AdapterFacts, Score, facts_of
 from crossfade.adapters.manage import is_own
 from crossfade.adapters.ownership import owners
 from crossfade.ui import render
@@ -107,16 +107,28 @@ def details_html(row: Row | None, language: str) -> str:
 
 
 def _scores_html(facts: AdapterFacts, language: str) -> str:
-    """A line for each figure, a column for each mode."""
-    figures, modes = dict.fromkeys(s[0] for s in facts.scores), dict.fromkeys(s[1] for s in facts.scores)
-    found = {(what, mode): f"{value:.3g}" for what, mode, value in facts.scores}
+    """A line for each figure of each set, a column for each mode."""
+    lines, modes = dict.fromkeys((s.of, s.what) for s in facts.scores), dict.fromkeys(s.mode for s in facts.scores)
+    found = {(s.of, s.what, s.mode): s for s in facts.scores}
     head = "".join(f'<th scope="col">{escape(mode)}</th>' for mode in modes)
-    lines = "".join(
-        f"<tr><td>{escape(what)}</td>{''.join(f'<td>{escape(found.get((what, m), str()))}</td>' for m in modes)}</tr>"
-        for what in figures
+    body = "".join(
+        f"<tr><td>{escape(of)}: {escape(what)}</td>{''.join(_cell(found.get((of, what, m))) for m in modes)}</tr>"
+        for of, what in lines
     )
     score = escape(say(language, "adapters.score"))
-    return f'<table><tr><th scope="col">{score}</th>{head}</tr>{lines}</table>'
+    return f'<table><tr><th scope="col">{score}</th>{head}</tr>{body}</table>'
+
+
+def _cell(score: Score | None) -> str:
+    return f'<td title="{escape(score.when)}">{escape(_figure(score, digits="3g"))}</td>' if score else "<td></td>"
+
+
+def _figure(score: Score, *, digits: str) -> str:
+    """A value with its interval and the number of questions, where the card has them."""
+    told = f"{score.value:.{digits}}"
+    if score.low is not None and score.high is not None:
+        told += f" ({score.low:.2f} \u2013 {score.high:.2f})"
+    return f"{told}, n = {score.n:,}" if score.n else told
 
 
 def _row_html(row: Row, language: str) -> str:
@@ -153,11 +165,12 @@ def _losses(facts: AdapterFacts) -> str:
 
 
 def _score(facts: AdapterFacts, language: str) -> str:
-    """The first figure of the best mode, with the base's beside it."""
+    """The first figure of the best mode, with the base's on the same set beside it."""
     for wanted in BEST_MODES:
-        for what, mode, value in facts.scores:
-            if mode == wanted:
-                base = next((v for w, m, v in facts.scores if (w, m) == (what, "base")), None)
-                told = f"{what} {value:.2f}"
+        for score in facts.scores:
+            if score.mode == wanted:
+                same = (s.value for s in facts.scores if (s.of, s.what, s.mode) == (score.of, score.what, "base"))
+                base = next(same, None)
+                told = f"{score.what} {_figure(score, digits='2f')}"
                 return told if base is None else say(language, "adapters.beside_base", score=told, base=f"{base:.2f}")
     return ""

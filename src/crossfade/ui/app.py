@@ -16,7 +16,6 @@ from crossfade.errors import SettingsError
 from crossfade.history.bounds import MB, Bounds
 from crossfade.history.conversations import Conversations
 from crossfade.history.database import Database
-from crossfade.history.feedback import Feedback
 from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
@@ -73,7 +72,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
                 with gr.Column(elem_classes="cf-beside-list"):
                     chat = ChatTab(startup, running, busy=busy, report=report)
                     with chat.below_log:
-                        thumbs = FeedbackBox(Feedback(history))
+                        thumbs = FeedbackBox(history)
             with gr.Tab(label("page.tab_compare"), id="compare"):
                 comparison = CompareTab(startup, running, busy=busy, database=history)
             with gr.Tab(label("page.tab_adapters"), id="adapters"):
@@ -108,7 +107,8 @@ def build_ui(startup: Startup) -> gr.Blocks:
             tab.refresh(status.change)
         for tab in (chat, comparison, evaluation):
             tab.refresh(adapters.list.changed)
-        adapters.list.refresh(adapters.runs.ended.change)
+        for changed in (adapters.runs.ended.change, report.change):  # what is measured stands in the list
+            adapters.list.refresh(changed)
 
         def leave(request: gr.Request) -> None:
             running.leave(str(request.session_hash))

@@ -1,4 +1,4 @@
-"""Make rows to train on, in the page: from a corpus's questions, by a teacher, in another output format.
+"""Make rows to train on, in the page: of a corpus's questions, by a teacher, in another format, of one's feedback.
 
 Draws the choices and tells how far the work is; what is done stands in `building`. Rows go where those that are sent
 go, so that the report, the method and the training follow.
@@ -16,6 +16,7 @@ from crossfade.ui import answering, building, render
 from crossfade.ui.building import Built
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.owner import owner_of
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
 from crossfade.ui.visible import visible_corpora
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 BUILD = "build"
-_WAYS = {"corpus": "training.way_corpus", "teacher": "training.way_teacher", "format": "training.way_format"}
+_WAYS = {
+    "corpus": "training.way_corpus",
+    "teacher": "training.way_teacher",
+    "format": "training.way_format",
+    "feedback": "training.way_feedback",
+}
 """Each way to make rows; another one is a line here, a column below, and a function in `building`."""
 _FORMATS = {"yaml": "YAML", "markdown": "Markdown", "json": "JSON"}
 
@@ -38,7 +44,7 @@ class RowBuilders:
         self.fields: dict[str, Any] = {}
         self.fields["way"] = gr.Radio(ways("en"), value="corpus", label=label("training.way"), elem_id="build-way")
         self.columns = [gr.Column(visible=way == "corpus", elem_id=f"build-{way}") for way in _WAYS]
-        for column, draw in zip(self.columns, (self._corpus, self._teacher, self._format), strict=True):
+        for column, draw in zip(self.columns, (self._corpus, self._teacher, self._format, self._feedback), strict=True):
             with column:
                 draw()
         with gr.Row():
@@ -145,6 +151,9 @@ class RowBuilders:
             elem_id="build-heading",
         )
 
+    def _feedback(self) -> None:
+        self.feedback_note = gr.HTML(_feedback_note("en"))
+
     def _wire(self) -> None:
         field = self.fields
         field["way"].change(
@@ -164,7 +173,7 @@ class RowBuilders:
     def refresh(self, trigger: Any) -> None:
         """Read the files again when the trigger fires, and draw the choices in the reader's language."""
         field = self.fields
-        drawn = [field["way"], field["task"], field["questions"], field["prompts"], field["rows"]]
+        drawn = [field["way"], field["task"], field["questions"], field["prompts"], field["rows"], self.feedback_note]
         trigger(self._redraw, field["corpus"], drawn, **AT_ONCE)
         # What is made, sent or gone changes what the builders can begin with.
         self._source.change(self._offer, None, [field["prompts"], field["rows"]], **AT_ONCE)
@@ -180,6 +189,7 @@ class RowBuilders:
             gr.Dropdown(choices=list(building.questions(files, found))),
             gr.Dropdown(choices=files.offered(language), value=[*names, PASTED][0]),
             gr.Dropdown(choices=files.offered(language, pasted=False), value=next(iter(names), None)),
+            _feedback_note(language),
         ]
 
     def _files(self, request: gr.Request | None) -> RowFiles:
@@ -215,7 +225,7 @@ class RowBuilders:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         files = self._files(request)
         try:
-            for item in in_thread(self._work(files, given, language)):
+            for item in in_thread(self._work(request, files, given, language)):
                 if isinstance(item, Done):
                     yield self._made(request, files, item.result)
                 else:
@@ -224,7 +234,9 @@ class RowBuilders:
             told = render.note_html(answering.sentence(error, language), kind="error")
             yield [told, gr.Dropdown(choices=files.offered(language)), gr.skip(), ""]
 
-    def _work(self, files: RowFiles, given: Mapping[str, Any], language: str) -> building.Work:
+    def _work(self, request: gr.Request, files: RowFiles, given: Mapping[str, Any], language: str) -> building.Work:
+        if given["way"] == "feedback":
+            return building.from_feedback(self._startup.settings.history, owner_of(request), files, language)
         way = {"corpus": building.from_corpus, "teacher": building.by_teacher, "format": building.in_format}
         return way[given["way"]](self._startup, files, given, language)
 
@@ -249,6 +261,10 @@ class RowBuilders:
 def ways(language: str) -> list[tuple[str, str]]:
     """The ways to make rows, in words."""
     return [(say(language, key), way) for way, key in _WAYS.items()]
+
+
+def _feedback_note(language: str) -> str:
+    return render.note_html(say(language, "training.feedback_info"))
 
 
 def _progress(told: Told) -> str:

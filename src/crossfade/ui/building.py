@@ -1,7 +1,7 @@
-"""The work of making rows for the page: what `crossfade data compose`, `distil` and `format` do. Draws nothing.
+"""The work of making rows for the page: what `crossfade data compose`, `distil`, `format` and `feedback` do.
 
 A teacher's address makes this machine ask it. Where the page serves others than its own machine, an address of the
-machine or its network is refused; a key is held for the one run, and written nowhere.
+machine or its network is refused; a key is held for the one run, and written nowhere. Draws nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from crossfade.chat_server import ChatServer
 from crossfade.corpora.registry import Corpus, read_rows
 from crossfade.errors import EngineError, TrainingError
 from crossfade.evaluation.structure import parse
+from crossfade.history.database import Database
+from crossfade.history.opinions import Opinions
 from crossfade.public_address import serves_others
 from crossfade.training.compose import KINDS, compose
 from crossfade.training.distil import Distilled, Distilling, distil
@@ -31,6 +33,7 @@ from crossfade.training.table import Broken, read_table
 from crossfade.training.teacher import Answers, Teacher
 from crossfade.ui.answering import ready_pipeline
 from crossfade.ui.language import say
+from crossfade.ui.owner import NO_COOKIE
 from crossfade.ui.phrases import said
 from crossfade.ui.row_files import RowFiles
 from crossfade.ui.visible import visible_corpora
@@ -197,6 +200,32 @@ def in_format(startup: Startup, files: RowFiles, given: Mapping[str, Any], langu
         write_rows(out, made.rows)
         told = say(language, "training.rewritten", rows=f"{len(made.rows):,}", form=given["to"], file=out.name)
         return Built(out, told, left_out)
+
+    return work
+
+
+def from_feedback(history: Path, owner: str, files: RowFiles, language: str) -> Work:
+    """Rows of an owner's thumbs, better answers and votes, and of nobody else's."""
+
+    def work(tell: Callable[[Told], None], stop: Event) -> Built:
+        if not owner:
+            raise TrainingError(NO_COOKIE)
+        database = Database(history)
+        try:
+            made = Opinions(database).rows(owner)
+        finally:
+            database.close()
+        if not made.rows:
+            raise TrainingError(say(language, "feedback.nothing"))
+        out = files.free("my-feedback.jsonl")
+        write_rows(out, made.rows)
+        counts = {"rows": f"{len(made.rows):,}", "thumbs": f"{made.thumbs:,}", "votes": f"{made.votes:,}"}
+        told = [say(language, "training.from_feedback", file=out.name, **counts)]
+        told += [
+            say(language, "training.feedback_left", count=f"{count:,}", why=said(language, why))
+            for why, count in made.left_out.items()
+        ]
+        return Built(out, " ".join(told))
 
     return work
 

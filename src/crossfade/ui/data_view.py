@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from crossfade.errors import ModelError
+from crossfade.models.fetch import fetch
+from crossfade.models.hf_folder import hf_folder
+from crossfade.models.torch_libraries import missing_libraries
 from crossfade.training.against import read_judging
-from crossfade.training.estimate import Plan
 from crossfade.training.guess import guess
+from crossfade.training.overlap import Embed
+from crossfade.training.plan import plan_of, within_context
+from crossfade.training.record import RunSettings
 from crossfade.training.report import DataReport, data_report
+from crossfade.training.report_lines import Own, Rows, report_tables, short, verdict
+from crossfade.training.run_folder import RunFolder
 from crossfade.training.table import read_table
-from crossfade.training.tokens import rough_count
+from crossfade.training.tokens import open_tokenizer, rough_count, tokenizer_count
 from crossfade.ui import render
+from crossfade.ui.phrases import said
+
+if TYPE_CHECKING:
+    from crossfade.startup import Startup
 
 
 def report_on(
+    startup: Startup,
     path: Path,
     columns: Sequence[str],
     *,
+    wanted: RunSettings,
     against: Sequence[Path] = (),
     despite_overlap: str = "",
-    plan: Plan | None = None,
+    runs: Iterable[RunFolder] | None = None,
 ) -> DataReport:
-    """The report on a file's rows; tokens are estimated, so that no library is loaded for it.
+    """What a training with these settings would find in a file's rows, and what it needs where `runs` before it are
+    given. Tokens are estimated where the training's libraries or the base cannot be had.
 
     `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
     TrainingError.
@@ -30,34 +46,58 @@ def report_on(
     form, prompt, response, template, instructions = columns
     table = read_table(path)
     mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    judging = [read_judging(path) for path in against]
+    base = _base(startup)
+    tokenizer = open_tokenizer(base) if base else None
+    virtual = getattr(wanted, "virtual_tokens", 0)
     return data_report(
         table,
         mapping,
-        count=rough_count,
-        rough=True,
-        against=[read_judging(judging) for judging in against],
+        count=tokenizer_count(tokenizer) if tokenizer else rough_count,
+        rough=tokenizer is None,
+        limit=within_context(wanted.max_tokens, base, virtual=virtual) if base else wanted.max_tokens,
+        against=judging,
+        embed=_embed(startup) if judging else None,
         despite_overlap=despite_overlap,
-        plan=plan,
+        control_tokens=tokenizer.all_special_tokens if tokenizer else (),
+        plan=plan_of(wanted, base, runs) if base and runs is not None else None,
     )
 
 
-def report_html(report: DataReport) -> str:
-    """A report as tables and its findings, those first; nothing of a row becomes markup."""
-    tables: list[list[str]] = []
-    findings = []
-    begins = True
-    for line in report.as_lines()[1:]:  # the first names the file, which is chosen just above
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|"):
-            findings += [f"<li>{render.escape(line.strip().removeprefix('- '))}</li>"] if line.strip() else []
-            begins = True
-        elif begins:
-            tables.append([_row(cells, "th")])
-            begins = False
-        elif not all(set(cell) <= set("-: ") for cell in cells):
-            tables[-1].append(_row(cells, "td"))
-    shown = "".join(f"<table>{''.join(rows)}</table>" for rows in tables)
-    return f'<div class="cf-data" lang="en"><ul>{"".join(findings)}</ul>{shown}</div>'
+def _base(startup: Startup) -> Path | None:
+    """The base in Hugging Face form, None where it cannot be had here or nothing could be trained on it."""
+    if missing_libraries():
+        return None
+    settings = startup.settings
+    try:
+        return hf_folder(fetch(settings.base, settings.home), settings.home)
+    except ModelError:
+        return None
+
+
+def _embed(startup: Startup) -> Embed | None:
+    """What compares meanings, as in the training; None where it cannot be had here."""
+    try:
+        return startup.open_embedder().embed
+    except ModelError:
+        return None
+
+
+def report_html(report: DataReport, language: str) -> str:
+    """A report's findings and tables; nothing of a row becomes markup."""
+    lines = [f"{said(language, found.severity)}: {said(language, found.text)}" for found in report.findings]
+    items = "".join(f"<li>{render.escape(line)}</li>" for line in [*lines, said(language, verdict(report))])
+    shown = "".join(_table(rows, language) for rows in report_tables(report))
+    return f'<div class="cf-data"><ul>{items}</ul>{shown}</div>'
+
+
+def _table(rows: Rows, language: str) -> str:
+    header, *body = [[_cell(cell, language) for cell in row] for row in rows]
+    return f"<table>{_row(header, 'th')}{''.join(_row(cells, 'td') for cells in body)}</table>"
+
+
+def _cell(cell: str, language: str) -> str:
+    return short(cell) if isinstance(cell, Own) else said(language, short(cell))
 
 
 def _row(cells: Sequence[str], tag: str) -> str:

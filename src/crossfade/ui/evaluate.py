@@ -11,6 +11,7 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError, QuestionError
 from crossfade.evaluation.auto import AUTO
+from crossfade.evaluation.card_scores import keep_scores
 from crossfade.evaluation.measure import evenly, has_auto, make_columns, measure
 from crossfade.evaluation.questions import QuestionSet
 from crossfade.evaluation.report import Report, as_json
@@ -25,6 +26,7 @@ from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
 from crossfade.ui.extras import Extras
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.owner import person_of
 from crossfade.ui.report_view import progress_html, report_html
 from crossfade.ui.running import Running
 
@@ -200,7 +202,7 @@ class EvaluateTab:
             yield [gr.skip()] * 3
             return
         try:
-            mine = self._catalog.of(request)
+            mine, person = self._catalog.of(request), person_of(request, self._startup.settings)
             corpus = mine.corpus(corpus_name)
             choice = mine.choice(corpus.name, key)
             blends = blends_of(mine, choice.adapter, others or [], shown)
@@ -219,25 +221,25 @@ class EvaluateTab:
 
             def work() -> None:
                 try:
-                    told.put(
-                        measure(
-                            answering.ready_pipeline(self._startup),
-                            evenly(asked.questions, max(0, int(limit or 0))),
-                            columns,
-                            name=source if source and source != PASTED else "pasted",
-                            corpus=corpus,
-                            task=choice.task,
-                            settings=self._startup.settings,
-                            at_once=max(1, self._startup.settings.slots - 1),
-                            prices=extra.prices,
-                            judge=extra.judge,
-                            votes=extra.votes,
-                            auto=has_auto(modes),
-                            training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
-                            stop=stop,
-                            progress=told.put,
-                        )
+                    report = measure(
+                        answering.ready_pipeline(self._startup),
+                        evenly(asked.questions, max(0, int(limit or 0))),
+                        columns,
+                        name=source if source and source != PASTED else "pasted",
+                        corpus=corpus,
+                        task=choice.task,
+                        settings=self._startup.settings,
+                        at_once=max(1, self._startup.settings.slots - 1),
+                        prices=extra.prices,
+                        judge=extra.judge,
+                        votes=extra.votes,
+                        auto=has_auto(modes),
+                        training_seconds={c.name: 60 * c.minutes for c in self._startup.adapters},
+                        stop=stop,
+                        progress=told.put,
                     )
+                    self._keep_scores(report, person)
+                    told.put(report)
                 except Exception as error:
                     told.put(error)
 
@@ -247,6 +249,10 @@ class EvaluateTab:
             yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, shown), kind="error")]
         finally:
             self._running.close(session, TAB)
+
+    def _keep_scores(self, report: Report, person: str | None) -> None:
+        if keep_scores(report, self._startup.settings, person=person):
+            self._startup.refresh_adapters()
 
     def _told(
         self, told: SimpleQueue[RunProgress | Report | Exception], stop: Event, asked: QuestionSet, shown: str

@@ -12,9 +12,10 @@ from typing import Any
 
 import gradio as gr
 
+from crossfade.history.database import Database
 from crossfade.history.feedback import Feedback, Thumb
-from crossfade.history.feedback_rows import feedback_rows
 from crossfade.history.kept import KeptTurn, keys_of
+from crossfade.history.opinions import Opinions
 from crossfade.ui import answering, downloads, render
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.conversation import Conversation, all_messages
@@ -40,8 +41,8 @@ class Judging:
 class FeedbackBox:
     """Draws the box, hidden at first, into the `gr.Blocks` that is open; `wire` joins it to the chat."""
 
-    def __init__(self, feedback: Feedback) -> None:
-        self._feedback = feedback
+    def __init__(self, database: Database) -> None:
+        self._feedback, self._opinions = Feedback(database), Opinions(database)
         self._judged = gr.State(None)
         with gr.Column(visible=False, elem_id="feedback", elem_classes="cf-feedback") as self.box:
             self.head = gr.HTML("", js_on_load=None)
@@ -145,13 +146,13 @@ class FeedbackBox:
     def _export(self, request: gr.Request) -> list[Any]:
         language = language_of(request)
         try:
-            made = feedback_rows(self._feedback.all(owner_of(request)))
+            made = self._opinions.rows(owner_of(request))
         except Exception as error:
             return ["", "", render.note_html(answering.sentence(error, language), kind="error")]
         if not made.rows:
             return ["", "", render.note_html(say(language, "feedback.nothing"))]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made.rows)
-        told = say(language, "feedback.exported", rows=len(made.rows), thumbs=made.thumbs)
+        told = say(language, "feedback.exported", rows=len(made.rows), thumbs=made.thumbs, votes=made.votes)
         return [text, downloads.file_name("feedback", "jsonl"), render.note_html(told)]
 
     def _marks(self, request: gr.Request, turns: Conversation) -> Changes:

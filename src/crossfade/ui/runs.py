@@ -1,4 +1,4 @@
-"""The runs part of the Adapters tab: how a training goes, cancel, go on, and what to do with what it made.
+"""The runs part of the Adapters tab: how a training goes, cancel, go on, delete, and what to do with what it made.
 
 All of it is read from the run's folder at each look, so that a page that is loaded again finds it, and one that is open
 finds what another page, or a command, has begun. Where others open the page, each visitor has the runs they ordered.
@@ -53,10 +53,17 @@ class Runs:
             self.resume = gr.Button(label("training.resume"), visible=False, elem_id="run-resume")
             self.chat = gr.Button(label("training.chat"), variant="primary", visible=False, elem_id="run-chat")
             self.compare = gr.Button(label("training.compare"), visible=False, elem_id="run-compare")
+            self.delete = gr.Button(label("training.delete_run"), visible=False, elem_id="run-delete")
+        self._asked = gr.State(None)
+        with gr.Column(visible=False, elem_id="run-sure") as self.sure:
+            self.question = gr.HTML("", elem_id="run-question")
+            with gr.Row(elem_classes="cf-run-buttons"):
+                self.really = gr.Button(label("training.really"), variant="stop", elem_id="run-really")
+                self.keep = gr.Button(label("training.keep"), elem_id="run-keep")
         self.notice = gr.HTML("", elem_id="run-notice")
         self.timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=self._goes())
         self.asking, self.known = gr.Timer(SECONDS_BETWEEN_ASKING), gr.State(desk.mark())
-        self._buttons = [self.cancel, self.resume, self.chat, self.compare]
+        self._buttons = [self.cancel, self.resume, self.chat, self.compare, self.delete]
         self._seen = [self.shown, *self._buttons, self.timer, self.ended]
         self.chosen.change(self._look, self.chosen, self._seen, **AT_ONCE)
         self.timer.tick(self._look, self.chosen, self._seen, **AT_ONCE)
@@ -66,6 +73,10 @@ class Runs:
         after = [self.notice, *self._seen]
         self.cancel.click(self._cancel, self.chosen, after, **AT_ONCE)
         self.resume.click(self._resume, self.chosen, after, **AT_ONCE)
+        self.delete.click(self._ask_first, self.chosen, [self._asked, self.question, self.sure], **AT_ONCE)
+        self.really.click(self._delete, self._asked, [self.sure, self.notice, self.chosen, *self._seen], **AT_ONCE)
+        for away in (self.keep.click, self.chosen.change):  # what was asked about is what is shown
+            away(lambda: gr.Column(visible=False), None, self.sure, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Find the runs again when the trigger fires, those of other pages among them."""
@@ -134,7 +145,7 @@ class Runs:
         except TrainingError:
             return [
                 self._html(request, name, language),
-                *([gr.Button(visible=False)] * 4),
+                *([gr.Button(visible=False)] * len(self._buttons)),
                 gr.Timer(active=False),
                 self._ended(),
             ]
@@ -148,6 +159,7 @@ class Runs:
             gr.Button(visible=not goes and run.can_go_on),
             gr.Button(visible=there),
             gr.Button(visible=there),
+            gr.Button(visible=not goes),
             gr.Timer(active=self._goes()),
             self._ended(),
         ]
@@ -167,6 +179,20 @@ class Runs:
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language_of(request)), kind="error")
         return [told, *self._look(request, name)]
+
+    def _ask_first(self, request: gr.Request, name: str | None) -> list[Any]:
+        question = render.note_html(say(language_of(request), "training.delete_run_sure", run=name or ""))
+        return [name, question, gr.Column(visible=bool(name))]
+
+    def _delete(self, request: gr.Request, name: str | None) -> list[Any]:
+        language = language_of(request)
+        try:
+            self._desk.delete(self._run(request, name))
+        except CrossfadeError as error:
+            told = render.note_html(answering.sentence(error, language), kind="error")
+            return [gr.Column(visible=False), told, gr.skip(), *self._look(request, name)]
+        told = render.note_html(say(language, "training.run_deleted", run=name))
+        return [gr.Column(visible=False), told, *self._choose(request, None)]
 
     def _html(self, request: gr.Request | None, name: str | None, language: str) -> str:
         try:

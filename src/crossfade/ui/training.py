@@ -13,13 +13,8 @@ import gradio as gr
 
 from crossfade.adapters.peft_files import NAME
 from crossfade.adapters.registry import adapters_of
-from crossfade.errors import CrossfadeError, ModelError, TrainingError
-from crossfade.models.fetch import fetch
-from crossfade.models.hf_folder import hf_folder
-from crossfade.models.torch_libraries import missing_libraries
+from crossfade.errors import CrossfadeError, TrainingError
 from crossfade.training.desk import Desk
-from crossfade.training.estimate import Plan
-from crossfade.training.plan import plan_of
 from crossfade.training.record import layers_of, settings_of
 from crossfade.training.report import DataReport, sentence
 from crossfade.ui import answering, render
@@ -179,7 +174,7 @@ class TrainingOrder:
     def _check(self, request: gr.Request, *values: Any) -> str:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         try:
-            return report_html(self._report(self._files(request), given, language, plan=self._plan(given, language)))
+            return report_html(self._report(self._files(request), given, language, planned=True), language)
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error, language), kind="error")
 
@@ -187,32 +182,35 @@ class TrainingOrder:
         given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
         files, owner = self._files(request), person_of(request, self._startup.settings) or ""
         try:
-            report = self._report(files, given, language)
-            if report.errors:
-                why = say(language, "training.cannot_learn")
-                return [gr.skip(), report_html(report), render.note_html(why, kind="error")]
             name, method = _text(given, "name"), given["method"]
-            settings_of(method, given["preset"], self._changes(given, language))
             self._check_name(name, language)
             if self._unserved(method) and not given["anyway"]:
                 raise TrainingError(say(language, "training.tick_first", method=method))
+            report = self._report(files, given, language)  # last: the base may have to be converted first
+            if report.errors:
+                why = say(language, "training.cannot_learn")
+                return [gr.skip(), report_html(report, language), render.note_html(why, kind="error")]
             path = files.path(given["source"], given["pasted"], language)
             words = self._words(files, given, path, language)
             run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
             waiting = len(self._desk.waiting())
             told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
             told = told or say(language, "training.ordered")
-            return [run.path.name, report_html(report), render.note_html(told)]
+            return [run.path.name, report_html(report, language), render.note_html(told)]
         except (CrossfadeError, OSError) as error:
             return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
 
-    def _report(
-        self, files: RowFiles, given: Mapping[str, Any], language: str, *, plan: Plan | None = None
-    ) -> DataReport:
+    def _report(self, files: RowFiles, given: Mapping[str, Any], language: str, *, planned: bool = False) -> DataReport:
+        """What the training would find in the rows. Raises CrossfadeError where the order is none."""
         path = files.path(given["source"], given["pasted"], language)
-        columns = self._columns(given)
         against, despite = self._against(files, given), sentence(_text(given, "despite"))
-        return report_on(path, columns, against=against, despite_overlap=despite if against else "", plan=plan)
+        wanted = settings_of(given["method"], given["preset"], self._changes(given, language))
+        runs = self._desk.runs() if planned else None
+        despite = despite if against else ""
+        columns = self._columns(given)
+        return report_on(
+            self._startup, path, columns, wanted=wanted, against=against, despite_overlap=despite, runs=runs
+        )
 
     def _columns(self, given: Mapping[str, Any]) -> list[str]:
         """What is said of the columns; a template that is out of sight is not meant."""
@@ -246,18 +244,6 @@ class TrainingOrder:
         if changes.pop("layers", None):
             words += ["--layers", _text(given, "layers")]
         return words + [w for n, v in changes.items() if v is not None for w in (_option(n), str(v))]
-
-    def _plan(self, given: Mapping[str, Any], language: str) -> Plan | None:
-        """What a training will need, or None where the base cannot be had here."""
-        if missing_libraries():
-            return None
-        settings = self._startup.settings
-        try:
-            folder = hf_folder(fetch(settings.base, settings.home), settings.home)
-        except ModelError:
-            return None
-        wanted = settings_of(given["method"], given["preset"], self._changes(given, language))
-        return plan_of(wanted, folder, self._desk.runs())
 
     def _check_name(self, name: str, language: str) -> None:
         settings = self._startup.settings
