@@ -231,6 +231,7 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     page.page.get_by_role("tab", name="Evaluate").click()
     page.page.locator("#evaluate-adapters input").click()
     page.page.locator("ul[role=listbox] li", has_text="style").first.click()
+    page.page.wait_for_selector("#evaluate-adapters .token:has-text('style')")
     page.page.locator("#evaluate-adapters input").fill("domain+style:0.5")
     page.page.keyboard.press("Enter")
     page.page.keyboard.press("Escape")
