@@ -190,7 +190,7 @@ def _steps(
         "not used": f"train {tuned_further} on questions with passages that help and passages that do not",
         "invented": "train on questions whose answer is absent, and turn RAG on where documents have the answer",
         "refused": "train on more questions whose answer is in the passages",
-        "format": "enforce the schema, or train on more examples of the form",
+        "format": "enforce the schema where there is one, or train on more examples of the form",
         "wrong": "read them: labels and fields that are mixed up want examples that differ by nothing else",
     }
     for place, (cause, count) in enumerate(sorted(causes.items(), key=lambda item: -item[1])):
