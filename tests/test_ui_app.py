@@ -8,6 +8,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,6 +153,32 @@ def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, st
         query, choice = asked.query, asked.choice
         assert (query.task, choice.adapter) == (key.partition("/")[0], "")
         assert ("It does not fit." if key[-1] != "/" else "No adapter") in choice.why_off
+
+
+def test_another_adapter_leaves_a_switch_as_it_is_unless_there_is_nothing_to_fine_tune(
+    parts: Any, startup: Any
+) -> None:
+    import gradio as gr
+
+    from crossfade.ui.switches import Switches
+
+    request: Any = SimpleNamespace(cookies={}, headers={"accept-language": "en"}, session_hash="one")
+
+    def make() -> Any:
+        with gr.Blocks():
+            made = Switches(parts[2].Catalog(startup))
+            made.draw_boxes()
+        return made
+
+    switches = built(make)
+
+    def told(key: str) -> dict[str, Any]:
+        return dict(switches.adapter_changed(request, "tidewell", key)._constructor_args[0])
+
+    there, none = told("ticket/json"), told("ticket_yaml/")
+    assert there["interactive"]
+    assert "value" not in there, "what was switched while the page asked would be set back"
+    assert (none["interactive"], none["value"]) == (False, False)
 
 
 def test_a_choice_that_is_gone_is_offered_as_gone_beside_those_that_are_there(parts: Any, startup: Any) -> None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from crossfade.evaluation.methods import MethodResult
     from crossfade.training.run_folder import RunFolder
 
+SPARE_TOKENS = 8
+"""What an answer may have beyond the longest response, the end of its turn included."""
+
 _MAIN = "from crossfade.cli import main; main()"
 
 
@@ -124,13 +127,16 @@ def _measured(runs: Sequence[tuple[str, RunFolder]]) -> list[MethodResult]:
     base_folder, held_out = Path(first.order()["base_folder"]), first.rows()[1]
     tokenizer, asked = open_tokenizer(base_folder), [row.messages for row in held_out]
     wanted = [row.response for row in held_out]
+    # No answer need be longer than the longest one wanted; the base, which rambles, would write on for minutes.
+    most = max(len(tokenizer(response)["input_ids"]) for response in wanted) + SPARE_TOKENS
     tell(f"Answering the {len(held_out)} held-out rows ...")
-    results = [scored("base", held_out, answer_all(load_made(None, base_folder), tokenizer, asked))]
+    said = answer_all(load_made(None, base_folder), tokenizer, asked, max_new_tokens=most)
+    results = [scored("base", held_out, said)]
     for method, _ in runs:
         if method in failed:
             results.append(MethodResult(method=method, failed=failed[method]))
             continue
         made = Path(cards[method]["folder"])
-        answers = answer_all(load_made(made, base_folder), tokenizer, asked)
+        answers = answer_all(load_made(made, base_folder), tokenizer, asked, max_new_tokens=most)
         results.append(result_of(method, made, cards[method], answers, wanted))
     return results

@@ -158,7 +158,7 @@ class ChatTab:
     def refresh(self, trigger: Any) -> None:
         """Read the adapters again when the trigger fires: some are refused only while they load."""
         refreshed = refresh(trigger, self._catalog, self.controls)
-        refreshed.then(self.switches.choice_changed, self.switches.asked, self.switches.changed, **AT_ONCE)
+        self.switches.follow(refreshed.then)
         self.crossfader.refresh(trigger)
         self.schema.refresh(trigger, self.controls.corpus)
         trigger(self._speak, None, [self.chatbot, self.keys], **AT_ONCE)

@@ -77,30 +77,23 @@ class Switches:
             switch.change(self._mode_changed, self.asked, [self.mode, *self.presets], **AT_ONCE)
         for weight in controls.mixer.weights:
             weight.change(self._weights_changed, self.asked, self.mode, trigger_mode="always_last", **AT_ONCE)
-        controls.choice.change(self.choice_changed, self.asked, self.changed, **AT_ONCE)
+        self.follow(controls.choice.change)
 
-    @property
-    def changed(self) -> list[Any]:
-        """What `choice_changed` writes to."""
-        return [self.fine_tune, self.mode, *self.presets]
+    def follow(self, event: Any) -> None:
+        """Let the switches follow an event after which another adapter may be chosen, and then the line follow them.
 
-    def choice_changed(
-        self,
-        request: gr.Request,
-        corpus: str | None,
-        key: str | None,
-        fine_tune: bool,
-        rag: bool,
-        icl: bool,
-        *mixed: Any,
-    ) -> list[Any]:
-        """Another adapter: its fine-tuning may not be possible, and then the switch says why."""
+        What a person has switched meanwhile stays: the line is drawn of the switches as they are then.
+        """
+        followed = event(self.adapter_changed, self.asked[:2], self.fine_tune, **AT_ONCE)
+        followed.then(self._mode_changed, self.asked, [self.mode, *self.presets], **AT_ONCE)
+
+    def adapter_changed(self, request: gr.Request, corpus: str | None, key: str | None) -> Any:
+        """Another adapter: its fine-tuning may not be possible, and then the switch is off and says why."""
         language = language_of(request)
         choice = self._catalog.of(request).choice_if_there(corpus, key, language=language)
-        usable = bool(choice and choice.adapter)
-        info = say(language, "chat.fine_tune_info") if usable else _off(language, choice)
-        box = gr.Checkbox(value=fine_tune and usable, interactive=usable, info=info)
-        return [box, *self._mode_changed(request, corpus, key, fine_tune and usable, rag, icl, *mixed)]
+        if choice and choice.adapter:
+            return gr.Checkbox(interactive=True, info=say(language, "chat.fine_tune_info"))
+        return gr.Checkbox(value=False, interactive=False, info=_off(language, choice))
 
     def pressed(self, request: gr.Request, mode: str, corpus: str | None, key: str | None) -> list[Any]:
         """The switches as a mode has them, and a notice: where it is off they stay, and the notice says why."""
