@@ -146,7 +146,7 @@ def test_rows_that_the_corpus_is_judged_by_are_not_learned_unless_a_sentence_say
     for row in ({"question": asked, "answer": "Jo."}, {"question": "Whose is it?", "answer": "Jo.", "reworded": asked}):
         data_of(order).write_text(f"{json.dumps(other)}\n{json.dumps(row)}\n")
         with pytest.raises(
-            TrainingError, match=r"rows.jsonl: .*\(line 2 and eval.jsonl, line 2: the texts are the same"
+            TrainingError, match=r"judging set asks, .*\(line 2 and eval.jsonl, line 2: the texts are the same"
         ):
             train(order, tiny_llama)
     why = "It is a rehearsal, and nothing is judged."

@@ -98,24 +98,25 @@ def test_a_blend_that_is_written_into_a_column_is_refused(startup: Any) -> None:
     choice[3:6] = ["fine-tune", "", "domain:0.5 + hers:0.5"]
     values = [*choice, *values_of(*tab.schema.values, *tab.controls.values)]
     for who, refused in (("bob", True), ("ann", False)):
-        assert (GONE in html.unescape(str(tab._accept(request(who), "Hi there", *values)[7]))) is refused
+        told = html.unescape(" ".join(map(str, tab._accept(request(who), "Hi there", *values))))
+        assert (GONE in told) is refused
 
 
 def test_the_fader_and_a_report_s_rule_are_refused(startup: Any) -> None:
     from crossfade.ui.chat import ChatTab
 
     tab = page(startup, lambda running: ChatTab(startup, running, busy=lambda: False, report=gr.State(None)))
-    controls = values_of(*tab.controls.values)
+    controls, schema = values_of(*tab.controls.values), values_of(*tab.schema.values)
     rule = {"sign": "words", "threshold": 1.0, "below": "hers", "above": "hers"}
     column = {"name": "hers", "mode": "fine-tune", "blend": [["hers", 1.0]]}
     about = {"corpus": "tidewell", "task": "answer"}
     report = json.loads(json.dumps({"auto": {"rule": rule}, "modes": [{"column": column}], "about": about}))
-    given = [report, True, *values_of(*tab.switches.values, *tab.schema.values), *controls]
+    given = [report, True, *values_of(*tab.switches.values), *schema, *controls]
     for who, refused in (("bob", True), ("ann", False)):
-        faded = tab.crossfader._accept(request(who), "Hi there", (), "domain", "hers", False, False, *controls)
+        faded = tab.crossfader._accept(request(who), "Hi there", (), "domain", "hers", False, False, *schema, *controls)
         assert (GONE in html.unescape(str(faded[1]))) is refused
-        tab._running.forget(f"of {who}", "fader")
-        begun = tab._begin(request(f"{who}2" if refused else who), "Hi there", (), *given, box="", thread="t")
+        tab._asking._running.forget(f"of {who}", "fader")
+        begun = tab._begin(request(f"{who}2" if refused else who), "Hi there", (), *given, place=0, box="")
         assert (GONE in html.unescape(str(begun[3]))) is refused
 
 
