@@ -122,8 +122,8 @@ def serve(startup: Startup, settings: Settings) -> None:
     """Serve the page until the process is interrupted. Raises SettingsError where the port cannot be had."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is registered for the end is done then, too
     port = free_port(settings.host, settings.port)
-    log.info("Crossfade is at http://%s:%d (Ctrl+C ends it).", settings.host, port)
-    build_ui(startup).launch(
+    page = build_ui(startup)
+    page.launch(
         server_name=settings.host,
         server_port=port,
         theme=theme(),
@@ -143,7 +143,10 @@ def serve(startup: Startup, settings: Settings) -> None:
         mcp_server=False,
         run_history=False,
         _frontend=False,  # else Gradio asks for its own page once, and ends a server that takes 3 s for it
+        prevent_thread_lock=True,
     )
+    log.info("Crossfade is at http://%s:%d (Ctrl+C ends it).", settings.host, port)  # where a browser finds it now
+    page.block_thread()
 
 
 def theme() -> Any:
