@@ -13,7 +13,7 @@ import gradio as gr
 from crossfade.compare import MAX_COLUMNS
 from crossfade.types import MODE_SWITCHES
 from crossfade.ui.columns import OFF, ON, ColumnSettings
-from crossfade.ui.controls import AT_ONCE, Catalog
+from crossfade.ui.controls import AT_ONCE, Catalog, offered_anew
 from crossfade.ui.language import label, language_of, say
 
 FIELDS = 7
@@ -109,7 +109,7 @@ class ColumnCards:
             there = [key for _, key in offered]
             choices = [beside, *offered]
             words = [beside, (say(language, "compare.on"), ON), (say(language, "compare.off"), OFF)]
-            drawn = [gr.Dropdown(choices=choices, value=key if key in there else "") for key in chosen]
+            drawn = [offered_anew(choices, key if key in there else "", key or "") for key in chosen]
             return [*drawn, *[gr.Dropdown(choices=words) for _ in enforce]]
 
         trigger(offer, [corpus, *keys], [*keys, *enforce], **AT_ONCE)

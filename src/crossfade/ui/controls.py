@@ -227,6 +227,14 @@ def wire(catalog: Catalog, controls: Controls) -> None:
     )
 
 
+def offered_anew(choices: Sequence[Any], value: Any, chosen: Any) -> Any:
+    """An update of a list that was `chosen` in: it sets the value only where that must change.
+
+    An answer may come after a person chose again, and would set that back.
+    """
+    return gr.Dropdown(choices=list(choices), **({} if value == chosen else {"value": value}))
+
+
 def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     """When the trigger fires, offer the adapters as they are now; what was chosen stays where it is still there."""
     mixer = controls.mixer
@@ -243,7 +251,7 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
         sliders = mixer.draw(mine.loaded(), weights, chosen=chosen)
         if mixed and tuple(mixed[0]) == sliders[0]:  # nothing came or went: a slider under way is not set back
             sliders = [gr.skip()] * len(mixer.drawn)
-        return [gr.Dropdown(choices=offered, value=value), *sliders]
+        return [offered_anew(offered, value, key), *sliders]
 
     asked = [controls.corpus, controls.choice, *mixer.values]
     return trigger(offer, asked, [controls.choice, *mixer.drawn], **AT_ONCE)

@@ -19,7 +19,7 @@ from crossfade.types import Answer, Blend
 from crossfade.ui import answering, render
 from crossfade.ui.asking import Asking, ends, send_or_stop
 from crossfade.ui.columns import schema_of
-from crossfade.ui.controls import AT_ONCE, Asked, Catalog, Controls, make_query
+from crossfade.ui.controls import AT_ONCE, Asked, Catalog, Controls, make_query, offered_anew
 from crossfade.ui.conversation import Conversation, Shown, blend_words, history
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.schema_editor import SchemaEditor
@@ -156,10 +156,10 @@ class Crossfader:
 
         def offer(request: gr.Request, first: str | None, second: str | None) -> list[Any]:
             names = self._catalog.of(request).loaded()
-            first = first or next(iter(names), None)
-            second = second or next((name for name in names if name != first), None)
-            offered = [*names, *(name for name in (first, second) if name and name not in names)]
-            return [gr.Dropdown(choices=offered, value=name) for name in (first, second)]
+            one = first or next(iter(names), None)
+            other = second or next((name for name in names if name != one), None)
+            offered = [*names, *(name for name in (one, other) if name and name not in names)]
+            return [offered_anew(offered, one, first), offered_anew(offered, other, second)]
 
         trigger(offer, [self.first, self.second], [self.first, self.second], **AT_ONCE)
 

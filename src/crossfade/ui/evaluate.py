@@ -21,7 +21,7 @@ from crossfade.ui import answering, render
 from crossfade.ui.asked import PASTED, questions_of
 from crossfade.ui.asked_blends import blends_of, is_there
 from crossfade.ui.compare import ALL_MODES
-from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice
+from crossfade.ui.controls import AT_ONCE, QUIET, Catalog, corpus_and_choice, offered_anew
 from crossfade.ui.drafting import Drafting
 from crossfade.ui.earlier import Earlier
 from crossfade.ui.extras import Extras
@@ -134,10 +134,10 @@ class EvaluateTab:
         def offer(request: gr.Request, corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
             mine = self._catalog.of(request)
             offered = mine.offered_with(corpus, key)
-            choice = gr.Dropdown(choices=offered, value=offered[0][1] if key is None else key) if offered else gr.skip()
+            choice = offered_anew(offered, offered[0][1] if key is None else key, key) if offered else gr.skip()
             loaded = mine.loaded()
             kept = [text for text in others or [] if is_there(text, loaded)]
-            return [choice, gr.Dropdown(choices=loaded, value=kept)]
+            return [choice, offered_anew(loaded, kept, others or [])]
 
         trigger(offer, [self.corpus, self.choice, self.others], [self.choice, self.others], **AT_ONCE)
 

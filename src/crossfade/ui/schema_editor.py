@@ -16,7 +16,7 @@ from crossfade.corpora.own_schema import MOST_CHARACTERS, read_schema
 from crossfade.errors import CrossfadeError
 from crossfade.types import Query
 from crossfade.ui import answering, render
-from crossfade.ui.controls import AT_ONCE, Catalog
+from crossfade.ui.controls import AT_ONCE, Catalog, offered_anew
 from crossfade.ui.language import label, language_of, say
 
 TASK, OWN = "", "own"
@@ -88,7 +88,7 @@ class SchemaEditor:
         language = language_of(request)
         of = [(say(language, "json.of_task", task=name), OF + name) for name in self._schemas(corpus)]
         choices = [(say(language, "json.task_s"), TASK), *of, (say(language, "json.write"), OWN)]
-        return gr.Dropdown(choices=choices, value=picked if picked in [value for _, value in choices] else TASK)
+        return offered_anew(choices, picked if picked in [value for _, value in choices] else TASK, picked)
 
     def _pick(self, request: gr.Request, corpus: str | None, picked: str | None, text: str | None) -> list[Any]:
         if not picked:
