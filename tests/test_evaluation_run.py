@@ -76,11 +76,11 @@ def test_the_same_run_again_asks_nothing_and_gives_the_same(tmp_path: Path) -> N
     assert second.results == first.results
 
 
-@pytest.mark.parametrize("change", ["question", "weight", "mode", "sampling", "document", "variant"])
+@pytest.mark.parametrize("change", ["question", "weight", "mode", "sampling", "document", "embedder", "variant"])
 def test_what_an_answer_depends_on_makes_it_be_asked_again(tmp_path: Path, change: str) -> None:
     column = Column("h", "hybrid", DOMAIN)
     measured(tmp_path, THREE[:1], columns=[column])
-    asked, query, variant = THREE[:1], QUERY, ""
+    asked, query, variant, embedder = THREE[:1], QUERY, "", ""
     if change == "question":
         asked = questions("What is the fee now?")
     elif change == "weight":
@@ -91,12 +91,23 @@ def test_what_an_answer_depends_on_makes_it_be_asked_again(tmp_path: Path, chang
         query = Query("", "bank", "answer", sampling=Sampling(max_new_tokens=19))
     elif change == "document":
         (tmp_path / "bank" / "docs" / "fees.md").write_text("# Fees\n\nThe fee is $8 now.\n", encoding="utf-8")
+    elif change == "embedder":
+        embedder = "a" * 64
     else:
         variant = "Q4_0"
     store = Store(tmp_path / "results.sqlite")
-    made = run(fake_pipeline(tmp_path), query, asked, [column], store=store, variant=variant)
+    made = run(fake_pipeline(tmp_path, embedder=embedder), query, asked, [column], store=store, variant=variant)
     store.close()
     assert made.asked == 1
+
+
+def test_another_embedder_asks_again_only_what_it_embeds_for(tmp_path: Path) -> None:
+    columns = [Column(mode, mode) for mode in ("base", "rag", "icl")]
+    measured(tmp_path, THREE[:1], columns=columns)
+    store = Store(tmp_path / "results.sqlite")
+    made = run(fake_pipeline(tmp_path, embedder="a" * 64), QUERY, THREE[:1], columns, store=store)
+    store.close()
+    assert made.asked == 2
 
 
 def test_the_name_of_a_column_is_no_part_of_the_key(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Pipeline:
     """Answers queries. `corpus`, `retriever` and `chooser` are looked up by name for each query.
 
     `refused` has the reason for each adapter that is not served; `english_only` names which of "base model" and
-    "embedder" are known to know no other language.
+    "embedder" are known to know no other language; `embedder` is the sha256 of what finds passages and examples.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Pipeline:
         chooser: Callable[[Corpus, Task], Chooser],
         refused: Mapping[str, str] = MappingProxyType({}),
         english_only: Sequence[str] = (),
+        embedder: str = "",
     ) -> None:
         self.engine = engine
         self.corpus = corpus
@@ -66,6 +67,7 @@ class Pipeline:
         self._chooser = chooser
         self._refused = refused
         self._english_only = tuple(english_only)
+        self.embedder = embedder
         self._counted: dict[Example, int] = {}
 
     def retrieve(self, query: Query) -> tuple[Passage, ...]:

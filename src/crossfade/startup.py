@@ -127,6 +127,7 @@ class Startup:
             chooser=self._chooser,
             refused=ChainMap(self._refused, self._disabled),
             english_only=[what for what, name in models.items() if knows_english_only(name)],
+            embedder=self.embedder.identity if self.embedder else "",
         )
         self._note("Documents", "left out" if self.without_documents else "ready")
         return self.pipeline

@@ -106,6 +106,7 @@ def run(
             question=question.text,
             mode=queries[column.name].mode,
             blend=_hashed(pipeline, column, queries),
+            embedder=pipeline.embedder if queries[column.name].rag or queries[column.name].icl else "",
             about=about,
         )
         for column in columns
@@ -188,7 +189,7 @@ def _finished(
 
 
 def settings_of(pipeline: Pipeline, corpus: Corpus, query: Query) -> dict[str, object]:
-    """What all answers of a run depend on besides question and mode: base, engine, documents, examples, settings."""
+    """What an answer depends on besides question and mode: models, engine, documents, examples, settings."""
     task = corpus.task(query.task)
     sampling: Sampling = query.sampling
     return {
