@@ -227,6 +227,8 @@ def test_a_saved_report_is_loaded_again_and_compared_with_the_next(open_page: Ca
 def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     open_page: Callable[..., Any], serve: Any
 ) -> None:
+    from playwright.sync_api import expect
+
     page = open_page(serve("--delay", "0.001"))
     page.page.get_by_role("tab", name="Evaluate").click()
     page.page.locator("#evaluate-adapters input").click()
@@ -237,6 +239,8 @@ def test_several_adapters_are_columns_and_prices_a_column_of_the_table(
     page.page.keyboard.press("Escape")
     page.page.locator("#evaluate-extras").get_by_text("Prices, a judge").click()
     page.page.fill("#price-new input", "1000")
+    page.page.press("#price-new input", "Tab")
+    expect(page.page.locator("#price-new input")).to_have_value("1000")
     evaluate(page, json.dumps(ROWS[0]))
     frame = page.page.frame_locator("iframe.cf-report")
     frame.locator("#grid button").first.wait_for()
