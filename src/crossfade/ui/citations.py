@@ -27,6 +27,9 @@ MOST_CHARACTERS = 200_000
 MOST_PAIRS = 100_000
 """Of a sentence of the answer and one of a passage: each is compared with each."""
 
+Place = tuple[int, int]
+"""Where something begins in a passage's text, and where it stops."""
+
 _WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
 """A line end inside a paragraph of Markdown, which stands for a space."""
 
@@ -127,12 +130,18 @@ def cited_passages(answer: Answer) -> frozenset[int]:
     return frozenset(place + 1 for place in (*written, *found) if place >= 0)
 
 
-def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tuple[int, int] | None]:
-    """The sentence that begins there, and the place in that passage (from 1) which supports it, or None."""
-    passages: Sequence[Passage] = [answer.passages[number - 1]]
-    text = answer.generation.text
-    for one in _checked(text, passages, answer.query.text):
+def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, Place | None, tuple[Place, ...]]:
+    """The sentence that begins there, the place in that passage (from 1) which supports it, or None, and all others.
+
+    The others are the places which support other sentences of the answer.
+    """
+    text, said = answer.generation.text, ""
+    here: Place | None = None
+    others: list[Place] = []
+    for one in _checked(text, [answer.passages[number - 1]], answer.query.text):
+        place = (one.begin, one.stop) if one.passage is not None else None
         if one.start == sentence:
-            place = (one.begin, one.stop) if one.passage is not None else None
-            return CITATION.sub("", text[one.start : one.end]), place
-    return "", None
+            said, here = CITATION.sub("", text[one.start : one.end]), place
+        elif place:
+            others.append(place)
+    return said, here, tuple(others)
