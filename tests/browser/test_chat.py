@@ -66,6 +66,46 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.wait_for_selector(".cf-card")
 
 
+PRESS = """(composing) => document.querySelector('#chat-question textarea').dispatchEvent(
+    new KeyboardEvent('keydown', {key: 'Escape', isComposing: composing, bubbles: true}))"""
+
+
+def test_a_key_of_an_input_method_stops_no_answer(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.6", "--answer", LONG))
+    page.ask("One?", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word')")
+    page.page.evaluate(PRESS, True)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word word word word')")
+    page.page.evaluate(PRESS, False)
+    page.wait_end(seconds=5)
+
+
+PASTE = """(given) => {
+  const data = new DataTransfer();
+  data.items.add(new File(['x'], 'a.png', {type: 'image/png'}));
+  if (given.text) data.setData('text/plain', given.text);
+  document.querySelector(given.box + ' textarea').dispatchEvent(
+    new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_picture_that_is_pasted_is_told_to_be_none_of_ours_and_loses_nothing(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve())
+    page.page.fill("#chat-question textarea", "Half a question")
+    page.page.evaluate(PASTE, {"box": "#chat-question", "text": "words with a picture, as out of a text program"})
+    page.page.evaluate(PASTE, {"box": "#chat-question"})
+    told = page.page.locator(".toast-wrap :text('No picture or file is read here')")
+    told.first.wait_for()
+    assert told.count() == 1
+    assert page.page.input_value("#chat-question textarea") == "Half a question"
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.evaluate(PASTE, {"box": "#compare-question"})
+    told.nth(1).wait_for()
+    assert page.faults == []
+
+
 def test_the_sliders_mix_adapters_and_the_line_and_the_answer_say_so(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve())
     sliders = page.page.locator(".cf-chat .cf-weight:visible")

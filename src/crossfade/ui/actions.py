@@ -11,6 +11,8 @@ from typing import Any
 
 import gradio as gr
 
+from crossfade.ui.language import language_of, say
+
 COPY = """(text) => {
   const old = () => {
     const area = document.createElement('textarea');
@@ -47,6 +49,7 @@ document.addEventListener('click', (event) => {
 });
 const shown = (place) => document.querySelector(place)?.offsetParent ? document.querySelector(place) : null;
 document.addEventListener('keydown', (event) => {
+  if (event.isComposing) return;
   const menu = document.querySelector('.cf-menu.cf-open');
   if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
   else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
@@ -56,7 +59,19 @@ document.addEventListener('keydown', (event) => {
     document.querySelector('#chat-question textarea')?.focus();
   }
 });
+const asks = (event) => event.target.closest?.('#chat-question, #compare-question');
+const refuse = (event, data) => {
+  if (!asks(event) || !data?.files.length || data.getData('text/plain')) return;
+  event.preventDefault();
+  trigger('upload', {});
+};
+document.addEventListener('paste', (event) => refuse(event, event.clipboardData));
+document.addEventListener('dragover', (event) => {
+  if (asks(event) && event.dataTransfer.types.includes('Files')) event.preventDefault();
+});
+document.addEventListener('drop', (event) => refuse(event, event.dataTransfer));
 """
+"""A key for an input method is none of ours. A file that is dropped on a box would take the place of the page."""
 
 
 class Actions:
@@ -70,6 +85,12 @@ class Actions:
         self.edit: Any = listener.edit
         self.cancel: Any = listener.clear
         self.example: Any = listener.example_select
+        self.picture: Any = listener.upload
+
+
+def no_picture(request: gr.Request) -> None:
+    """Say that no picture is read. Raises gr.Error, which is shown wherever on the page it was pasted."""
+    raise gr.Error(say(language_of(request), "chat.no_picture"), print_exception=False)
 
 
 def is_action(event: gr.EventData) -> bool:

@@ -90,7 +90,7 @@ def panel_html(answer: Answer, document: str, *, number: int, sentence: int, lan
             f'<p class="cf-note">{escape(say(language, "sources.sentence"))}</p><blockquote dir="auto">{escape(said)}'
             f'</blockquote><p class="cf-note">{escape(told)}</p>'
         )
-    if others:
+    if any(not place or not place[0] <= begin < stop <= place[1] for begin, stop in others):
         told = say(language, "sources.also") if said else say(language, "sources.marked")
         parts.append(f'<p class="cf-note">{escape(told)}</p>')
     if not document:
