@@ -43,7 +43,7 @@ from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
-from crossfade.ui.switches import Switches
+from crossfade.ui.switches import Switches, auto_box
 from crossfade.ui.turn_changes import copied_text, edit, put_back, undo
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ChatTab:
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
         self.schema.wire(self.controls.corpus)
-        self.switches.wire(self.controls, notice=self.notice)
+        self.switches.wire(self.controls, notice=self.notice, auto=self.auto)
         buttons = [self.send, self.halt]
         given = [self.turns, self._report, self.auto]
         given += [*self.switches.values, *self.schema.values, *self.controls.values]
@@ -141,7 +141,7 @@ class ChatTab:
             left=[self.box, self.turns],
             freed=[self.box, self.chatbot, self.turns, self.notice, self.editing],
         )
-        self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
+        self._report.change(auto_box, self._report, self.auto, **AT_ONCE)
         self._wire_actions()
         self.crossfader.wire(self.controls, self.switches, self.schema, box=self.box, turns=self.turns)
 
@@ -153,7 +153,7 @@ class ChatTab:
         actions.edit(edit, self.turns, edited, **AT_ONCE)
         actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
         actions.picture(no_picture, None, None, **AT_ONCE)
-        chosen = [self.box, self.controls.choice, *self.switches.values, self.notice]
+        chosen = [self.box, self.controls.choice, *self.switches.values, self.auto, self.notice]
         actions.example(self._example, self.controls.corpus, chosen, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
@@ -272,7 +272,7 @@ class ChatTab:
     def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
         if suggestion is None:
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 7
         key = next((c.key for c in self._catalog.of(request).choices(corpus) if c.task.name == suggestion.task), None)
         switches = self.switches.pressed(request, suggestion.mode, corpus, key)
         return suggestion.text, key or gr.skip(), *switches
