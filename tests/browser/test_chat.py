@@ -66,6 +66,28 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.wait_for_selector(".cf-card")
 
 
+def test_an_answer_reads_as_markdown_while_it_grows_and_when_it_has_ended(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    answer = "Fees:\n\n3. **Harbor** is $7 [1]\n4. *free* boats until 30\n\n```python\nprint(7)\n```\n" + "and on " * 20
+    page = open_page(serve("--delay", "0.05", "--answer", answer))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.preset("hybrid")
+    page.ask(FEE, wait=False)
+    page.page.wait_for_selector("#chat-stop", state="visible")
+    page.page.wait_for_selector("#chat-log .cf-code")
+    assert page.page.is_visible("#chat-stop"), "it has not ended"
+    page.wait_end()
+    listed = page.answer.locator(".cf-md ol")
+    assert listed.get_attribute("start") == "3"
+    assert listed.locator("li").count() == 2
+    assert listed.locator("li").first.evaluate("e => getComputedStyle(e).listStyleType") == "decimal"
+    assert listed.locator("button.cf-cite").count() >= 1
+    page.answer.locator(".cf-code .cf-json-copy").click()
+    page.page.wait_for_function("navigator.clipboard.readText().then(text => text === 'print(7)\\n')")
+    assert page.faults == []
+
+
 PRESS = """(composing) => document.querySelector('#chat-question textarea').dispatchEvent(
     new KeyboardEvent('keydown', {key: 'Escape', isComposing: composing, bubbles: true}))"""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from crossfade.evaluation.claims import CITATION, spans
@@ -18,6 +18,7 @@ from crossfade.evaluation.support import Checked, check, cited
 from crossfade.types import Answer, Passage
 from crossfade.ui.escaping import escape
 from crossfade.ui.language import say
+from crossfade.ui.markdown import Mark, markdown_html
 
 NO_SENTENCE = -1
 """Stands for the sentence where a passage is opened for itself."""
@@ -67,22 +68,13 @@ def passages_html(answer: Answer, *, language: str = "en") -> str:
 
 @lru_cache(maxsize=512)  # a conversation is drawn again and again while its newest answer grows
 def _cited_html(text: str, passages: tuple[Passage, ...], question: str, *, key: str, language: str) -> str:
-    checked = _checked(text, passages, question)
-    told = not is_refusal(text)
-    parts, end, doubtful = [], 0, False
-    for one in checked:
-        parts.append(_linked(text[end : one.start], len(passages), key=key, sentence=NO_SENTENCE, language=language))
-        sentence = _linked(text[one.start : one.end], len(passages), key=key, sentence=one.start, language=language)
-        if one.passage is None and told:
-            doubtful = True
-            word = f'<span class="cf-unseen"> ({escape(say(language, "sources.unsupported_word"))})</span>'
-            title = escape(say(language, "sources.unsupported"))
-            sentence = f'<span class="cf-unsupported" title="{title}">{sentence}{word}</span>'
-        parts += [sentence, _found(one, text, len(passages), key=key, language=language)]
-        end = one.end
-    parts.append(_linked(text[end:], len(passages), key=key, sentence=NO_SENTENCE, language=language))
+    checked, count = _checked(text, passages, question), len(passages)
+    marks = [mark for one in checked for mark in _mark(one, text, count, key=key, language=language)]
+    marks += _written(text, count, checked, key=key, language=language)
+    marks.sort(key=lambda mark: (mark.start, mark.end))
+    doubtful = any(mark.around for mark in marks)
     note = f'<div class="cf-note">{escape(say(language, "sources.legend"))}</div>' if doubtful else ""
-    return f'<div class="cf-text" dir="auto">{"".join(parts)}</div>{note}'
+    return f"{markdown_html(text, marks, language=language)}{note}"
 
 
 def _checked(text: str, passages: Sequence[Passage], question: str) -> tuple[Checked, ...]:
@@ -93,26 +85,32 @@ def _checked(text: str, passages: Sequence[Passage], question: str) -> tuple[Che
     return check(text, passages, question) if pairs <= MOST_PAIRS else ()
 
 
-def _found(one: Checked, text: str, count: int, *, key: str, language: str) -> str:
-    """The number of the passage that supports a sentence, unless the model cited it there itself."""
-    if one.passage is None or one.passage in cited(text[one.start : one.end], count):
-        return ""
+def _mark(one: Checked, text: str, count: int, *, key: str, language: str) -> list[Mark]:
+    """What a sentence is marked with: doubt, or the passage that supports it, unless the model cited that there."""
+    if one.passage is None:
+        if is_refusal(text):
+            return []
+        word = f'<span class="cf-unseen"> ({escape(say(language, "sources.unsupported_word"))})</span>'
+        title = escape(say(language, "sources.unsupported"))
+        around = f'<span class="cf-unsupported" title="{title}">'
+        return [Mark(one.start, one.start, around=around), Mark(one.end, one.end, word, ends=True)]
+    if one.passage in cited(text[one.start : one.end], count):
+        return []
     number = one.passage + 1
     title = say(language, "sources.found", number=number)
-    return _button(number, f"{key}.{number}.{one.start}", title=title, language=language, kind=" cf-found")
+    button = _button(number, f"{key}.{number}.{one.start}", title=title, language=language, kind=" cf-found")
+    return [Mark(one.end, one.end, button)]
 
 
-def _linked(text: str, count: int, *, key: str, sentence: int, language: str) -> str:
-    """A piece of the text; what the model wrote as the number of a passage that is there is a button."""
-    parts, end = [], 0
+def _written(text: str, count: int, checked: Sequence[Checked], *, key: str, language: str) -> Iterator[Mark]:
+    """A button for each number of a passage that is there which the model wrote."""
     for match in CITATION.finditer(text):
         number = int(match[1])
         if 1 <= number <= count:
+            sentence = next((one.start for one in checked if one.start <= match.start() < one.end), NO_SENTENCE)
             title = say(language, "sources.cited", number=number)
             button = _button(number, f"{key}.{number}.{sentence}", title=title, language=language)
-            parts += [escape(text[end : match.start()]), button]
-            end = match.end()
-    return "".join([*parts, escape(text[end:])])
+            yield Mark(match.start(), match.end(), button)
 
 
 def _button(number: int, value: str, *, title: str, language: str, kind: str = "") -> str:
