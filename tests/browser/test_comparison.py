@@ -72,10 +72,14 @@ def test_a_column_has_settings_of_its_own_and_columns_come_and_go(open_page: Cal
     page.page.locator("#card-0 input[type=number]").nth(0).fill("0.7")
     page.page.locator("#card-0 input[type=number]").nth(1).fill("3")
     page.page.locator("#card-0 input[type=number]").nth(2).fill("4")
+    page.page.locator("#card-0 input[type=number]").nth(3).fill("0.6")
+    page.page.fill("#card-0 .cf-own-instructions textarea", "In rhymes.")
     compare(page)
     own, beside = page.page.inner_text("#column-0"), page.page.inner_text("#column-1")
     for told in ("domain:0.6 + style:0.4", "temperature 0.7", "seed 3", "at most 4 tokens", "domain x 0.6", "4 new"):
         assert told in own
+    assert "top-p 0.6" in own
+    assert "own instructions: In rhymes." in own
     assert "temperature" not in beside
     assert page.page.locator("#column-2").is_hidden()
     page.page.fill("#card-0 :is(textarea, input)[placeholder^='domain']", "domain:9")

@@ -239,7 +239,7 @@ class CompareTab:
         corpus = first.corpus if first else None
         choices = self._catalog.of(request).choices(corpus)
         wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
-        beside = [first.sampling.top_p, first.instructions] if first else [gr.skip()] * 2
+        beside = [first.sampling.top_p, ""] if first else [gr.skip()] * 2  # each column has its own instructions
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
         return [question_of(columns), corpus if choices else gr.skip(), *beside, *_closed(), *drawn]
 
