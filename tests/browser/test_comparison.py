@@ -265,6 +265,17 @@ def test_the_last_comparison_outlives_a_reload_and_a_restart_until_it_is_cleared
     assert page.faults == []
 
 
+def test_escape_stops_a_comparison(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.6", "--answer", "word " * 300))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#compare-columns :text('word word')")
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_selector("#compare-send", state="visible")
+    assert "stopped" in page.page.inner_text("#compare-columns").lower()
+
+
 def test_a_comparison_that_a_reload_broke_off_says_so(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve("--delay", "0.6", "--answer", "word " * 300))
     page.page.get_by_role("tab", name="Compare").click()

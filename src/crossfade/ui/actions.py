@@ -52,7 +52,7 @@ document.addEventListener('keydown', (event) => {
   if (event.isComposing) return;
   const menu = document.querySelector('.cf-menu.cf-open');
   if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
-  else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
+  else if (event.key === 'Escape') ['#chat-stop', '#fader-stop', '#compare-stop'].map(shown).find(Boolean)?.click();
   if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#conversations-new')) {
     event.preventDefault();
     shown('#conversations-new').click();
