@@ -22,7 +22,7 @@ from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history, settled
-from crossfade.ui.crossfader import SHARES, faded, steps_of
+from crossfade.ui.crossfader import SHARES, Step, faded, steps_of
 from crossfade.ui.downloads import TOO_LARGE
 from crossfade.ui.extras import MOST_BYTES, judge_of, prices_of, votes_of
 from crossfade.ui.mixer import blend_of
@@ -170,6 +170,12 @@ def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:
     assert (mixes[0], mixes[-1]) == ((("a", 1.0),), (("b", 1.0),))
     assert all(sum(weight for _, weight in mix) == 1 for mix in mixes)
     assert [dict(mix).get("b", 0.0) for mix in mixes] == list(SHARES)
+
+
+def test_an_error_of_a_crossfade_is_in_the_reader_s_language() -> None:
+    step = Step(0.5, shown("q").failed("Unknown adapter 'mine'. Known: none is loaded."))
+    assert "未知适配器" in html.unescape(step.html("zh"))
+    assert "Unknown adapter" in html.unescape(step.html("en"))
 
 
 def test_a_crossfade_holds_each_answer_against_the_question_s_own_schema() -> None:

@@ -208,7 +208,7 @@ class ChatTab:
         try:
             self._asking.check(language)
             mine = self._catalog.of(request)
-            asked = make_query(mine, text, values)
+            asked = make_query(mine, text, values, language=language)
             asked = replace(asked, query=self.schema.put(asked.query, written))
             choice = asked.choice
             automatic = read_automatic(report) if report and auto and not mode else None

@@ -114,7 +114,7 @@ class ColumnCards:
         def offer(request: gr.Request, corpus: str | None, *chosen: str | None) -> list[Any]:
             language = language_of(request)
             beside = (say(language, "compare.as_beside"), "")
-            offered = self._catalog.of(request).offered(corpus)
+            offered = self._catalog.of(request).offered(corpus, language=language)
             there = [key for _, key in offered]
             choices = [beside, *offered]
             words = [beside, (say(language, "compare.on"), ON), (say(language, "compare.off"), OFF)]

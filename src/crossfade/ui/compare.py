@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -162,10 +163,11 @@ class CompareTab:
         try:
             self._asking.check(language)
             mine = self._catalog.of(request)
-            asked = make_query(mine, text, values[schema_end:])
+            asked = make_query(mine, text, values[schema_end:], language=language)
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
             wanted = self.choice.read(values[:columns_end])
-            columns = make_columns(asked, wanted, lambda key: mine.choice(asked.query.corpus, key), language=language)
+            choice_of = partial(mine.choice, asked.query.corpus, language=language)
+            columns = make_columns(asked, wanted, choice_of, language=language)
             mine.check(*[column.query.blend for column in columns if column.query], language=language)
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
