@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
 from crossfade.ui.asked import PASTED, questions_of
+from crossfade.ui.asking import Asking
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
@@ -163,6 +166,28 @@ def test_a_question_that_failed_is_back_in_the_box_and_what_stands_there_stays()
     box, note, place = put_back(edited, 1, box="something new", language="zh")
     assert (box == "edited", place) == (False, None)
     assert "edited" in note, "so that it is not lost"
+
+
+def test_what_an_answer_came_to_is_kept_only_where_its_page_is_gone() -> None:
+    running, kept = Running(), list[str]()
+    asking = Asking(SimpleNamespace(), running, "chat", busy=lambda: False)  # type: ignore[arg-type]
+    request: Any = SimpleNamespace(session_hash="s", headers={}, cookies={})
+
+    def answer(end: str) -> Iterator[int]:
+        asking.begin(request)
+        with asking.if_left(request, lambda: kept.append(end)):
+            yield 1
+            if end == "left":
+                running.leave("s")
+
+    for end, told in (("stayed", []), ("left", ["left"]), ("closed", ["left", "closed"])):
+        running.leave("s")
+        going = answer(end)
+        assert next(going) == 1
+        if end == "closed":
+            going.close()  # type: ignore[attr-defined]
+        assert list(going) == []
+        assert kept == told
 
 
 def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:

@@ -285,6 +285,7 @@ def test_a_comparison_that_a_reload_broke_off_says_so(open_page: Callable[..., A
     page.page.reload()
     page.page.get_by_role("tab", name="Compare").click()
     page.page.locator("#compare-columns :text('broken off')").first.wait_for()
+    page.page.locator("#compare-columns :text('word word')").first.wait_for()
     assert FEE in page.page.inner_text("#compare-opened")
 
 

@@ -7,6 +7,7 @@ are free again, also where the second step never came to run because the queue w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,17 @@ class Asking:
         """Begin an answer. Raises gr.Error while another one is under way."""
         if not self._running.begin(str(request.session_hash), self._tab):
             raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
+
+    @contextmanager
+    def if_left(self, request: gr.Request, keep: Callable[[], object]) -> Iterator[None]:
+        """Around an answer: `keep` is called where its page is gone at the end, and with it the events that follow."""
+        try:
+            yield
+        except GeneratorExit:  # Gradio's, once the connection is lost; a stop ends the text and not the generator
+            keep()
+            raise
+        if not self._running.under_way(str(request.session_hash), self._tab):
+            keep()
 
     def wire(
         self,

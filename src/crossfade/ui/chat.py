@@ -58,6 +58,7 @@ class ChatTab:
     def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], report: Any) -> None:
         """`report` holds the session's last report as JSON, or None: with one, auto is offered."""
         self._startup = startup
+        self.left: Callable[[gr.Request, Conversation, Shown], None] = lambda *_: None
         self._report = report
         self._catalog = Catalog(startup)
         self._asking = Asking(startup, running, TAB, busy=busy)
@@ -248,11 +249,11 @@ class ChatTab:
         # Of what is yielded, Gradio sends the messages that have changed: the last one.
         messages = all_messages(turns, language)
         *before, shown = turns
-        with closing(growing(self._startup, shown, stop, language)) as grown:
-            for shown in grown:
-                yield [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]], gr.skip()
-        turns = (*before, shown)
-        yield all_messages(turns, language), turns
+        with self._asking.if_left(request, lambda: self.left(request, turns, shown)):
+            with closing(growing(self._startup, shown, stop, language)) as grown:
+                for shown in grown:
+                    yield [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]], gr.skip()
+            yield all_messages((*before, shown), language), (*before, shown)
 
     def _finish(self, request: gr.Request, why: str, box: str, turns: Conversation) -> list[Any]:
         """What is drawn at the end; a question that failed goes into the box, unless something new stands there."""

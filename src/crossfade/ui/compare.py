@@ -180,8 +180,13 @@ class CompareTab:
 
     def _answer(self, request: gr.Request, stop: Event, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
-        language = language_of(request)
         now = list(columns)
+        with self._asking.if_left(request, lambda: self.after.last.grow(request, tuple(now), comparison)):
+            yield from self._stream(request, stop, now, comparison)
+
+    def _stream(self, request: gr.Request, stop: Event, now: list[Column], comparison: str) -> Iterator[list[Any]]:
+        """The same; what comes is written into `now`."""
+        language = language_of(request)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
             for line in answering.until_ready(self._startup, stop, language):
