@@ -155,6 +155,21 @@ def test_twice_as_large_it_is_read_without_scrolling_to_the_side(
     assert wide(page) == {}
 
 
+def test_light_or_dark_is_chosen_by_hand_and_outlives_a_reload(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    show(page)
+    dark = "document.body.classList.contains('dark')"
+    for wanted in (True, False):
+        page.page.click(".cf-theme")
+        assert page.page.evaluate(dark) is wanted
+        page.page.reload()
+        page.page.wait_for_function(f"document.querySelector('.cf-theme') && {dark} === {str(wanted).lower()}")
+    page.page.emulate_media(color_scheme="dark")
+    page.page.wait_for_timeout(300)
+    assert page.page.evaluate(dark) is False, "the choice goes before the system's"
+    assert page.faults == []
+
+
 def test_by_keyboard_one_sees_where_one_is_and_can_ask(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve("--delay", "0.001"))
     show(page)

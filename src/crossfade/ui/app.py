@@ -179,16 +179,19 @@ def theme() -> Any:
 
 
 def head_html(shown: str) -> str:
-    """The title with its line, and the languages to choose from, in one of them."""
+    """The title with its line, and the languages and themes to choose from, in one of the languages."""
     tagline = say(shown, "page.tagline")
     buttons = "".join(
         f'<button type="button" lang="{name}" aria-pressed="{str(name == shown).lower()}" '
         f"onclick=\"crossfadeLanguage('{name}')\">{title}</button>"
         for name, title in language.LANGUAGES.items()
     )
+    theme = say(shown, "page.theme")
     return (
         '<div class="cf-title"><div class="cf-title-line"><h1>Crossfade</h1>'
-        f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
+        f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div>'
+        f'<button type="button" class="cf-theme" onclick="crossfadeTheme()" aria-label="{theme}" title="{theme}">'
+        '<span aria-hidden="true">&#9680;</span></button></div>'
         f"<p>{tagline}</p></div>"
     )
 
