@@ -58,6 +58,10 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
     page.page.keyboard.press("Control+Shift+O")
     assert len(questions(page)) == 1, "an answer under way is not thrown away"
+    page.page.keyboard.type("Three?")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#chat-notice :text('still being written')")
+    assert box.input_value() == "Three?"
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
@@ -117,14 +121,14 @@ def test_a_picture_that_is_pasted_is_told_to_be_none_of_ours_and_loses_nothing(
     page = open_page(serve())
     page.page.fill("#chat-question textarea", "Half a question")
     page.page.evaluate(PASTE, {"box": "#chat-question", "text": "words with a picture, as out of a text program"})
+    page.page.wait_for_timeout(300)
+    assert page.page.locator("#chat-notice .cf-note").count() == 0
     page.page.evaluate(PASTE, {"box": "#chat-question"})
-    told = page.page.locator(".toast-wrap :text('No picture or file is read here')")
-    told.first.wait_for()
-    assert told.count() == 1
+    page.page.wait_for_selector("#chat-notice :text('No picture or file is read here')")
     assert page.page.input_value("#chat-question textarea") == "Half a question"
     page.page.get_by_role("tab", name="Compare").click()
     page.page.evaluate(PASTE, {"box": "#compare-question"})
-    told.nth(1).wait_for()
+    page.page.wait_for_selector("#compare-notice :text('No picture or file is read here')")
     assert page.faults == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from crossfade.ui.language import language_of, say
+from crossfade.ui.render import note_html
 
 COPY = """(text) => {
   const old = () => {
@@ -63,7 +64,7 @@ const asks = (event) => event.target.closest?.('#chat-question, #compare-questio
 const refuse = (event, data) => {
   if (!asks(event) || !data?.files.length || data.getData('text/plain')) return;
   event.preventDefault();
-  trigger('upload', {});
+  trigger('upload', {box: asks(event).id});
 };
 document.addEventListener('paste', (event) => refuse(event, event.clipboardData));
 document.addEventListener('dragover', (event) => {
@@ -88,9 +89,10 @@ class Actions:
         self.picture: Any = listener.upload
 
 
-def no_picture(request: gr.Request) -> None:
-    """Say that no picture is read. Raises gr.Error, which is shown wherever on the page it was pasted."""
-    raise gr.Error(say(language_of(request), "chat.no_picture"), print_exception=False)
+def no_picture(request: gr.Request, event: gr.EventData) -> list[Any]:
+    """The notices of the chat and of the comparison: that no picture is read, below the box that it was given to."""
+    told = note_html(say(language_of(request), "chat.no_picture"), kind="error")
+    return [told, gr.skip()] if event._data.get("box") == "chat-question" else [gr.skip(), told]
 
 
 def is_action(event: gr.EventData) -> bool:

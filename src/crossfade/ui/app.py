@@ -20,6 +20,7 @@ from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, json_view, language, render, uploads
+from crossfade.ui.actions import no_picture
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -99,6 +100,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         comparison.load(page.load, tabs)
         conversations.wire(page.load, chat)
         thumbs.wire(chat, conversations)
+        chat.actions.picture(no_picture, None, [chat.notice, comparison.notice], **AT_ONCE)
         adapters.refresh(page.load)
         for translated in (evaluation, advice):
             translated.greet(page.load)

@@ -21,7 +21,7 @@ from crossfade.history.conversations import new_id
 from crossfade.models.catalogue import knows_english_only
 from crossfade.types import mode_name, mode_switches
 from crossfade.ui import answering, render
-from crossfade.ui.actions import COPY, Actions, is_action, mode_of, no_picture, turn_of
+from crossfade.ui.actions import COPY, Actions, is_action, mode_of, turn_of
 from crossfade.ui.asking import Asking, send_or_stop
 from crossfade.ui.columns import schema_of
 from crossfade.ui.controls import (
@@ -135,6 +135,7 @@ class ChatTab:
         self.ended = self._asking.wire(
             accepted,
             buttons,
+            notice=self.notice,
             answer=self._answer,
             given=[self.turns],
             drawn=[self.chatbot, self.turns],
@@ -153,7 +154,6 @@ class ChatTab:
         self.undone = actions.undo(undo, [self.box, self.turns], undone, **AT_ONCE)
         actions.edit(edit, self.turns, edited, **AT_ONCE)
         actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
-        actions.picture(no_picture, None, None, **AT_ONCE)
         chosen = [self.box, self.controls.choice, *self.switches.values, self.auto, self.notice]
         actions.example(self._example, self.controls.corpus, chosen, **AT_ONCE)
 

@@ -117,6 +117,7 @@ class CompareTab:
         ended = self._asking.wire(
             accepted,
             buttons,
+            notice=self.notice,
             answer=self._answer,
             given=[self.asked, self.comparison],
             drawn=shown,

@@ -121,6 +121,7 @@ class Crossfader:
         self._asking.wire(
             accepted,
             [self.ask, self.halt],
+            notice=self.notice,
             answer=self._answer,
             given=[self.steps],
             drawn=shown,

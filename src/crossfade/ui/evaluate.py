@@ -133,7 +133,7 @@ class EvaluateTab:
 
         def offer(request: gr.Request, corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
             mine = self._catalog.of(request)
-            offered = mine.offered_with(corpus, key)
+            offered = mine.offered_with(corpus, key, language=language_of(request))
             choice = offered_anew(offered, offered[0][1] if key is None else key, key) if offered else gr.skip()
             loaded = mine.loaded()
             kept = [text for text in others or [] if is_there(text, loaded)]
