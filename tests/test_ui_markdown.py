@@ -110,6 +110,12 @@ def test_marks_of_its_sentences_leave_what_a_text_is_made_of(text: str) -> None:
     ]
 
 
+def test_a_span_goes_around_words_and_not_around_the_blanks_beside_them() -> None:
+    text = "| a b | c |\n|---|---|\n| d | e |"
+    made = markdown_html(text, [Mark(0, 0, around="<i>"), Mark(11, 11, ends=True)])
+    assert "<i>a b</span>" in made
+
+
 def test_a_very_long_answer_is_shown_as_it_was_written() -> None:
     text = "*a* " * (MOST_CHARACTERS // 4 + 1)
     assert text in Reader(markdown_html(text)).text

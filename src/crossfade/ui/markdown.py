@@ -102,8 +102,16 @@ class _Writer:
             if place % 2:
                 parts.append(self._mark(self._marks[int(part)]))
             elif part:
-                parts.append(f"{self._around}{escape(part)}</span>" if self._around else escape(part))
+                parts.append(self._wrapped(part))
         return "".join(parts)
+
+    def _wrapped(self, part: str) -> str:
+        """A part of the text within the span that is open, if one is; the blanks at its ends stay outside."""
+        inner = part.strip()
+        if not self._around or not inner:
+            return escape(part)
+        before, after = part.split(inner, 1)
+        return f"{escape(before)}{self._around}{escape(inner)}</span>{escape(after)}"
 
     def _mark(self, mark: Mark) -> str:
         self.seen += 1
