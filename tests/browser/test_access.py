@@ -115,6 +115,71 @@ def test_axe_finds_no_serious_fault_on_any_tab_empty_or_full(
     assert faults(page.page, axe) == []
 
 
+MARKDOWN = """The monthly fee for Harbor Checking is **$7**. It is `waived` at $1,500 [1].
+
+# Fees
+
+1. one
+   - two
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+> three
+
+```python
+print(7)
+```
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_serious_fault_in_what_opens(
+    open_page: Callable[..., Any], serve: Any, axe: str, dark: bool
+) -> None:
+    page = open_page(serve("--delay", "0.001", "--documents", "harbor-checking,overdraft", "--answer", MARKDOWN))
+    show(page, dark=dark)
+    page.preset("hybrid")
+    page.ask("What does Harbor Checking cost?")
+    page.page.locator("#chat-log button[aria-label='Dislike']").last.click()
+    page.page.wait_for_selector("#feedback", state="visible")
+    page.page.locator("#conversations-list [data-act=manage]").first.click()
+    page.page.wait_for_selector("#conversations-panel", state="visible")
+    page.page.click("#chat-log .cf-do-menu")
+    page.page.click("#fader > button")
+    page.page.click("#fader-ask")
+    page.page.wait_for_selector("#fader-4 .cf-facts:has-text('in all')")
+    settled(page)
+    assert faults(page.page, axe) == []
+    page.page.locator("#chat-log button.cf-cite").first.click()
+    page.page.wait_for_selector(".cf-panel .cf-here")
+    settled(page)
+    assert faults(page.page, axe) == []
+    page.page.keyboard.press("Escape")
+    page.choose("json")
+    page.preset("fine-tune")
+    page.ask("A ticket?")
+    page.page.wait_for_selector("#chat-log .cf-tree")
+    settled(page)
+    assert faults(page.page, axe) == []
+    go(page, "Compare")
+    page.page.fill("#compare-question textarea", "What does Harbor Checking cost?")
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-vote", state="visible")
+    page.page.click("#vote-choice label:has-text('5 · hybrid')")
+    page.page.click("#vote-cast")
+    page.page.click("#votes-panel button")
+    page.page.click("#shared-panel button")
+    page.page.check("#compare-customise input")
+    page.page.wait_for_selector("#card-1", state="visible")
+    page.page.click("#card-0 button:has-text('Settings of its own')")
+    page.page.click("#share-publish")
+    page.page.wait_for_selector("#share-link", state="visible")
+    settled(page)
+    assert faults(page.page, axe) == []
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_serious_fault_in_a_report(browser: Any, axe: str, dark: bool) -> None:
     from crossfade.evaluation.export import to_html
