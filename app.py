@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # A checkout runs without being installed, as on Hugging Face Spaces.
@@ -12,6 +13,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 from crossfade.errors import CrossfadeError
 from crossfade.settings import Settings
 from crossfade.startup import Startup
+
+
+def no_gpu() -> None:
+    """Does nothing: ZeroGPU ends a Space that marks no function of its `app_file` for a GPU, and answers need none."""
+
+
+with suppress(ImportError):
+    from spaces import GPU  # a Gradio Space has it
+
+    GPU(no_gpu)
 
 
 def main() -> int:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crossfade.errors import StorageError
 from crossfade.history import export
 from crossfade.history.conversations import Kept
-from crossfade.history.export import Words, from_json, plain, to_json, to_markdown
+from crossfade.history.export import Words, from_json, plain, readable, to_json, to_markdown
 from history_kit import DOMAIN, failed, turn
 
 WORDS = Words("Question", "Answer", "Sources", "Error:")
@@ -100,6 +100,30 @@ def test_nothing_in_markdown_is_markup(text: str) -> None:
     commonmark = pytest.importorskip("markdown_it")
     shown = commonmark.MarkdownIt("commonmark", {"html": True}).render(f"{plain(text)}\n")
     assert set(found := _tags(shown)) <= {"p", "br"}, (shown, found)
+
+
+@settings(deadline=None, max_examples=400)
+@given(text=st.text(alphabet=st.sampled_from('<>&[]()!*_`#|~-+=1. \n\\a$:/"\r'), max_size=60))
+@example("` ![x](http://evil) `")
+@example("`\n` ![x](http://evil) `")
+@example("[x\\](http://evil)")
+@example("- ```\n  a")
+@example("[a]: http://evil\n\n[a]")
+def test_nothing_of_an_answer_in_markdown_loads_or_leads_or_stays_open(text: str) -> None:
+    commonmark = pytest.importorskip("markdown_it")
+    shown = commonmark.MarkdownIt("commonmark", {"html": True}).enable("table").render(f"{readable(text)}\n\nend\n")
+    assert shown.endswith("<p>end</p>\n")
+    assert not set(_tags(shown)) & {"a", "img", "b"}, shown
+    assert shown.count("a") >= text.count("a"), "and it is all there"
+
+
+def test_an_answer_s_markdown_is_kept() -> None:
+    text = "# Fees\n\n- **Harbor** is $7\n- see [x](http://y)\n\n```python\nif a[1] < b:\n    c()\n"
+    made = readable(text)
+    assert "# Fees" in made
+    assert "- **Harbor** is \\$7  \n- see [x\\](http://y)" in made
+    assert made.endswith("```python\nif a[1] < b:\n    c()\n\n```")
+    assert readable("It is $7.") == "It is \\$7."
 
 
 def _tags(html: str) -> list[str]:

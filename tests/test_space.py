@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,6 +45,18 @@ def test_the_space_starts_what_is_there_on_versions_that_the_project_allows(fron
     assert f"{front_matter['python_version']}.9" in SpecifierSet(PROJECT["requires-python"])
     assert front_matter["license"] == PROJECT["license"].lower()
     assert len(front_matter["short_description"]) <= 60, "the hub refuses a longer one"
+
+
+def test_zero_gpu_takes_its_python_and_finds_a_function_that_is_marked(
+    front_matter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert front_matter["python_version"] in ("3.10", "3.12"), "it has no other"
+    marked: list[Any] = []
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=marked.append))
+    runpy.run_path(str(ROOT / "app.py"), run_name="app")
+    assert [function.__name__ for function in marked] == ["no_gpu"]
+    monkeypatch.setitem(sys.modules, "spaces", None)
+    assert "main" in runpy.run_path(str(ROOT / "app.py"), run_name="app"), "elsewhere there is no such library"
 
 
 def test_a_space_is_served_to_all_on_its_own_cores() -> None:

@@ -255,7 +255,7 @@ def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: p
 
     def exported(*_: Any, report: Any, **__: Any) -> Path:
         try:
-            report("Fetching")
+            report("Fetching the base")
             assert go.wait(20)
             report("Merging")
             raise AssertionError("it was not stopped")
@@ -263,8 +263,8 @@ def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: p
             ended.set()
 
     monkeypatch.setattr(adapter_export, "export", exported)
-    running = tab.export._export(request(), "json", "folder")
-    assert "Fetching" in next(running)
+    running = tab.export._export(request("zh"), "json", "folder")
+    assert any("正在获取基础模型" in told for told in itertools.islice(running, 5))
     running.close()
     go.set()
     assert ended.wait(20)
@@ -279,13 +279,28 @@ def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.Mo
         seen.append((adapter.name, repository, options))
         return "https://hub/<b>"
 
-    told, token = tab.export._push(request(), "json", "owner/../x", "secret", False)
+    *_, (told, token) = tab.export._push(request(), "json", "owner/../x", "secret", False)
     assert "names no repository" in html.unescape(told)
     assert (token, "secret" in told) == ("", False)
     monkeypatch.setattr(adapter_export, "push_adapter", pushed)
-    told, token = tab.export._push(request(), "json", " owner/json ", "secret", True)
+    *_, (told, token) = tab.export._push(request(), "json", " owner/json ", "secret", True)
     assert seen == [("json", "owner/json", {"token": "secret", "private": False})]
     assert (token, "<b>" in told) == ("", False)
+
+
+def test_a_push_to_a_hub_that_does_not_answer_can_be_left(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossfade.ui import adapter_export
+
+    go = threading.Event()
+    monkeypatch.setattr(adapter_export, "push_adapter", lambda *_, **__: go.wait(60))
+    running = tab.export._push(request(), "json", "owner/json", "secret", False)
+    for _ in range(3):
+        told, token = next(running)
+        assert ("Pushing" in told, token) == (True, "")
+    running.close()
+    assert not go.is_set()
+    go.set()
+    assert "look at the hub" in html.unescape(adapter_export._left(request())[0])
 
 
 class Door:
@@ -463,12 +478,12 @@ def test_where_others_open_the_page_a_visitor_s_adapter_is_theirs_alone(
             with pytest.raises(AdapterError, match=why):
                 act(name, *more, language="en", person=bob)
         assert why in html.unescape(tab._pack(request(who="bob"), name)[0])
-        assert why in html.unescape(tab.export._push(request(who="bob"), name, "owner/x", "secret", False)[0])
+        assert why in html.unescape(list(tab.export._push(request(who="bob"), name, "owner/x", "secret", False))[-1][0])
         assert name not in html.unescape(str(tab._state(request(who="bob"), name)[3])), "not described either"
     with pytest.raises(AdapterError, match="whoever runs this page"):
         tab._toggle("json", language="en", person=bob)
     assert pushed == []
-    tab.export._push(request(who="ann"), "hers", "owner/x", "secret", False)
+    list(tab.export._push(request(who="ann"), "hers", "owner/x", "secret", False))
     assert pushed == ["hers"]
     assert "out of a visitor's reach" in html.unescape(list(tab.export._export(request(who="ann"), "hers", "gguf"))[-1])
     assert not (startup.settings.home / "exports").exists()

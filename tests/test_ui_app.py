@@ -136,8 +136,9 @@ def test_a_corpus_that_is_gone_never_becomes_another_one(parts: Any, startup: An
     with pytest.raises(CorpusError, match=r"'harbor'.*a\.md is empty.*Known: tidewell"):
         controls.make_query(catalog, "Hi there", ("harbor", None, False, None, None, None))
     assert (catalog.choices("harbor"), catalog.choice_if_there("harbor", None)) == ((), None)
-    with pytest.raises(AdapterError, match="'mine'"):
-        controls.make_query(catalog, "Hi there", ("tidewell", "gone/mine", False, None, None, None))
+    for language, told in (("en", "'mine'"), ("zh", "适配器“mine”")):
+        with pytest.raises(AdapterError, match=told):
+            controls.make_query(catalog, "Hi there", ("tidewell", "gone/mine", *[None] * 4), language=language)
 
 
 def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, startup: Any) -> None:
@@ -153,6 +154,8 @@ def test_an_adapter_refused_while_loading_stays_chosen_and_is_off(parts: Any, st
         query, choice = asked.query, asked.choice
         assert (query.task, choice.adapter) == (key.partition("/")[0], "")
         assert ("It does not fit." if key[-1] != "/" else "No adapter") in choice.why_off
+        given = ("tidewell", key, False, None, None, None)
+        assert "适配器" in parts[2].make_query(catalog, "Hi", given, language="zh").choice.why_off
 
 
 def test_another_adapter_leaves_a_switch_as_it_is_unless_there_is_nothing_to_fine_tune(

@@ -99,6 +99,13 @@ def test_a_column_s_own_settings_go_before_what_stands_beside() -> None:
     assert "种子 3" in html.unescape(own.html("zh"))
 
 
+def test_a_column_has_instructions_of_its_own_else_those_beside() -> None:
+    asked = replace(ASKED, query=replace(ASKED.query, instructions="In one word."))
+    first, second = made(ColumnSettings("rag"), ColumnSettings("rag", instructions="In rhymes."), asked=asked)
+    assert [c.query.instructions for c in (first, second) if c.query] == ["In one word.", "In rhymes."]
+    assert "own instructions: In rhymes." in html.unescape(second.html())
+
+
 def test_what_no_schema_holds_is_not_enforced_and_an_own_schema_holds_all() -> None:
     on = ColumnSettings("base", enforce="on")
     assert [c.query.enforce_schema for c in made(on, on) if c.query] == [False, False]
@@ -138,6 +145,7 @@ def test_a_blend_that_is_none_is_refused(text: str) -> None:
         ColumnSettings("hybrid"),
         ColumnSettings("fine-tune", "ticket/json", tokens=9, enforce="on"),
         ColumnSettings("hybrid+icl", blend="json:0.3 + style:1.5", temperature=1.0, seed=1),
+        ColumnSettings("rag", top_p=0.5, instructions="In rhymes."),
     ],
 )
 def test_the_settings_of_a_query_ask_it_again_whatever_stands_beside(wanted: ColumnSettings) -> None:

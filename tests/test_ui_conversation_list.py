@@ -103,6 +103,30 @@ def test_a_turn_is_kept_once_it_has_ended_and_comes_back_as_it_was_shown(page: P
     assert again[page.list.open].id == "c"
 
 
+def test_what_came_of_an_answer_before_its_page_went_is_kept_in_place_of_the_question_alone(page: Page) -> None:
+    def stored(id: str) -> list[tuple[str, str, str]]:
+        turns = page.kept.open(owner_of(request()), id).turns
+        return [(t.query.text, t.answer.generation.text if t.answer else "", t.error[:12]) for t in turns]
+
+    for finish, error in (("", "This answer "), ("cancelled", "This answer "), ("stop", ""), ("length", "")):
+        id = f"c-{finish}"
+        first = replace(shown("one"), thread=id)
+        page.keep((first,), Open(id))
+        open_ = Open(id, keys_of(to_keep((first,))))
+        begun = (first, Shown(Query("two", "bank", "answer"), waiting="Wait", thread=id))
+        page.list._begin(request(), begun, open_, "", 50)
+        assert stored(id)[1] == ("two", "", "This answer ")
+        came = replace(begun[1], answer=shown("two", said="Half of", finish=finish).answer)
+        for _ in range(2):
+            page.chat.left(request(), begun, came)
+            assert stored(id) == [("one", "Seven.", ""), ("two", "Half of", error)]
+    page.keep((replace(first, thread="again"),), Open("again"))
+    again = replace(begun[1], thread="again", instead=(first,))
+    page.chat.left(request(), (again,), replace(again, answer=shown("two", said="Half", finish="cancelled").answer))
+    assert stored("again") == [("one", "Seven.", ""), ("two", "Half", "This answer ")], "what it was to replace stays"
+    page.chat.left(request(""), begun, came)
+
+
 def test_a_page_that_is_loaded_again_opens_what_it_had_open(page: Page) -> None:
     page.keep((shown("one"),), Open("c"))
     again = page.list._start(request(), "c")

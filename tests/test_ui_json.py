@@ -99,6 +99,42 @@ def test_a_text_that_is_no_json_is_marked_where_it_breaks(text: str, line: int, 
     assert f'<mark class="cf-fault">{mark}</mark>' in source
 
 
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("{}", {"required": ["a"]}),
+        ('{"z": 1}', {"additionalProperties": False}),
+        ('{"y": 1, "z": 1}', {"additionalProperties": False}),
+        ("1", {"type": ["string", "null"]}),
+        ("1", {"enum": [2]}),
+        ("1", {"const": 2}),
+        ('"b"', {"pattern": "^a"}),
+        ("1", {"minimum": 2}),
+        ("3", {"maximum": 2}),
+        ("2", {"exclusiveMinimum": 2}),
+        ("2", {"exclusiveMaximum": 2}),
+        ("3", {"multipleOf": 2}),
+        ('"a"', {"minLength": 2}),
+        ('"aa"', {"maxLength": 1}),
+        ("[]", {"minItems": 1}),
+        ("[1]", {"maxItems": 0}),
+        ("[1, 1]", {"uniqueItems": True}),
+        ("{}", {"minProperties": 2}),
+        ('{"a": 1, "b": 1}', {"maxProperties": 1}),
+        ('{"a": 1}', {"dependentRequired": {"a": ["b"]}}),
+        ("1", {"anyOf": [{"type": "null"}]}),
+        ("1", {"$ref": "http://127.0.0.1:9/schema.json"}),
+        ("NaN", {}),
+        ("a: 1", {}),
+    ],
+)
+def test_a_complaint_is_chinese_for_a_chinese_reader(text: str, schema: dict[str, Any]) -> None:
+    english, chinese = (html.unescape(object_html(text, schema, language=name)) for name in ("en", "zh"))
+    for told in re.findall(r'cf-complaint">(.*?)<', english) or re.findall(r"Not valid: (.*?)<", english):
+        assert told not in chinese, told
+    assert "cf-bad" in chinese
+
+
 def test_while_it_grows_it_is_text_alone() -> None:
     source = object_html('{"kind": "f', SCHEMA, done=False)
     assert {tag for tag, _ in Reader(source).tags} == {"pre", "code"}

@@ -123,6 +123,19 @@ def test_the_panel_shows_the_passage_in_its_document_with_what_supports_the_sent
     assert "第 4 位" in Reader(opened(f"{answer_key(made)}.2.0", [made], language="zh")).text
 
 
+def test_what_supports_the_other_sentences_is_marked_too_and_all_of_it_where_the_passage_is_opened_for_itself() -> None:
+    made = answer("It is waived at $1,500. The monthly fee is $7.")
+    first, second = "The monthly fee is &#36;7&#46;", "It is waived at &#36;1,500&#46;"
+    shown = panel_html(made, "", number=2, sentence=0)
+    assert f"<mark>{second}</mark>" in shown
+    assert f"<mark class=cf-also>{first}</mark>" in shown
+    assert "Fainter" in Reader(shown).text
+    whole = panel_html(made, "", number=2, sentence=-1)
+    assert whole.count("<mark class=cf-also>") == 2
+    assert "found what the answer says" in Reader(whole).text
+    assert "mark" not in Reader(panel_html(made, "", number=1, sentence=-1)).tags
+
+
 def test_a_passage_that_does_not_support_the_sentence_says_so() -> None:
     made = answer("The monthly fee is $7 [1].")
     shown = Reader(panel_html(made, "", number=1, sentence=0))

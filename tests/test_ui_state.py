@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +20,12 @@ from crossfade.settings import Settings
 from crossfade.types import Answer, Generation, Query
 from crossfade.ui.answering import thinned
 from crossfade.ui.asked import PASTED, questions_of
+from crossfade.ui.asking import Asking
 from crossfade.ui.choices import Choice, find_choice, list_choices
 from crossfade.ui.columns import Columns, ColumnSettings, end_open, make_columns
 from crossfade.ui.controls import Asked
 from crossfade.ui.conversation import Shown, all_messages, history, settled
-from crossfade.ui.crossfader import SHARES, faded, steps_of
+from crossfade.ui.crossfader import SHARES, Step, faded, steps_of
 from crossfade.ui.downloads import TOO_LARGE
 from crossfade.ui.extras import MOST_BYTES, judge_of, prices_of, votes_of
 from crossfade.ui.mixer import blend_of
@@ -165,11 +168,39 @@ def test_a_question_that_failed_is_back_in_the_box_and_what_stands_there_stays()
     assert "edited" in note, "so that it is not lost"
 
 
+def test_what_an_answer_came_to_is_kept_only_where_its_page_is_gone() -> None:
+    running, kept = Running(), list[str]()
+    asking = Asking(SimpleNamespace(), running, "chat", busy=lambda: False)  # type: ignore[arg-type]
+    request: Any = SimpleNamespace(session_hash="s", headers={}, cookies={})
+
+    def answer(end: str) -> Iterator[int]:
+        asking.begin(request)
+        with asking.if_left(request, lambda: kept.append(end)):
+            yield 1
+            if end == "left":
+                running.leave("s")
+
+    for end, told in (("stayed", []), ("left", ["left"]), ("closed", ["left", "closed"])):
+        running.leave("s")
+        going = answer(end)
+        assert next(going) == 1
+        if end == "closed":
+            going.close()  # type: ignore[attr-defined]
+        assert list(going) == []
+        assert kept == told
+
+
 def test_a_crossfade_goes_from_the_first_alone_to_the_second_alone() -> None:
     mixes = [faded("a", "b", share) for share in SHARES]
     assert (mixes[0], mixes[-1]) == ((("a", 1.0),), (("b", 1.0),))
     assert all(sum(weight for _, weight in mix) == 1 for mix in mixes)
     assert [dict(mix).get("b", 0.0) for mix in mixes] == list(SHARES)
+
+
+def test_an_error_of_a_crossfade_is_in_the_reader_s_language() -> None:
+    step = Step(0.5, shown("q").failed("Unknown adapter 'mine'. Known: none is loaded."))
+    assert "未知适配器" in html.unescape(step.html("zh"))
+    assert "Unknown adapter" in html.unescape(step.html("en"))
 
 
 def test_a_crossfade_holds_each_answer_against_the_question_s_own_schema() -> None:

@@ -156,14 +156,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="session")
 def start_app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Start the real app with the default cache or that of CROSSFADE_HOME, and these variables. It may still load."""
+    """Start the real app with the default cache or that of CROSSFADE_HOME, and these variables. It may still load.
+
+    `python` runs it, the one of the tests without it.
+    """
     processes = []
 
-    def start(**variables: str) -> str:
+    def start(python: str = sys.executable, **variables: str) -> str:
         port = _free_port()
         log = tmp_path_factory.mktemp("app") / "app.log"
         environment = {**os.environ, "CROSSFADE_PORT": str(port), "CROSSFADE_HOST": "127.0.0.1", **variables}
-        process, url = _start([sys.executable, str(ROOT / "app.py")], port, log, environment)
+        process, url = _start([python, str(ROOT / "app.py")], port, log, environment)
         processes.append(process)
         return url
 

@@ -115,6 +115,71 @@ def test_axe_finds_no_serious_fault_on_any_tab_empty_or_full(
     assert faults(page.page, axe) == []
 
 
+MARKDOWN = """The monthly fee for Harbor Checking is **$7**. It is `waived` at $1,500 [1].
+
+# Fees
+
+1. one
+   - two
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+> three
+
+```python
+print(7)
+```
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_serious_fault_in_what_opens(
+    open_page: Callable[..., Any], serve: Any, axe: str, dark: bool
+) -> None:
+    page = open_page(serve("--delay", "0.001", "--documents", "harbor-checking,overdraft", "--answer", MARKDOWN))
+    show(page, dark=dark)
+    page.preset("hybrid")
+    page.ask("What does Harbor Checking cost?")
+    page.page.locator("#chat-log button[aria-label='Dislike']").last.click()
+    page.page.wait_for_selector("#feedback", state="visible")
+    page.page.locator("#conversations-list [data-act=manage]").first.click()
+    page.page.wait_for_selector("#conversations-panel", state="visible")
+    page.page.click("#chat-log .cf-do-menu")
+    page.page.click("#fader > button")
+    page.page.click("#fader-ask")
+    page.page.wait_for_selector("#fader-4 .cf-facts:has-text('in all')")
+    settled(page)
+    assert faults(page.page, axe) == []
+    page.page.locator("#chat-log button.cf-cite").first.click()
+    page.page.wait_for_selector(".cf-panel .cf-here")
+    settled(page)
+    assert faults(page.page, axe) == []
+    page.page.keyboard.press("Escape")
+    page.choose("json")
+    page.preset("fine-tune")
+    page.ask("A ticket?")
+    page.page.wait_for_selector("#chat-log .cf-tree")
+    settled(page)
+    assert faults(page.page, axe) == []
+    go(page, "Compare")
+    page.page.fill("#compare-question textarea", "What does Harbor Checking cost?")
+    page.page.click("#compare-send")
+    page.page.wait_for_selector("#compare-vote", state="visible")
+    page.page.click("#vote-choice label:has-text('5 · hybrid')")
+    page.page.click("#vote-cast")
+    page.page.click("#votes-panel button")
+    page.page.click("#shared-panel button")
+    page.page.check("#compare-customise input")
+    page.page.wait_for_selector("#card-1", state="visible")
+    page.page.click("#card-0 button:has-text('Settings of its own')")
+    page.page.click("#share-publish")
+    page.page.wait_for_selector("#share-link", state="visible")
+    settled(page)
+    assert faults(page.page, axe) == []
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_serious_fault_in_a_report(browser: Any, axe: str, dark: bool) -> None:
     from crossfade.evaluation.export import to_html
@@ -153,6 +218,21 @@ def test_twice_as_large_it_is_read_without_scrolling_to_the_side(
     go(page, "Chat")
     page.ask("What is the fee?")
     assert wide(page) == {}
+
+
+def test_light_or_dark_is_chosen_by_hand_and_outlives_a_reload(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.001"))
+    show(page)
+    dark = "document.body.classList.contains('dark')"
+    for wanted in (True, False):
+        page.page.click(".cf-theme")
+        assert page.page.evaluate(dark) is wanted
+        page.page.reload()
+        page.page.wait_for_function(f"document.querySelector('.cf-theme') && {dark} === {str(wanted).lower()}")
+    page.page.emulate_media(color_scheme="dark")
+    page.page.wait_for_timeout(300)
+    assert page.page.evaluate(dark) is False, "the choice goes before the system's"
+    assert page.faults == []
 
 
 def test_by_keyboard_one_sees_where_one_is_and_can_ask(open_page: Callable[..., Any], serve: Any) -> None:

@@ -58,12 +58,78 @@ def test_keys_send_break_a_line_stop_and_begin_anew(open_page: Callable[..., Any
     page.page.wait_for_selector("#chat-log .bot-row :text('word word word')")
     page.page.keyboard.press("Control+Shift+O")
     assert len(questions(page)) == 1, "an answer under way is not thrown away"
+    page.page.keyboard.type("Three?")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#chat-notice :text('still being written')")
+    assert box.input_value() == "Three?"
     page.page.keyboard.press("Escape")
     page.wait_end()
     assert "stopped" in page.answer.inner_text()
     page.page.keyboard.press("Control+Shift+O")
     turns(page, 0)
     page.page.wait_for_selector(".cf-card")
+
+
+def test_an_answer_reads_as_markdown_while_it_grows_and_when_it_has_ended(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    answer = "Fees:\n\n3. **Harbor** is $7 [1]\n4. *free* boats until 30\n\n```python\nprint(7)\n```\n" + "and on " * 20
+    page = open_page(serve("--delay", "0.05", "--answer", answer))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.preset("hybrid")
+    page.ask(FEE, wait=False)
+    page.page.wait_for_selector("#chat-stop", state="visible")
+    page.page.wait_for_selector("#chat-log .cf-code")
+    assert page.page.is_visible("#chat-stop"), "it has not ended"
+    page.wait_end()
+    listed = page.answer.locator(".cf-md ol")
+    assert listed.get_attribute("start") == "3"
+    assert listed.locator("li").count() == 2
+    assert listed.locator("li").first.evaluate("e => getComputedStyle(e).listStyleType") == "decimal"
+    assert listed.locator("button.cf-cite").count() >= 1
+    page.answer.locator(".cf-code .cf-json-copy").click()
+    page.page.wait_for_function("navigator.clipboard.readText().then(text => text === 'print(7)\\n')")
+    assert page.faults == []
+
+
+PRESS = """(composing) => document.querySelector('#chat-question textarea').dispatchEvent(
+    new KeyboardEvent('keydown', {key: 'Escape', isComposing: composing, bubbles: true}))"""
+
+
+def test_a_key_of_an_input_method_stops_no_answer(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.6", "--answer", LONG))
+    page.ask("One?", wait=False)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word')")
+    page.page.evaluate(PRESS, True)
+    page.page.wait_for_selector("#chat-log .bot-row :text('word word word word word')")
+    page.page.evaluate(PRESS, False)
+    page.wait_end(seconds=5)
+
+
+PASTE = """(given) => {
+  const data = new DataTransfer();
+  data.items.add(new File(['x'], 'a.png', {type: 'image/png'}));
+  if (given.text) data.setData('text/plain', given.text);
+  document.querySelector(given.box + ' textarea').dispatchEvent(
+    new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_picture_that_is_pasted_is_told_to_be_none_of_ours_and_loses_nothing(
+    open_page: Callable[..., Any], serve: Any
+) -> None:
+    page = open_page(serve())
+    page.page.fill("#chat-question textarea", "Half a question")
+    page.page.evaluate(PASTE, {"box": "#chat-question", "text": "words with a picture, as out of a text program"})
+    page.page.wait_for_timeout(300)
+    assert page.page.locator("#chat-notice .cf-note").count() == 0
+    page.page.evaluate(PASTE, {"box": "#chat-question"})
+    page.page.wait_for_selector("#chat-notice :text('No picture or file is read here')")
+    assert page.page.input_value("#chat-question textarea") == "Half a question"
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.evaluate(PASTE, {"box": "#compare-question"})
+    page.page.wait_for_selector("#compare-notice :text('No picture or file is read here')")
+    assert page.faults == []
 
 
 def test_the_sliders_mix_adapters_and_the_line_and_the_answer_say_so(open_page: Callable[..., Any], serve: Any) -> None:

@@ -72,10 +72,14 @@ def test_a_column_has_settings_of_its_own_and_columns_come_and_go(open_page: Cal
     page.page.locator("#card-0 input[type=number]").nth(0).fill("0.7")
     page.page.locator("#card-0 input[type=number]").nth(1).fill("3")
     page.page.locator("#card-0 input[type=number]").nth(2).fill("4")
+    page.page.locator("#card-0 input[type=number]").nth(3).fill("0.6")
+    page.page.fill("#card-0 .cf-own-instructions textarea", "In rhymes.")
     compare(page)
     own, beside = page.page.inner_text("#column-0"), page.page.inner_text("#column-1")
     for told in ("domain:0.6 + style:0.4", "temperature 0.7", "seed 3", "at most 4 tokens", "domain x 0.6", "4 new"):
         assert told in own
+    assert "top-p 0.6" in own
+    assert "own instructions: In rhymes." in own
     assert "temperature" not in beside
     assert page.page.locator("#column-2").is_hidden()
     page.page.fill("#card-0 :is(textarea, input)[placeholder^='domain']", "domain:9")
@@ -261,6 +265,17 @@ def test_the_last_comparison_outlives_a_reload_and_a_restart_until_it_is_cleared
     assert page.faults == []
 
 
+def test_escape_stops_a_comparison(open_page: Callable[..., Any], serve: Any) -> None:
+    page = open_page(serve("--delay", "0.6", "--answer", "word " * 300))
+    page.page.get_by_role("tab", name="Compare").click()
+    page.page.fill("#compare-question textarea", FEE)
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#compare-columns :text('word word')")
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_selector("#compare-send", state="visible")
+    assert "stopped" in page.page.inner_text("#compare-columns").lower()
+
+
 def test_a_comparison_that_a_reload_broke_off_says_so(open_page: Callable[..., Any], serve: Any) -> None:
     page = open_page(serve("--delay", "0.6", "--answer", "word " * 300))
     page.page.get_by_role("tab", name="Compare").click()
@@ -270,6 +285,7 @@ def test_a_comparison_that_a_reload_broke_off_says_so(open_page: Callable[..., A
     page.page.reload()
     page.page.get_by_role("tab", name="Compare").click()
     page.page.locator("#compare-columns :text('broken off')").first.wait_for()
+    page.page.locator("#compare-columns :text('word word')").first.wait_for()
     assert FEE in page.page.inner_text("#compare-opened")
 
 

@@ -169,11 +169,12 @@ def test_with_a_report_the_chat_offers_auto_and_says_what_it_chose(open_page: Ca
     assert "auto (" in frame.locator("#open section").last.inner_text()
     page.page.get_by_role("tab", name="Chat").click()
     page.page.locator("#switch-auto input").check()
+    page.page.wait_for_selector("#chat-mode .cf-badge:text-is('auto')")
     page.ask("What is the fee?")
     assert "Auto chose" in page.answer.inner_text()
     assert page.answer.locator(".cf-badge").inner_text() in ("base", "fine-tune")
-    page.page.locator("#switch-auto input").uncheck()
     page.preset("rag")
+    assert not page.page.locator("#switch-auto input").is_checked(), "who chooses a mode has it"
     page.ask("And now?")
     assert "Auto chose" not in page.answer.inner_text()
     assert page.faults == []

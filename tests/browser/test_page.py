@@ -160,10 +160,12 @@ def test_hostile_text_runs_nothing_and_loads_nothing(open_page: Callable[..., An
     time.sleep(0.5)
     for place in ("#chat-log", "#compare-columns"):
         made = page.page.eval_on_selector_all(
-            f"{place} :is(script, img, iframe, svg[onload], h1, li, a)", "e => e.length"
+            f"{place} :is(script, img, iframe, svg[onload], h1, a, b[onmouseover])", "e => e.length"
         )
         assert made == 0
         assert "<script>alert(1)</script>" in page.page.locator(place).text_content()
+    assert page.page.locator("#chat-log :is(.user-row, .cf-item .cf-text) :is(li, h1, strong)").count() == 0
+    assert page.page.locator("#chat-log .cf-md li").inner_text().startswith("item"), "an answer reads as Markdown"
     assert page.dialogs == []
     assert page.outbound == []
     assert page.faults == []

@@ -146,6 +146,7 @@ def test_a_lost_connection_leaves_a_page_that_can_be_used_again(open_page: Calla
         line.mend()  # and Gradio loads the page again
         page.page.wait_for_selector("#chat-log .cf-error:has-text('broken off')")
         assert questions(page) == ["First?"]
+        assert "word word word" in page.answer.inner_text(), "what had come of the answer is there"
         page.ask("Second?", wait=False)
         page.page.wait_for_selector("#chat-log .bot-row:last-child :text('word word word')")
         page.page.click("#chat-stop")

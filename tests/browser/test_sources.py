@@ -48,7 +48,8 @@ def test_a_citation_opens_its_passage_in_the_document_and_the_keyboard_closes_it
         page.page.wait_for_function("document.activeElement.className === 'cf-panel-close'")
         assert "You must be 18 or older" in page.page.inner_text(".cf-panel-body")
         assert "0.700, place 2" in page.page.inner_text(".cf-panel-about")
-        assert page.page.locator(".cf-panel mark").is_visible()
+        assert page.page.locator(".cf-panel mark:not(.cf-also)").is_visible()
+        assert "waived" in page.page.inner_text(".cf-panel mark.cf-also"), "what supports another sentence"
         page.page.keyboard.press("Escape")
         page.page.wait_for_selector(".cf-panel", state="detached")
         assert "cf-found" in page.page.evaluate("document.activeElement.className")

@@ -22,6 +22,7 @@ from crossfade.history.kept import KeptTurn, clean_title, turn_from_json, turn_t
 from crossfade.types import MAX_WEIGHT, Query
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
     from pydantic import TypeAdapter
 
 FORMAT = "crossfade conversations"
@@ -35,6 +36,12 @@ MOST_NEW_TOKENS = 1_000_000
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, in seconds since 1970."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]#|~!$]|^(?:[-+=]|\d+[.)])", re.MULTILINE)
+
+
+_SIGNS = re.compile(r"[*_`#|~\[<]|^\s*(?:[-+>]|\d+[.)])", re.MULTILINE)
+"""Without one of these a text is no Markdown."""
+_LINKS = re.compile(r"\](?=[(\[:])")
+_LEADS = {"link_open", "image", "html_inline", "html_block"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ def from_json(text: str) -> tuple[Kept, ...]:
 
 
 def to_markdown(conversations: Sequence[Kept], words: Words) -> str:
-    """The conversations to read. What people, models and documents wrote stands there as text and is no markup."""
+    """The conversations to read. An answer's Markdown is such; what people and documents wrote is no markup."""
     return "\n".join(line for kept in conversations for line in _lines(kept, words))
 
 
@@ -124,6 +131,32 @@ def plain(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = (line.strip() for line in text.splitlines())
     return "  \n".join(_MARKDOWN.sub(lambda found: _escaped(found[0]), line) for line in lines)
+
+
+def readable(text: str) -> str:
+    """An answer's Markdown as it was written, its lines kept, but that nothing of it loads, leads or stays open.
+
+    What cannot be made so is there as plain text.
+    """
+    if not _SIGNS.search(text):
+        return plain(text)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    fences = [token.map or (0, 0) for token in _parser(False).parse("\n".join(lines)) if token.type == "fence"]
+    code = {number for first, end in fences for number in range(first, end)}
+    made = "\n".join(line if number in code else _inert(line) for number, line in enumerate(lines))
+    return next((whole for whole in (made, f"{made}\n```") if _is_inert(whole)), plain(text))
+
+
+def _inert(line: str) -> str:
+    line = line.rstrip().replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace("$", "\\$")
+    return _LINKS.sub(r"\\]", line) + "  " if line else ""
+
+
+def _is_inert(text: str) -> bool:
+    """Whether nothing in a text loads or leads, and what stands after it is none of it."""
+    tokens = _parser(True).parse(f"{text}\n\nend")
+    found = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
+    return tokens[-3].level == 0 and tokens[-2].content == "end" and not found & _LEADS
 
 
 def _escaped(found: str) -> str:
@@ -135,7 +168,8 @@ def _lines(kept: Kept, words: Words) -> Iterator[str]:
     for turn in kept.turns:
         yield f"**{words.question}**\n\n{plain(turn.query.text)}\n"
         if turn.answer:
-            yield f"**{words.answer}** ({plain(', '.join(_made_by(turn)))})\n\n{plain(turn.answer.generation.text)}\n"
+            yield f"**{words.answer}** ({plain(', '.join(_made_by(turn)))})\n"
+            yield f"{readable(turn.answer.generation.text)}\n"
         if turn.error:
             yield f"**{words.error}** {plain(turn.error)}\n"
         if turn.answer and turn.answer.passages:
@@ -187,6 +221,13 @@ def _complaint(query: Query) -> str:
 
 def _time(seconds: float) -> float:
     return seconds if math.isfinite(seconds) and 0 <= seconds <= _LAST_SECOND else 0.0
+
+
+@cache
+def _parser(html: bool) -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": html}).enable("table")
 
 
 @cache

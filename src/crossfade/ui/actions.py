@@ -11,6 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from crossfade.ui.language import language_of, say
+from crossfade.ui.render import note_html
+
 COPY = """(text) => {
   const old = () => {
     const area = document.createElement('textarea');
@@ -47,16 +50,29 @@ document.addEventListener('click', (event) => {
 });
 const shown = (place) => document.querySelector(place)?.offsetParent ? document.querySelector(place) : null;
 document.addEventListener('keydown', (event) => {
+  if (event.isComposing) return;
   const menu = document.querySelector('.cf-menu.cf-open');
   if (event.key === 'Escape' && menu) menu.classList.remove('cf-open');
-  else if (event.key === 'Escape') (shown('#chat-stop') || shown('#fader-stop'))?.click();
+  else if (event.key === 'Escape') ['#chat-stop', '#fader-stop', '#compare-stop'].map(shown).find(Boolean)?.click();
   if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'o' && shown('#conversations-new')) {
     event.preventDefault();
     shown('#conversations-new').click();
     document.querySelector('#chat-question textarea')?.focus();
   }
 });
+const asks = (event) => event.target.closest?.('#chat-question, #compare-question');
+const refuse = (event, data) => {
+  if (!asks(event) || !data?.files.length || data.getData('text/plain')) return;
+  event.preventDefault();
+  trigger('upload', {box: asks(event).id});
+};
+document.addEventListener('paste', (event) => refuse(event, event.clipboardData));
+document.addEventListener('dragover', (event) => {
+  if (asks(event) && event.dataTransfer.types.includes('Files')) event.preventDefault();
+});
+document.addEventListener('drop', (event) => refuse(event, event.dataTransfer));
 """
+"""A key for an input method is none of ours. A file that is dropped on a box would take the place of the page."""
 
 
 class Actions:
@@ -70,6 +86,13 @@ class Actions:
         self.edit: Any = listener.edit
         self.cancel: Any = listener.clear
         self.example: Any = listener.example_select
+        self.picture: Any = listener.upload
+
+
+def no_picture(request: gr.Request, event: gr.EventData) -> list[Any]:
+    """The notices of the chat and of the comparison: that no picture is read, below the box that it was given to."""
+    told = note_html(say(language_of(request), "chat.no_picture"), kind="error")
+    return [told, gr.skip()] if event._data.get("box") == "chat-question" else [gr.skip(), told]
 
 
 def is_action(event: gr.EventData) -> bool:

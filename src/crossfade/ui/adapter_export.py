@@ -23,6 +23,7 @@ from crossfade.training.export import KINDS, export
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.phrases import said
 from crossfade.ui.working import Done, Told, in_thread
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ class ExportBox:
                 elem_id="push-token",
             )
             self.public = gr.Checkbox(label=label("adapters.public"), elem_id="push-public")
-            self.send = gr.Button(label("adapters.push"), elem_id="push-send")
+            with gr.Row():
+                self.send = gr.Button(label("adapters.push"), elem_id="push-send", min_width=100)
+                self.leave = gr.Button(
+                    label("adapters.stop"), variant="stop", visible=False, elem_id="push-stop", min_width=100
+                )
             self.notice = gr.HTML("", elem_id="export-notice")
         buttons, limited = [self.make, self.halt], {"concurrency_id": EXPORT, "concurrency_limit": 1, **QUIET}
         begun = self.make.click(lambda: _busy(True), None, buttons, **AT_ONCE)
@@ -80,9 +85,12 @@ class ExportBox:
         made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
         stopped = self.halt.click(_stopped, None, self.notice, cancels=[made], **AT_ONCE)
         stopped.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        pushed = self.send.click(_pushing, None, self.notice, **AT_ONCE).then(
-            self._push, [chosen, self.repository, self.token, self.public], [self.notice, self.token], **limited
-        )
+        sent, buttons = [self.notice, self.token], [self.send, self.leave]
+        begun = self.send.click(lambda: _busy(True), None, buttons, **AT_ONCE)
+        pushed = begun.then(self._push, [chosen, self.repository, self.token, self.public], sent, **limited)
+        left = self.leave.click(_left, None, sent, cancels=[pushed], **AT_ONCE)
+        for ended in (pushed, left):
+            ended.then(lambda: _busy(False), None, buttons, **AT_ONCE)
         self.events = (made, pushed)
 
     def refresh(self, trigger: Any) -> None:
@@ -105,7 +113,7 @@ class ExportBox:
             out = _free(settings.home / "exports", f"{adapter.name}{ENDINGS[form]}")
 
             def progress(stage: str, done: int, total: int) -> None:
-                tell(Told(f"{stage} {done / 1e6:.0f}{f' / {total / 1e6:.0f}' if total else ''} MB"))
+                tell(Told(f"{stage} {done / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB"))
 
             tell(Told(say(language, "adapters.beginning")))
             made = export(
@@ -119,21 +127,30 @@ class ExportBox:
                 if isinstance(item, Done):
                     yield render.note_html(say(language, "adapters.exported", path=item.result))
                 else:
-                    yield render.note_html(f"{item.line} …", kind="wait")
+                    yield render.note_html(f"{said(language, item.line)} …", kind="wait")
         except Exception as error:
             yield render.note_html(answering.sentence(error, language), kind="error")
 
     def _push(
         self, request: gr.Request, name: str | None, repository: str | None, token: str | None, public: bool
-    ) -> list[str]:
-        """Push, and forget the token, whatever came."""
-        try:
+    ) -> Iterator[list[str]]:
+        """Push, and forget the token, whatever comes; closed before its end, it is waited for no longer."""
+        language = language_of(request)
+
+        def work(tell: Callable[[Told], None], stop: Event) -> str:
+            tell(Told(say(language, "adapters.pushing")))
             adapter = self._find(request, name)
             address = push_adapter(adapter, (repository or "").strip(), token=token or "", private=not public)
+            return say(language, "adapters.pushed", name=adapter.name, repository=repository, address=address)
+
+        try:
+            for item in in_thread(work):
+                if isinstance(item, Done):
+                    yield [render.note_html(item.result), ""]
+                else:
+                    yield [render.note_html(item.line, kind="wait"), ""]
         except Exception as error:
-            return [render.note_html(answering.sentence(error, language_of(request)), kind="error"), ""]
-        told = {"name": adapter.name, "repository": repository, "address": address}
-        return [render.note_html(say(language_of(request), "adapters.pushed", **told)), ""]
+            yield [render.note_html(answering.sentence(error, language), kind="error"), ""]
 
 
 def kinds(language: str) -> list[tuple[str, str]]:
@@ -160,8 +177,8 @@ def _stopped(request: gr.Request) -> str:
     return render.note_html(say(language_of(request), "adapters.stopped"))
 
 
-def _pushing(request: gr.Request) -> str:
-    return render.note_html(say(language_of(request), "adapters.pushing"), kind="wait")
+def _left(request: gr.Request) -> list[str]:
+    return [render.note_html(say(language_of(request), "adapters.push_left")), ""]
 
 
 def _busy(busy: bool) -> list[Any]:

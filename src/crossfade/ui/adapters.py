@@ -76,7 +76,7 @@ class AdaptersTab:
             return [gr.skip(), render.note_html(told, kind="error"), *stay]
         mine = self._catalog.of(request)
         key = next((c.key for c in mine.choices(corpus) if c.adapter == adapter), None)
-        choice = gr.Dropdown(choices=mine.offered(corpus), value=key)
+        choice = gr.Dropdown(choices=mine.offered(corpus, language=language_of(request)), value=key)
         return [gr.Tabs(selected=tab), "", choice, *values]
 
 

@@ -20,6 +20,7 @@ from crossfade.models.catalogue import knows_english_only
 from crossfade.settings import Settings
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, json_view, language, render, uploads
+from crossfade.ui.actions import no_picture
 from crossfade.ui.adapters import AdaptersTab
 from crossfade.ui.advise import AdviseTab
 from crossfade.ui.chat import ChatTab
@@ -99,6 +100,7 @@ def build_ui(startup: Startup) -> gr.Blocks:
         comparison.load(page.load, tabs)
         conversations.wire(page.load, chat)
         thumbs.wire(chat, conversations)
+        chat.actions.picture(no_picture, None, [chat.notice, comparison.notice], **AT_ONCE)
         adapters.refresh(page.load)
         for translated in (evaluation, advice):
             translated.greet(page.load)
@@ -179,16 +181,19 @@ def theme() -> Any:
 
 
 def head_html(shown: str) -> str:
-    """The title with its line, and the languages to choose from, in one of them."""
+    """The title with its line, and the languages and themes to choose from, in one of the languages."""
     tagline = say(shown, "page.tagline")
     buttons = "".join(
         f'<button type="button" lang="{name}" aria-pressed="{str(name == shown).lower()}" '
         f"onclick=\"crossfadeLanguage('{name}')\">{title}</button>"
         for name, title in language.LANGUAGES.items()
     )
+    theme = say(shown, "page.theme")
     return (
         '<div class="cf-title"><div class="cf-title-line"><h1>Crossfade</h1>'
-        f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div></div>'
+        f'<div class="cf-languages" role="group" aria-label="{say(shown, "page.language")}">{buttons}</div>'
+        f'<button type="button" class="cf-theme" onclick="crossfadeTheme()" aria-label="{theme}" title="{theme}">'
+        '<span aria-hidden="true">&#9680;</span></button></div>'
         f"<p>{tagline}</p></div>"
     )
 

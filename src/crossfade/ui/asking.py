@@ -7,6 +7,7 @@ are free again, also where the second step never came to run because the queue w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import gradio as gr
 
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.types import Answer
-from crossfade.ui import answering
+from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import language_of, say
 from crossfade.ui.running import Running
@@ -39,15 +40,27 @@ class Asking:
             raise EngineError(say(language, "chat.busy"))
 
     def begin(self, request: gr.Request) -> None:
-        """Begin an answer. Raises gr.Error while another one is under way."""
+        """Begin an answer. Raises gr.Error while another one is under way: the steps that follow do not."""
         if not self._running.begin(str(request.session_hash), self._tab):
             raise gr.Error(say(language_of(request), "chat.already"), print_exception=False)
+
+    @contextmanager
+    def if_left(self, request: gr.Request, keep: Callable[[], object]) -> Iterator[None]:
+        """Around an answer: `keep` is called where its page is gone at the end, and with it the events that follow."""
+        try:
+            yield
+        except GeneratorExit:  # Gradio's, once the connection is lost; a stop ends the text and not the generator
+            keep()
+            raise
+        if not self._running.under_way(str(request.session_hash), self._tab):
+            keep()
 
     def wire(
         self,
         accepted: Any,
         buttons: Sequence[Any],
         *,
+        notice: Any,
         answer: Callable[..., Iterator[Any]],
         given: Sequence[Any],
         drawn: Sequence[Any],
@@ -58,9 +71,11 @@ class Asking:
         """Let the other two steps follow an accepted question; gives the events after which it has ended.
 
         `answer(request, stop, *given)` yields what is `drawn`. `finish(request, why, *left)` gives what is `freed`:
-        `why` is the end of what came to none. `buttons` are those that send and stop.
+        `why` is the end of what came to none. `buttons` are those that send and stop. `notice` tells why a question
+        was not accepted: of an error that is raised outside of the queue Gradio shows nothing.
         """
         send, halt = buttons
+        accepted.failure(self._refused, None, notice, **AT_ONCE)
         answered = accepted.success(
             self._answering(answer, len(drawn)),
             list(given),
@@ -110,6 +125,11 @@ class Asking:
             return [*finish(request, why, *left), *send_or_stop(answering=False)]
 
         return run
+
+    def _refused(self, request: gr.Request) -> str:
+        under_way = self._running.under_way(str(request.session_hash), self._tab)
+        told = say(language_of(request), "chat.already" if under_way else "chat.unexpected")
+        return render.note_html(told, kind="error")
 
     def _stop(self, request: gr.Request) -> None:
         self._running.stop(str(request.session_hash), self._tab)

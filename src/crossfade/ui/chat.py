@@ -43,7 +43,7 @@ from crossfade.ui.mixer import Mixer
 from crossfade.ui.running import Running
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.suggestions import suggestions_of
-from crossfade.ui.switches import Switches
+from crossfade.ui.switches import Switches, auto_box
 from crossfade.ui.turn_changes import copied_text, edit, put_back, undo
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class ChatTab:
     def __init__(self, startup: Startup, running: Running, *, busy: Callable[[], bool], report: Any) -> None:
         """`report` holds the session's last report as JSON, or None: with one, auto is offered."""
         self._startup = startup
+        self.left: Callable[[gr.Request, Conversation, Shown], None] = lambda *_: None
         self._report = report
         self._catalog = Catalog(startup)
         self._asking = Asking(startup, running, TAB, busy=busy)
@@ -118,7 +119,7 @@ class ChatTab:
     def _wire(self) -> None:
         wire(self._catalog, self.controls)
         self.schema.wire(self.controls.corpus)
-        self.switches.wire(self.controls, notice=self.notice)
+        self.switches.wire(self.controls, notice=self.notice, auto=self.auto)
         buttons = [self.send, self.halt]
         given = [self.turns, self._report, self.auto]
         given += [*self.switches.values, *self.schema.values, *self.controls.values]
@@ -134,6 +135,7 @@ class ChatTab:
         self.ended = self._asking.wire(
             accepted,
             buttons,
+            notice=self.notice,
             answer=self._answer,
             given=[self.turns],
             drawn=[self.chatbot, self.turns],
@@ -141,7 +143,7 @@ class ChatTab:
             left=[self.box, self.turns],
             freed=[self.box, self.chatbot, self.turns, self.notice, self.editing],
         )
-        self._report.change(lambda r: gr.Checkbox(visible=bool(r and r["auto"])), self._report, self.auto, **AT_ONCE)
+        self._report.change(auto_box, self._report, self.auto, **AT_ONCE)
         self._wire_actions()
         self.crossfader.wire(self.controls, self.switches, self.schema, box=self.box, turns=self.turns)
 
@@ -152,7 +154,7 @@ class ChatTab:
         self.undone = actions.undo(undo, [self.box, self.turns], undone, **AT_ONCE)
         actions.edit(edit, self.turns, edited, **AT_ONCE)
         actions.cancel(lambda: ("", "", None), None, edited, **AT_ONCE)
-        chosen = [self.box, self.controls.choice, *self.switches.values, self.notice]
+        chosen = [self.box, self.controls.choice, *self.switches.values, self.auto, self.notice]
         actions.example(self._example, self.controls.corpus, chosen, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
@@ -207,7 +209,7 @@ class ChatTab:
         try:
             self._asking.check(language)
             mine = self._catalog.of(request)
-            asked = make_query(mine, text, values)
+            asked = make_query(mine, text, values, language=language)
             asked = replace(asked, query=self.schema.put(asked.query, written))
             choice = asked.choice
             automatic = read_automatic(report) if report and auto and not mode else None
@@ -247,11 +249,11 @@ class ChatTab:
         # Of what is yielded, Gradio sends the messages that have changed: the last one.
         messages = all_messages(turns, language)
         *before, shown = turns
-        with closing(growing(self._startup, shown, stop, language)) as grown:
-            for shown in grown:
-                yield [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]], gr.skip()
-        turns = (*before, shown)
-        yield all_messages(turns, language), turns
+        with self._asking.if_left(request, lambda: self.left(request, turns, shown)):
+            with closing(growing(self._startup, shown, stop, language)) as grown:
+                for shown in grown:
+                    yield [*messages[:-1], shown.messages(language, place=len(before), last=True)[1]], gr.skip()
+            yield all_messages((*before, shown), language), (*before, shown)
 
     def _finish(self, request: gr.Request, why: str, box: str, turns: Conversation) -> list[Any]:
         """What is drawn at the end; a question that failed goes into the box, unless something new stands there."""
@@ -271,7 +273,7 @@ class ChatTab:
     def _example(self, request: gr.Request, event: gr.EventData, corpus: str | None) -> tuple[Any, ...]:
         suggestion = next(iter(suggestions_of(self._catalog)[turn_of(event) :]), None)
         if suggestion is None:
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 7
         key = next((c.key for c in self._catalog.of(request).choices(corpus) if c.task.name == suggestion.task), None)
         switches = self.switches.pressed(request, suggestion.mode, corpus, key)
         return suggestion.text, key or gr.skip(), *switches

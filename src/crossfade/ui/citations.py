@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from crossfade.evaluation.claims import CITATION, spans
@@ -18,6 +18,7 @@ from crossfade.evaluation.support import Checked, check, cited
 from crossfade.types import Answer, Passage
 from crossfade.ui.escaping import escape
 from crossfade.ui.language import say
+from crossfade.ui.markdown import Mark, markdown_html
 
 NO_SENTENCE = -1
 """Stands for the sentence where a passage is opened for itself."""
@@ -26,6 +27,9 @@ MOST_CHARACTERS = 200_000
 """Of an answer with its passages; one that was imported may be of any length, and a longer one is not checked."""
 MOST_PAIRS = 100_000
 """Of a sentence of the answer and one of a passage: each is compared with each."""
+
+Place = tuple[int, int]
+"""Where something begins in a passage's text, and where it stops."""
 
 _WRAPPED = re.compile(r"(?<=\S)\n(?=[^\s#>*+|-])(?!\d+[.)])")
 """A line end inside a paragraph of Markdown, which stands for a space."""
@@ -64,22 +68,13 @@ def passages_html(answer: Answer, *, language: str = "en") -> str:
 
 @lru_cache(maxsize=512)  # a conversation is drawn again and again while its newest answer grows
 def _cited_html(text: str, passages: tuple[Passage, ...], question: str, *, key: str, language: str) -> str:
-    checked = _checked(text, passages, question)
-    told = not is_refusal(text)
-    parts, end, doubtful = [], 0, False
-    for one in checked:
-        parts.append(_linked(text[end : one.start], len(passages), key=key, sentence=NO_SENTENCE, language=language))
-        sentence = _linked(text[one.start : one.end], len(passages), key=key, sentence=one.start, language=language)
-        if one.passage is None and told:
-            doubtful = True
-            word = f'<span class="cf-unseen"> ({escape(say(language, "sources.unsupported_word"))})</span>'
-            title = escape(say(language, "sources.unsupported"))
-            sentence = f'<span class="cf-unsupported" title="{title}">{sentence}{word}</span>'
-        parts += [sentence, _found(one, text, len(passages), key=key, language=language)]
-        end = one.end
-    parts.append(_linked(text[end:], len(passages), key=key, sentence=NO_SENTENCE, language=language))
+    checked, count = _checked(text, passages, question), len(passages)
+    marks = [mark for one in checked for mark in _mark(one, text, count, key=key, language=language)]
+    marks += _written(text, count, checked, key=key, language=language)
+    marks.sort(key=lambda mark: (mark.start, mark.end))
+    doubtful = any(mark.around for mark in marks)
     note = f'<div class="cf-note">{escape(say(language, "sources.legend"))}</div>' if doubtful else ""
-    return f'<div class="cf-text" dir="auto">{"".join(parts)}</div>{note}'
+    return f"{markdown_html(text, marks, language=language)}{note}"
 
 
 def _checked(text: str, passages: Sequence[Passage], question: str) -> tuple[Checked, ...]:
@@ -90,26 +85,32 @@ def _checked(text: str, passages: Sequence[Passage], question: str) -> tuple[Che
     return check(text, passages, question) if pairs <= MOST_PAIRS else ()
 
 
-def _found(one: Checked, text: str, count: int, *, key: str, language: str) -> str:
-    """The number of the passage that supports a sentence, unless the model cited it there itself."""
-    if one.passage is None or one.passage in cited(text[one.start : one.end], count):
-        return ""
+def _mark(one: Checked, text: str, count: int, *, key: str, language: str) -> list[Mark]:
+    """What a sentence is marked with: doubt, or the passage that supports it, unless the model cited that there."""
+    if one.passage is None:
+        if is_refusal(text):
+            return []
+        word = f'<span class="cf-unseen"> ({escape(say(language, "sources.unsupported_word"))})</span>'
+        title = escape(say(language, "sources.unsupported"))
+        around = f'<span class="cf-unsupported" title="{title}">'
+        return [Mark(one.start, one.start, around=around), Mark(one.end, one.end, word, ends=True)]
+    if one.passage in cited(text[one.start : one.end], count):
+        return []
     number = one.passage + 1
     title = say(language, "sources.found", number=number)
-    return _button(number, f"{key}.{number}.{one.start}", title=title, language=language, kind=" cf-found")
+    button = _button(number, f"{key}.{number}.{one.start}", title=title, language=language, kind=" cf-found")
+    return [Mark(one.end, one.end, button)]
 
 
-def _linked(text: str, count: int, *, key: str, sentence: int, language: str) -> str:
-    """A piece of the text; what the model wrote as the number of a passage that is there is a button."""
-    parts, end = [], 0
+def _written(text: str, count: int, checked: Sequence[Checked], *, key: str, language: str) -> Iterator[Mark]:
+    """A button for each number of a passage that is there which the model wrote."""
     for match in CITATION.finditer(text):
         number = int(match[1])
         if 1 <= number <= count:
+            sentence = next((one.start for one in checked if one.start <= match.start() < one.end), NO_SENTENCE)
             title = say(language, "sources.cited", number=number)
             button = _button(number, f"{key}.{number}.{sentence}", title=title, language=language)
-            parts += [escape(text[end : match.start()]), button]
-            end = match.end()
-    return "".join([*parts, escape(text[end:])])
+            yield Mark(match.start(), match.end(), button)
 
 
 def _button(number: int, value: str, *, title: str, language: str, kind: str = "") -> str:
@@ -127,12 +128,18 @@ def cited_passages(answer: Answer) -> frozenset[int]:
     return frozenset(place + 1 for place in (*written, *found) if place >= 0)
 
 
-def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, tuple[int, int] | None]:
-    """The sentence that begins there, and the place in that passage (from 1) which supports it, or None."""
-    passages: Sequence[Passage] = [answer.passages[number - 1]]
-    text = answer.generation.text
-    for one in _checked(text, passages, answer.query.text):
+def supporting(answer: Answer, number: int, *, sentence: int) -> tuple[str, Place | None, tuple[Place, ...]]:
+    """The sentence that begins there, the place in that passage (from 1) which supports it, or None, and all others.
+
+    The others are the places which support other sentences of the answer.
+    """
+    text, said = answer.generation.text, ""
+    here: Place | None = None
+    others: list[Place] = []
+    for one in _checked(text, [answer.passages[number - 1]], answer.query.text):
+        place = (one.begin, one.stop) if one.passage is not None else None
         if one.start == sentence:
-            place = (one.begin, one.stop) if one.passage is not None else None
-            return CITATION.sub("", text[one.start : one.end]), place
-    return "", None
+            said, here = CITATION.sub("", text[one.start : one.end]), place
+        elif place:
+            others.append(place)
+    return said, here, tuple(others)

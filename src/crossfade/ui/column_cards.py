@@ -6,6 +6,7 @@ All cards are drawn at once and the first so many are shown: a column that goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import gradio as gr
@@ -13,10 +14,10 @@ import gradio as gr
 from crossfade.compare import MAX_COLUMNS
 from crossfade.types import MODE_SWITCHES
 from crossfade.ui.columns import OFF, ON, ColumnSettings
-from crossfade.ui.controls import AT_ONCE, Catalog, offered_anew
+from crossfade.ui.controls import AT_ONCE, MOST_INSTRUCTIONS, Catalog, offered_anew
 from crossfade.ui.language import label, language_of, say
 
-FIELDS = 7
+FIELDS = 9
 """Components of one card, in the order of `ColumnSettings`."""
 
 
@@ -57,11 +58,21 @@ class ColumnCards:
                 with gr.Row():
                     temperature = gr.Number(label=label("compare.temperature"), minimum=0, maximum=1.5, **empty)
                     seed = gr.Number(label=label("compare.seed"), minimum=0, precision=0, **empty)
-                tokens = gr.Number(label=label("compare.tokens"), minimum=1, precision=0, **empty)
+                with gr.Row():
+                    tokens = gr.Number(label=label("compare.tokens"), minimum=1, precision=0, **empty)
+                    top_p = gr.Number(label=label("controls.top_p"), minimum=0.01, maximum=1, **empty)
                 enforce = gr.Dropdown([("—", ""), ON, OFF], value="", label=label("compare.enforce"))
+                instructions = gr.Textbox(
+                    label=label("controls.instructions"),
+                    placeholder=label("compare.as_beside"),
+                    lines=1,
+                    max_lines=6,
+                    max_length=MOST_INSTRUCTIONS,
+                    elem_classes="cf-own-instructions",
+                )
             remove = gr.Button(label("compare.remove_column"), size="sm", elem_classes="cf-remove")
         self._cards.append(card)
-        self._parts.append([mode, key, blend, temperature, seed, tokens, enforce])
+        self._parts.append([mode, key, blend, temperature, seed, tokens, enforce, top_p, instructions])
         self._removes.append(remove)
 
     @property
@@ -84,9 +95,7 @@ class ColumnCards:
         """The updates that show a card for each of the settings."""
         count = min(len(settings), MAX_COLUMNS)
         padded = [*settings[:count], *[ColumnSettings()] * (MAX_COLUMNS - count)]
-        values = [
-            value for s in padded for value in (s.mode, s.key, s.blend, s.temperature, s.seed, s.tokens, s.enforce)
-        ]
+        values = [value for one in padded for value in astuple(one)]
         shown = [gr.Column(visible=number < count) for number in range(MAX_COLUMNS)]
         return [count, *values, *shown, gr.Button(visible=count < MAX_COLUMNS)]
 
@@ -105,7 +114,7 @@ class ColumnCards:
         def offer(request: gr.Request, corpus: str | None, *chosen: str | None) -> list[Any]:
             language = language_of(request)
             beside = (say(language, "compare.as_beside"), "")
-            offered = self._catalog.of(request).offered(corpus)
+            offered = self._catalog.of(request).offered(corpus, language=language)
             there = [key for _, key in offered]
             choices = [beside, *offered]
             words = [beside, (say(language, "compare.on"), ON), (say(language, "compare.off"), OFF)]
@@ -130,6 +139,8 @@ def _settings(
     seed: float | None,
     tokens: float | None,
     enforce: str | None,
+    top_p: float | None,
+    instructions: str | None,
 ) -> ColumnSettings:
     return ColumnSettings(
         mode=mode or "base",
@@ -139,4 +150,6 @@ def _settings(
         seed=None if seed is None else int(seed),
         tokens=None if tokens is None else int(tokens),
         enforce=enforce or "",
+        top_p=None if top_p is None else float(top_p),
+        instructions=(instructions or "").strip(),
     )

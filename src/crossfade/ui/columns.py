@@ -15,7 +15,7 @@ from crossfade.types import MAX_WEIGHT, Answer, Blend, Query, mode_switches
 from crossfade.ui import render
 from crossfade.ui.choices import Choice
 from crossfade.ui.citations import cited_passages
-from crossfade.ui.controls import MOST_NEW_TOKENS, Asked
+from crossfade.ui.controls import MOST_INSTRUCTIONS, MOST_NEW_TOKENS, Asked
 from crossfade.ui.language import say
 from crossfade.ui.phrases import said
 
@@ -38,6 +38,8 @@ class ColumnSettings:
     seed: int | None = None
     tokens: int | None = None
     enforce: str = ""
+    top_p: float | None = None
+    instructions: str = ""
 
     @property
     def own(self) -> bool:
@@ -180,6 +182,8 @@ def settings_of(query: Query, choices: Sequence[Choice]) -> ColumnSettings:
         seed=query.sampling.seed,
         tokens=query.sampling.max_new_tokens,
         enforce=ON if query.enforce_schema else OFF,
+        top_p=query.sampling.top_p,
+        instructions=query.instructions,
     )
 
 
@@ -217,10 +221,12 @@ def _base_query(asked: Asked, settings: ColumnSettings, choice: Choice) -> Query
         max_new_tokens=min(max(int(tokens), 1), MOST_NEW_TOKENS),
         temperature=beside.temperature if settings.temperature is None else min(max(settings.temperature, 0.0), 1.5),
         seed=beside.seed if settings.seed is None else min(max(int(settings.seed), 0), 2**31 - 1),
+        top_p=beside.top_p if settings.top_p is None else min(max(settings.top_p, 0.01), 1.0),
     )
     return replace(
         asked.query,
         task=task.name,
         sampling=sampling,
         enforce_schema=enforce and (task.enforceable is not None or bool(asked.query.schema)),
+        instructions=settings.instructions[:MOST_INSTRUCTIONS] or asked.query.instructions,
     )

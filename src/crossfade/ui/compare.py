@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,7 @@ class CompareTab:
         ended = self._asking.wire(
             accepted,
             buttons,
+            notice=self.notice,
             answer=self._answer,
             given=[self.asked, self.comparison],
             drawn=shown,
@@ -162,10 +164,11 @@ class CompareTab:
         try:
             self._asking.check(language)
             mine = self._catalog.of(request)
-            asked = make_query(mine, text, values[schema_end:])
+            asked = make_query(mine, text, values[schema_end:], language=language)
             asked = replace(asked, query=self.schema.put(asked.query, values[columns_end:schema_end]))
             wanted = self.choice.read(values[:columns_end])
-            columns = make_columns(asked, wanted, lambda key: mine.choice(asked.query.corpus, key), language=language)
+            choice_of = partial(mine.choice, asked.query.corpus, language=language)
+            columns = make_columns(asked, wanted, choice_of, language=language)
             mine.check(*[column.query.blend for column in columns if column.query], language=language)
         except CrossfadeError as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
@@ -178,8 +181,13 @@ class CompareTab:
 
     def _answer(self, request: gr.Request, stop: Event, columns: Columns, comparison: str) -> Iterator[list[Any]]:
         """Stream the answers, column by column."""
-        language = language_of(request)
         now = list(columns)
+        with self._asking.if_left(request, lambda: self.after.last.grow(request, tuple(now), comparison)):
+            yield from self._stream(request, stop, now, comparison)
+
+    def _stream(self, request: gr.Request, stop: Event, now: list[Column], comparison: str) -> Iterator[list[Any]]:
+        """The same; what comes is written into `now`."""
+        language = language_of(request)
         asked = [place for place, column in enumerate(now) if column.query]
         try:
             for line in answering.until_ready(self._startup, stop, language):
@@ -239,7 +247,7 @@ class CompareTab:
         corpus = first.corpus if first else None
         choices = self._catalog.of(request).choices(corpus)
         wanted = [settings_of(c.query, choices) if c.query else ColumnSettings(c.mode) for c in columns]
-        beside = [first.sampling.top_p, first.instructions] if first else [gr.skip()] * 2
+        beside = [first.sampling.top_p, ""] if first else [gr.skip()] * 2  # each column has its own instructions
         drawn = [*self.schema.fill(first), *self.choice.fill(wanted)]
         return [question_of(columns), corpus if choices else gr.skip(), *beside, *_closed(), *drawn]
 

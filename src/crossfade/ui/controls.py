@@ -257,16 +257,23 @@ def refresh(trigger: Any, catalog: Catalog, controls: Controls) -> Any:
     return trigger(offer, asked, [controls.choice, *mixer.drawn], **AT_ONCE)
 
 
-def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, history: tuple[Turn, ...] = ()) -> Asked:
+def make_query(
+    catalog: Catalog,
+    text: str | None,
+    values: Sequence[Any],
+    *,
+    history: tuple[Turn, ...] = (),
+    language: str = "en",
+) -> Asked:
     """What is asked; the mode's switches are added by the tab.
 
-    `values` are those of `Controls.values`. Raises QuestionError, CorpusError and AdapterError.
+    `values` are those of `Controls.values`. Raises QuestionError, CorpusError and AdapterError in that language.
     """
     corpus_name, key, enforce, temperature, tokens, seed, *rest = values
     top_p, instructions, *mixed = rest or (None, None)
     prompts.clean_question(text or "")
     corpus = catalog.corpus(corpus_name)
-    choice = catalog.choice(corpus.name, key)
+    choice = catalog.choice(corpus.name, key, language=language)
     sampling = Sampling(
         max_new_tokens=min(max(int(tokens or choice.task.max_new_tokens), 1), MOST_NEW_TOKENS),
         temperature=min(max(float(temperature or 0), 0.0), 1.5),
@@ -283,5 +290,5 @@ def make_query(catalog: Catalog, text: str | None, values: Sequence[Any], *, his
         instructions=str(instructions or "").strip()[:MOST_INSTRUCTIONS],
     )
     blend = blend_of(choice.adapter, mixed)
-    catalog.check(blend)
+    catalog.check(blend, language=language)
     return Asked(query, choice, blend)

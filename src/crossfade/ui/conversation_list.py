@@ -73,6 +73,7 @@ class ConversationList:
         `chat` has `turns`, `chatbot`, `notice`, `editing`, `dropped`, and events `accepted`, `ended` and `undone`.
         """
         self._chat = chat
+        chat.left = self._left
         page = [chat.turns, self.open, self.search, self.most]
         own = [self.open, self.most, self.shown, self.notice]
         whole = [*own, chat.turns, chat.chatbot, chat.notice, chat.editing]
@@ -117,6 +118,19 @@ class ConversationList:
         begun = interrupted(turns, say(language_of(request), "conversations.interrupted"))
         open_, changes = self._saved(request, turns, open_ or Open(), ended=begun)
         return changes | self._drawn(request, open_, search, most)
+
+    def _left(self, request: gr.Request, begun: Conversation, last: Shown) -> None:
+        """Keep an answer as far as it came in place of its question alone: the page that asked is gone.
+
+        What it was to replace stands before it, unless it has come to its end.
+        """
+        why, turns = say(language_of(request), "conversations.interrupted"), (*begun[:-1], last)
+        ended = last.error or (last.answer and last.answer.generation.finish not in ("", "cancelled"))
+        kept = to_keep(settled(turns)) if ended else interrupted(turns, why)
+        if owner := owner_of(request):
+            with contextlib.suppress(StorageError):  # there is nobody to tell
+                before = keys_of(interrupted(begun, why))
+                self._conversations.save(owner, last.thread, turns=kept, before=before)
 
     def _undo(
         self,

@@ -22,6 +22,7 @@ from crossfade.ui.columns import schema_of
 from crossfade.ui.controls import AT_ONCE, Asked, Catalog, Controls, make_query, offered_anew
 from crossfade.ui.conversation import Conversation, Shown, blend_words, history
 from crossfade.ui.language import label, language_of, say
+from crossfade.ui.phrases import said
 from crossfade.ui.schema_editor import SchemaEditor
 from crossfade.ui.switches import Switches
 
@@ -50,7 +51,7 @@ class Step:
                 f'<div class="cf-head"><b>{self.share:.0%}</b> {render.escape(words)}</div>',
                 answer,
                 render.note_html(shown.waiting, kind="wait"),
-                render.note_html(shown.error, kind="error"),
+                render.note_html(said(language, shown.error), kind="error"),
             ]
         )
 
@@ -120,6 +121,7 @@ class Crossfader:
         self._asking.wire(
             accepted,
             [self.ask, self.halt],
+            notice=self.notice,
             answer=self._answer,
             given=[self.steps],
             drawn=shown,
@@ -185,7 +187,7 @@ class Crossfader:
             if not first or not second or first == second:
                 raise AdapterError(say(language, "chat.fader_two"))
             count, mine = len(self._schema.values), self._catalog.of(request)
-            asked = make_query(mine, text, values[count:])
+            asked = make_query(mine, text, values[count:], language=language)
             mine.check(((first, 1.0), (second, 1.0)), language=language)
             query = self._schema.put(asked.query, values[:count])
         except CrossfadeError as error:

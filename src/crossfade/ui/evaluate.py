@@ -133,7 +133,7 @@ class EvaluateTab:
 
         def offer(request: gr.Request, corpus: str | None, key: str | None, others: list[str] | None) -> list[Any]:
             mine = self._catalog.of(request)
-            offered = mine.offered_with(corpus, key)
+            offered = mine.offered_with(corpus, key, language=language_of(request))
             choice = offered_anew(offered, offered[0][1] if key is None else key, key) if offered else gr.skip()
             loaded = mine.loaded()
             kept = [text for text in others or [] if is_there(text, loaded)]
@@ -171,7 +171,9 @@ class EvaluateTab:
         return choice.task.questions if source in [task.questions for task in tasks] else gr.skip()
 
     def _corpus_changed(self, request: gr.Request, corpus: str | None) -> list[Any]:
-        offered, sources = self._catalog.of(request).offered(corpus), self._sources(corpus, language_of(request))
+        language = language_of(request)
+        offered = self._catalog.of(request).offered(corpus, language=language)
+        sources = self._sources(corpus, language)
         return [
             gr.Dropdown(choices=offered, value=offered[0][1] if offered else None),
             gr.Dropdown(choices=sources, value=sources[0][1]),
@@ -204,7 +206,7 @@ class EvaluateTab:
         try:
             mine, person = self._catalog.of(request), person_of(request, self._startup.settings)
             corpus = mine.corpus(corpus_name)
-            choice = mine.choice(corpus.name, key)
+            choice = mine.choice(corpus.name, key, language=shown)
             blends = blends_of(mine, choice.adapter, others or [], shown)
             asked = questions_of(corpus, source or PASTED, pasted or "", language=shown)
             columns = make_columns([m for m in (*ALL_MODES, AUTO) if m in modes], blends)

@@ -121,12 +121,13 @@ def _marked(text: str, place: int) -> str:
 
 def _verdict(fault: str, complaints: Complaints, language: str) -> str:
     if fault:
-        return say(language, "json.not_valid", complaint=fault)
+        return say(language, "json.not_valid", complaint=said(language, fault))
     count = sum(map(len, complaints.values()))
     if not count:
         return say(language, "json.valid")
     place, messages = next(iter(complaints.items()))
-    first = f"{'.'.join(map(str, place))}: {messages[0]}" if place else messages[0]
+    message = said(language, messages[0])
+    first = f"{'.'.join(map(str, place))}: {message}" if place else message
     many = say(language, "json.complaints", count=count)
     return say(language, "json.not_valid", complaint=first if count == 1 else many)
 
@@ -146,7 +147,7 @@ def _tools(text: str, language: str) -> str:
 def _node(value: Any, path: Path, complaints: Complaints, language: str) -> str:
     """One value with its name and what is wrong with it, and what lies in it."""
     messages = complaints.get(path, [])
-    wrong = "".join(f'<div class="cf-complaint">{escape(message)}</div>' for message in messages)
+    wrong = "".join(f'<div class="cf-complaint">{escape(said(language, message))}</div>' for message in messages)
     name = f'<span class="cf-name">{escape(str(path[-1]))}</span> ' if path else ""
     bad = " cf-wrong" if messages else ""
     if not isinstance(value, dict | list) or not value:

@@ -28,6 +28,8 @@ FOLDER = Path(__file__).with_name("texts")
 LANGUAGES = {"en": "English", "zh": "中文"}
 COOKIE = "crossfade_language"
 """Holds the reader's choice; the page's own script writes it."""
+THEME = "crossfade-theme"
+"""Where a browser remembers whether its reader chose light or dark; Gradio takes that from the address."""
 
 
 @cache
@@ -72,7 +74,7 @@ def translations() -> Any:
 
 
 class ChoiceFirst:
-    """Puts a script before all others of the page: the reader's choice goes before the browser's language.
+    """Puts a script before all others of the page: the reader's choice goes before the browser's language and theme.
 
     Gradio looks at `navigator.language` alone, once, and puts in its own `head=` only after that; so the choice has to
     stand there when Gradio's script begins. It knows `zh-CN`, not `zh`.
@@ -115,6 +117,17 @@ _SCRIPT = f"""<script>
   const locale = {{ zh: "zh-CN" }}[language] || language;
   Object.defineProperty(navigator, "language", {{ get: () => locale }});
   document.documentElement.lang = language;
+  const seen = new URL(location);
+  const light = (name) => {{
+    seen.searchParams.set("__theme", name);
+    history.replaceState(history.state, "", seen);
+  }};
+  try {{ if (localStorage.getItem("{THEME}")) light(localStorage.getItem("{THEME}")); }} catch {{}}
+  window.crossfadeTheme = () => {{
+    const name = document.body.classList.toggle("dark") ? "dark" : "light";
+    light(name);
+    try {{ localStorage.setItem("{THEME}", name); }} catch {{}}
+  }};
   window.crossfadeLanguage = (name) => {{
     const kept = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
     document.cookie = `${{cookie}}=${{name}}; Path=/; Max-Age={YEAR_SECONDS}; ${{kept}}`;

@@ -1,6 +1,7 @@
 """Answers as HTML for the page. Pure: strings in, strings out; knows neither the page nor how an answer is made.
 
-Nothing that a person, a model or a document wrote becomes markup: it all goes through `escape`.
+What a model wrote is read as Markdown, of which few kinds of markup come and none that loads or leads anywhere. All
+else that a person or a document wrote becomes no markup: it goes through `escape`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from crossfade.ui.escaping import escape
 from crossfade.ui.facts import HASH_DIGITS, facts_html, mode_words
 from crossfade.ui.json_view import object_html
 from crossfade.ui.language import say
+from crossfade.ui.markdown import markdown_html
 from crossfade.ui.phrases import said
 
 __all__ = ["HASH_DIGITS", "answer_html", "escape", "facts_html", "mode_words", "note_html", "question_html"]
@@ -67,7 +69,7 @@ def _body(answer: Answer, *, language: str) -> str:
         return ""
     if answer.generation.finish and answer.passages:
         return cited_html(answer, language=language)
-    return f'<div class="cf-text" dir="auto">{escape(text)}</div>'
+    return markdown_html(text, language=language)
 
 
 def _passages(answer: Answer, *, language: str) -> str:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from crossfade.errors import CrossfadeError
 from crossfade.types import Answer, Passage
-from crossfade.ui.citations import answer_key, supporting, unwrapped
+from crossfade.ui.citations import Place, answer_key, supporting, unwrapped
 from crossfade.ui.controls import AT_ONCE
 from crossfade.ui.escaping import escape
 from crossfade.ui.language import language_of, say
@@ -81,7 +82,7 @@ def panel_html(answer: Answer, document: str, *, number: int, sentence: int, lan
     `document` is the document's text, or empty where it is not there as it was.
     """
     passage = answer.passages[number - 1]
-    said, place = supporting(answer, number, sentence=sentence)
+    said, place, others = supporting(answer, number, sentence=sentence)
     parts = [_facts(answer, number, language=language)]
     if said:
         told = say(language, "sources.supports") if place else say(language, "sources.supports_not")
@@ -89,10 +90,13 @@ def panel_html(answer: Answer, document: str, *, number: int, sentence: int, lan
             f'<p class="cf-note">{escape(say(language, "sources.sentence"))}</p><blockquote dir="auto">{escape(said)}'
             f'</blockquote><p class="cf-note">{escape(told)}</p>'
         )
+    if any(not place or not place[0] <= begin < stop <= place[1] for begin, stop in others):
+        told = say(language, "sources.also") if said else say(language, "sources.marked")
+        parts.append(f'<p class="cf-note">{escape(told)}</p>')
     if not document:
         parts.append(f'<p class="cf-note">{escape(say(language, "sources.changed"))}</p>')
     before, after = document[: passage.start], document[passage.end :]
-    marked = f'<div class="cf-here" dir="auto">{_marked(passage.text, place)}</div>'
+    marked = f'<div class="cf-here" dir="auto">{_marked(passage.text, place, others)}</div>'
     around = (_around(before[-SHOWN_AROUND:]), _around(after[:SHOWN_AROUND]))
     left = [_left(len(text) - SHOWN_AROUND, language=language) for text in (before, after)]
     body = f"{left[0]}{around[0]}{marked}{around[1]}{left[1]}"
@@ -131,12 +135,19 @@ def _facts(answer: Answer, number: int, *, language: str) -> str:
     return f'<p class="cf-note">{escape(given)}</p><dl class="cf-ranks">{"".join(items)}</dl>'
 
 
-def _marked(text: str, place: tuple[int, int] | None) -> str:
+def _marked(text: str, here: Place | None, others: Sequence[Place]) -> str:
+    """The passage with what supports the sentence that was asked for, and more faintly what supports the others."""
     plain = unwrapped(text)
-    if not place:
-        return escape(plain)
-    begin, stop = place
-    return f"{escape(plain[:begin])}<mark>{escape(plain[begin:stop])}</mark>{escape(plain[stop:])}"
+    marks = [("mark class=cf-also", place) for place in others] + ([("mark", here)] if here else [])
+    over = [""] * len(plain)
+    for mark, (begin, stop) in marks:
+        over[begin:stop] = [mark] * (stop - begin)
+    parts, end = [], 0
+    for mark, run in groupby(over):
+        begin, end = end, end + len(list(run))
+        piece = escape(plain[begin:end])
+        parts.append(f"<{mark}>{piece}</mark>" if mark else piece)
+    return "".join(parts)
 
 
 def _around(text: str) -> str:
@@ -184,7 +195,7 @@ watch('value', () => {
   const panel = open();
   if (!panel) return;
   const body = panel.querySelector('.cf-panel-body');
-  const here = body.querySelector('mark') || body.querySelector('.cf-here');
+  const here = body.querySelector('mark:not(.cf-also)') || body.querySelector('mark') || body.querySelector('.cf-here');
   if (here) {
     const away = here.getBoundingClientRect().top - body.getBoundingClientRect().top;
     body.scrollTop += away - body.clientHeight / 3;

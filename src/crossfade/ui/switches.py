@@ -67,13 +67,16 @@ class Switches:
         """The switches, in the order fine-tune, RAG, ICL."""
         return [self.fine_tune, self.rag, self.icl]
 
-    def wire(self, controls: Controls, *, notice: Any) -> None:
-        """Let presets set the switches, and switches, adapter and weights the line. A preset that is off says why."""
+    def wire(self, controls: Controls, *, notice: Any, auto: Any) -> None:
+        """Let presets set the switches, and switches, adapter and weights the line. A preset that is off says why.
+
+        `auto` is the box that takes the choice from the switches; a preset takes it back.
+        """
         where = [controls.corpus, controls.choice]
-        self.asked = [*where, *self.values, *controls.mixer.values]
+        self.asked = [*where, *self.values, auto, *controls.mixer.values]
         for mode, button in zip(MODES, self.presets, strict=True):
-            button.click(self._press(mode), where, [*self.values, notice], **AT_ONCE)
-        for switch in self.values:
+            button.click(self._press(mode), where, [*self.values, auto, notice], **AT_ONCE)
+        for switch in (*self.values, auto):
             switch.change(self._mode_changed, self.asked, [self.mode, *self.presets], **AT_ONCE)
         for weight in controls.mixer.weights:
             weight.change(self._weights_changed, self.asked, self.mode, trigger_mode="always_last", **AT_ONCE)
@@ -96,14 +99,14 @@ class Switches:
         return gr.Checkbox(value=False, interactive=False, info=_off(language, choice))
 
     def pressed(self, request: gr.Request, mode: str, corpus: str | None, key: str | None) -> list[Any]:
-        """The switches as a mode has them, and a notice: where it is off they stay, and the notice says why."""
+        """The switches as a mode has them without auto, and a notice; where it is off they stay, and that says why."""
         fine_tune, rag, icl = mode_switches(mode) or (False, False, False)
         language = language_of(request)
         choice = self._catalog.of(request).choice_if_there(corpus, key, language=language)
         if choice and fine_tune and not choice.adapter:
             why = say(language, "chat.mode_off", mode=mode, why=choice.why_off)
-            return [gr.skip(), gr.skip(), gr.skip(), render.note_html(why, kind="error")]
-        return [fine_tune, rag, icl, ""]
+            return [*[gr.skip()] * 4, render.note_html(why, kind="error")]
+        return [fine_tune, rag, icl, False, ""]
 
     def _press(self, mode: str) -> Any:
         def press(request: gr.Request, corpus: str | None, key: str | None) -> list[Any]:
@@ -112,12 +115,14 @@ class Switches:
         return press
 
     def _mode_changed(self, request: gr.Request, *asked: Any) -> list[Any]:
-        _, _, fine_tune, rag, icl, *_ = asked
-        shown = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
+        _, _, fine_tune, rag, icl, auto, *_ = asked
+        shown = "" if auto else mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
         return [self._weights_changed(request, *asked), *(gr.Button(variant=_variant(mode, shown)) for mode in MODES)]
 
     def _weights_changed(self, request: gr.Request, *asked: Any) -> str:
-        corpus, key, fine_tune, rag, icl, *mixed = asked
+        corpus, key, fine_tune, rag, icl, auto, *mixed = asked
+        if auto:
+            return auto_html(language_of(request))
         choice = self._catalog.of(request).choice_if_there(corpus, key)
         blend = blend_of(choice.adapter if choice else "", mixed)
         return mode_html(fine_tune, rag, icl, blend=blend, language=language_of(request))
@@ -127,9 +132,22 @@ def mode_html(fine_tune: bool, rag: bool, icl: bool, *, blend: Blend, language: 
     """The line beside the question box: the mode's name, what it means, and the adapters where they are used."""
     name = mode_name(fine_tune=fine_tune, rag=rag, icl=icl)
     adapter = f" &#183; <b>{render.escape(blend_words(blend))}</b>" if fine_tune and blend else ""
+    return _line(name, f"{render.mode_words(name, language=language)}{adapter}", language)
+
+
+def auto_box(report: dict[str, Any] | None) -> Any:
+    """The update of the box for auto: a report without a rule takes it away, with what was ticked."""
+    return gr.Checkbox(visible=True) if report and report["auto"] else gr.Checkbox(False, visible=False)
+
+
+def auto_html(language: str) -> str:
+    """The same line where the mode is chosen for each question."""
+    return _line("auto", say(language, "chat.auto_line"), language)
+
+
+def _line(name: str, meaning: str, language: str) -> str:
     badge = f'<span class="cf-badge">{render.escape(name)}</span>'
-    word, meaning = say(language, "chat.mode"), render.mode_words(name, language=language)
-    return f'<div class="cf-mode" role="status">{word} {badge} <span>{meaning}{adapter}</span></div>'
+    return f'<div class="cf-mode" role="status">{say(language, "chat.mode")} {badge} <span>{meaning}</span></div>'
 
 
 def _off(language: str, choice: Choice | None) -> str:
