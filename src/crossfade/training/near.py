@@ -81,6 +81,30 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int,
     return tuple(sorted(tuple(sorted(group)) for group in groups.values()))
 
 
+def near_rows(wordings: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], ...]:
+    """The numbers of rows, each with its wordings, in groups: of those in one, some wording is near to another's.
+
+    An empty wording is none. Groups and members are in ascending order.
+    """
+    there = [(row, text) for row, texts in enumerate(wordings) for text in texts if text]
+    leader = list(range(len(wordings)))
+
+    def lead(row: int) -> int:
+        while leader[row] != row:
+            leader[row] = leader[leader[row]]
+            row = leader[row]
+        return row
+
+    for first, *others in near_groups([text for _, text in there]):
+        for other in others:
+            one, two = sorted((lead(there[first][0]), lead(there[other][0])))
+            leader[two] = one
+    groups: dict[int, list[int]] = {}
+    for row in range(len(wordings)):
+        groups.setdefault(lead(row), []).append(row)
+    return tuple(map(tuple, groups.values()))
+
+
 def _telling(sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
     """The sets without what so many share that it is a template's; a set of that alone stays as it is."""
     counts = Counter(chain.from_iterable(sets))

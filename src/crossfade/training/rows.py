@@ -17,6 +17,7 @@ from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.findings import about_overlap
 from crossfade.training.forms import Mapping, to_examples
+from crossfade.training.near import near_rows
 from crossfade.training.overlap import Embed
 from crossfade.training.report import data_report
 from crossfade.training.split import split
@@ -118,7 +119,7 @@ class TaskData:
                 shuffled=self.shuffled,
                 seed=seed,
             )
-            for part in ([r for r in found if not _held_out(r)], [r for r in found if _held_out(r)])
+            for part in _parted(found)
         )
         return Rows(
             _drawn(learned, self.max_rows, seed),
@@ -199,10 +200,19 @@ def _drawn(rows: Sequence[TrainingRow], most: int, seed: int) -> tuple[TrainingR
     return tuple(random.Random(seed).sample(list(rows), most) if 0 < most < len(rows) else rows)
 
 
-def _held_out(row: dict[str, Any]) -> bool:
-    """Whether a row is watched, decided by its text, so that it never changes sides."""
-    text = str(row.get("question") or row.get("message"))
-    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_EVERY == 0
+def _parted(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a task that are learned and those that are watched, by the hash of their text.
+
+    A row never changes sides, and rows of which any wordings are near are on one: that of the first of them by hash.
+    """
+    asked = [str(row.get("question") or row.get("message")) for row in rows]
+    hashes = [hashlib.sha256(text.encode(errors="replace")).digest() for text in asked]
+    parts: tuple[list[int], list[int]] = ([], [])
+    for group in near_rows([(text, str(row.get("reworded") or "")) for text, row in zip(asked, rows, strict=True)]):
+        first = min((hashes[number] for number in group), key=lambda found: found[16:])  # not by what decides its side
+        parts[first[0] % HELD_OUT_EVERY == 0].extend(group)
+    learned, watched = ([rows[number] for number in sorted(part)] for part in parts)
+    return (learned, watched) if learned else (watched, [])
 
 
 def _sha256(path: Path) -> str:
