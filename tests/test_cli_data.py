@@ -70,6 +70,17 @@ def test_a_form_and_a_template_of_one_s_own_are_used(run: Crossfade, rows: Path)
     assert len(told["labels"]) == len(THINGS)
 
 
+def test_columns_of_the_input_and_of_the_system_message_of_one_s_own_are_used(run: Crossfade, rows: Path) -> None:
+    rows.write_text('{"instruction": "Sum up.", "input": "x", "output": "y", "persona": "Ann"}\n' * 2)
+    report = ("data", "report", str(rows), "--rough", "--json")
+    guessed = json.loads(run(*report).out)["mapping"]
+    assert (guessed["form"], guessed["input"], guessed["system"]) == ("alpaca", "input", "")
+    told = json.loads(run(*report, "--input-column", "-", "--system-column", "persona").out)["mapping"]
+    assert (told["input"], told["system"]) == ("", "persona")
+    error = run("train", "--data", str(rows), "--name", "a", "--task", "answer", "--system-column", "persona").error()
+    assert "--system-column is for rows of your own" in error
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -317,6 +317,8 @@ def test_the_command_line_takes_every_word_that_the_page_writes(
         "form": "label",
         "prompt_column": "prompt",
         "response_column": "response",
+        "input_column": "prompt",
+        "system_column": "-",
         "template": "Good? {text}",
         "instructions": "-x",
         "against": ["one.jsonl", "two.jsonl"],
@@ -336,7 +338,7 @@ def test_the_command_line_takes_every_word_that_the_page_writes(
     assert (context.args, context.invoked_subcommand) == ([], None)
     given = context.params
     assert given["against"] == [folder / "one.jsonl", folder / "two.jsonl"]
-    told = ("purpose", "form", "prompt_column", "response_column", "template", "instructions")
+    told = ("purpose", "form", *(name for name in everything if name.endswith("_column")), "template", "instructions")
     assert {name: given[name] for name in told} == {name: everything[name] for name in told}
     assert (given["name"], given["method"], given["preset"], given["run"]) == ("mine", method, "quick", "mine-1")
     assert (given["epochs"], given["learning_rate"], given["patience"], given["max_rows"]) == (2, 1e-4, 0, 20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,12 @@ PromptColumn = Annotated[
     str, typer.Option("--prompt-column", help="The column of the prompt, text or messages; guessed.")
 ]
 ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
+InputColumn = Annotated[
+    str, typer.Option("--input-column", help="A column that follows the prompt, - for none; guessed of Alpaca's rows.")
+]
+SystemColumn = Annotated[
+    str, typer.Option("--system-column", help="The column of each row's system message, - for none; guessed.")
+]
 Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
 Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
 Against = Annotated[
@@ -39,7 +45,7 @@ DespiteOverlap = Annotated[
 
 def own_data(
     data: Path,
-    columns: tuple[str, str, str, str, str],
+    columns: Mapping[str, str],
     *,
     max_rows: int = 0,
     against: Sequence[Path] = (),
@@ -47,8 +53,7 @@ def own_data(
 ) -> OwnData:
     """A person's own file, read, with what its columns are taken for told.
 
-    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
-    TrainingError.
+    `columns` are what `guess` is told of them. Raises TrainingError.
     """
     from crossfade.training.against import read_judging
     from crossfade.training.guess import guess
@@ -58,11 +63,15 @@ def own_data(
 
     check_file(data)
     allowed = sentence(despite_overlap)
-    form, prompt, response, template, instructions = columns
     table = read_table(data)
-    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    mapping = guess(table, **columns)
     judging = tuple(read_judging(path) for path in against)
     return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
+
+
+def option(what: str) -> str:
+    """The option, without its dashes, that says what `guess` calls so."""
+    return f"{what}-column" if what in ("prompt", "response", "input", "system") else what
 
 
 def check_file(data: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def report_on(
     startup: Startup,
     path: Path,
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     *,
     wanted: RunSettings,
     against: Sequence[Path] = (),
@@ -40,12 +40,10 @@ def report_on(
     """What a training with these settings would find in a file's rows, and what it needs where `runs` before it are
     given. Tokens are estimated where the training's libraries or the base cannot be had.
 
-    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
-    TrainingError.
+    `columns` are what `guess` is told of them. Raises TrainingError.
     """
-    form, prompt, response, template, instructions = columns
     table = read_table(path)
-    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
+    mapping = guess(table, **columns)
     judging = [read_judging(path) for path in against]
     base = _base(startup)
     tokenizer = open_tokenizer(base) if base else None

@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "train"
-COLUMNS = ("form", "prompt_column", "response_column", "template", "instructions")
+COLUMNS = {
+    "form": "form",
+    "prompt_column": "prompt",
+    "response_column": "response",
+    "input_column": "input",
+    "system_column": "system",
+    "template": "template",
+    "instructions": "instructions",
+}
+"""The fields that tell what the columns are, each with what `guess` calls it."""
 NUMBERS = {
     "epochs": "training.epochs",
     "learning_rate": "training.learning_rate",
@@ -207,14 +216,15 @@ class TrainingOrder:
         wanted = settings_of(given["method"], given["preset"], self._changes(given, language))
         runs = self._desk.runs() if planned else None
         despite = despite if against else ""
-        columns = self._columns(given)
+        columns = {COLUMNS[name]: value for name, value in self._columns(given).items()}
         return report_on(
             self._startup, path, columns, wanted=wanted, against=against, despite_overlap=despite, runs=runs
         )
 
-    def _columns(self, given: Mapping[str, Any]) -> list[str]:
-        """What is said of the columns; a template that is out of sight is not meant."""
-        return [_text(given, name) if name != "template" or given["form"] == "label" else "" for name in COLUMNS]
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """What is said of the columns, by field; a template that is out of sight is not meant."""
+        said = {name: _text(given, name) for name in COLUMNS}
+        return said if given["form"] == "label" else said | {"template": ""}
 
     def _against(self, files: RowFiles, given: Mapping[str, Any]) -> list[Path]:
         sets = judging_sets(files, self._startup.corpora)
@@ -235,7 +245,7 @@ class TrainingOrder:
         """The order as the words of `crossfade train`."""
         words = ["--data", str(path), "--name", _text(given, "name"), "--purpose", _text(given, "purpose")]
         words += ["--method", given["method"], "--preset", given["preset"], "--base", self._startup.settings.base]
-        for name, value in zip(COLUMNS, self._columns(given), strict=True):
+        for name, value in self._columns(given).items():
             words += [_option(name), value] if value else []
         against = self._against(files, given)
         words += [word for judging in against for word in ("--against", str(judging))]

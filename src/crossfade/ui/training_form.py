@@ -60,11 +60,24 @@ class TrainingForm:
 
     def _draw_columns(self) -> None:
         field = self.fields
-        guessed = {"placeholder": label("training.guessed"), "max_lines": 1}
+        guessed: dict[str, Any] = {"placeholder": label("training.guessed"), "max_lines": 1}
         with gr.Accordion(label("training.columns"), open=False, elem_id="train-columns"):
             field["form"] = gr.Dropdown(forms("en"), value="", label=label("training.form"), elem_id="train-form")
             field["prompt_column"] = gr.Textbox(label=label("training.prompt_column"), **guessed)
             field["response_column"] = gr.Textbox(label=label("training.response_column"), **guessed)
+            with gr.Row():
+                field["input_column"] = gr.Textbox(
+                    label=label("training.input_column"),
+                    info=label("training.input_column_info"),
+                    elem_id="train-input-column",
+                    **{**guessed, "min_width": 160},
+                )
+                field["system_column"] = gr.Textbox(
+                    label=label("training.system_column"),
+                    info=label("training.system_column_info"),
+                    elem_id="train-system-column",
+                    **{**guessed, "min_width": 160},
+                )
             field["template"] = gr.Textbox(
                 label=label("training.template"),
                 info=label("training.template_info"),
