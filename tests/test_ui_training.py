@@ -93,8 +93,8 @@ def test_a_run_that_failed_says_why_and_a_whole_base_how_to_use_it(tmp_path: Pat
     assert "The loss is not a number" in run_html(run, "en")
     assert HOSTILE not in run_html(run, "en")
     whole = run_of(tmp_path / "whole", method="full")
-    whole.tell("done", made="somewhere")
-    assert "Start Crossfade with &#45;&#45;base somewhere" in run_html(whole, "en")
+    whole.tell("done", made="/its/home/somewhere")
+    assert "somewhere is a base of its own. The list of bases" in html.unescape(run_html(whole, "en"))
 
 
 def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> None:
