@@ -38,6 +38,7 @@ from crossfade.training.forms import Example, Mapping
 from crossfade.training.personal import KINDS
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
 from crossfade.training.report import data_report
+from crossfade.training.rows import OwnData
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.split import Split
 from crossfade.training.table import Broken, read_table
@@ -121,6 +122,24 @@ def test_a_failed_run_says_in_the_reader_s_language_why(tmp_path: Path) -> None:
         told = html.unescape(run_html(run, "zh"))
         assert "训练" in told
         assert message not in told
+
+
+def test_a_failed_run_says_each_of_several_findings_in_the_reader_s_language(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"问题{n} @", "response": "好"}) + "\n" for n in range(20)))
+    table = read_table(file)
+    mapping = Mapping(form="pair", prompt="prompt", response="response")
+    judging = JudgingSet("评测", ({"question": "问题3 @", "line": 1},))
+    with pytest.raises(TrainingError) as error:
+        OwnData(file, table, mapping, against=(judging,)).rows(
+            finder=None, count=lambda _: 9, limit=1, seed=0, control_tokens=["@"]
+        )
+    run = run_of(tmp_path / "run")
+    run.tell("failed", " ".join(str(error.value).split()))
+    told = html.unescape(run_html(run, "zh"))
+    assert told.count("另外：") == 3
+    (words,) = re.findall('role="alert">(.*?)</div>', told)
+    assert not re.search("[A-Za-z]{2,}", words)
 
 
 def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> None:

@@ -22,6 +22,8 @@ from crossfade.training.table import Broken
 
 RARE = 10
 """A label with fewer rows is hardly learned."""
+ALSO = " Also: "
+"""Stands between several findings in one message."""
 Groups = tuple[tuple[int, ...], ...]
 """Lines that belong together."""
 
@@ -34,6 +36,11 @@ class Finding:
     severity: Literal["error", "warning"]
     text: str
     lines: tuple[int, ...] = ()
+
+
+def joined(findings: Iterable[Finding]) -> str:
+    """The texts of findings as one line, which is taken apart again where it is said in other languages."""
+    return ALSO.join(finding.text for finding in findings)
 
 
 def told_lines(lines: Sequence[int], most: int = 8) -> str:

@@ -15,7 +15,7 @@ from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping_rows, read_judging
 from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
-from crossfade.training.findings import about_overlap
+from crossfade.training.findings import about_overlap, joined
 from crossfade.training.forms import Mapping, to_examples
 from crossfade.training.near import near_rows
 from crossfade.training.overlap import Embed
@@ -182,7 +182,7 @@ class OwnData:
             control_tokens=control_tokens,
         )
         if report.errors:
-            raise TrainingError(" ".join(finding.text for finding in report.errors))
+            raise TrainingError(joined(report.errors))
         parts = split(to_examples(self.table, mapping)[0])
         learned, watched = ([e.row for e in part] for part in (parts.learned, parts.held_out))
         common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
