@@ -142,6 +142,25 @@ def test_a_label_never_seen_in_the_learned_part_is_told() -> None:
     assert "Add rows" in finding.text
 
 
+class _LeftError(Exception):
+    """What a page raises in the work once nobody waits for it."""
+
+
+@pytest.mark.parametrize("last", ["each other", "tokens", "judging set", "personal data"])
+def test_a_report_tells_each_stage_with_how_far_it_is_and_ends_where_nobody_waits(last: str) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        seen.append((stage, done, total))
+        if stage.endswith(last):
+            raise _LeftError
+
+    judging = JudgingSet("e.jsonl", ({"question": "Rise?", "line": 1},))
+    with pytest.raises(_LeftError):
+        report(GOOD, against=(judging,), progress=progress)
+    assert all(0 <= done <= total for _, done, total in seen)
+
+
 def _held_out(rows: Sequence[dict[str, Any]]) -> Sequence[Any]:
     from crossfade.training.split import split
 

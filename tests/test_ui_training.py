@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from crossfade.training.findings import (
 from crossfade.training.forms import Example, Mapping
 from crossfade.training.personal import KINDS
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
-from crossfade.training.report import data_report
+from crossfade.training.report import COUNTING, data_report
 from crossfade.training.rows import OwnData
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.split import Split
@@ -53,6 +54,7 @@ from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
 from crossfade.ui.training_choices import OF_METHOD
+from crossfade.ui.working import Stopped, Told
 from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
@@ -266,7 +268,7 @@ def ordered(part: TrainingOrder, rows: str, name: str, who: str = "", **more: An
     given = dict.fromkeys(part.fields) | {"source": row_files.PASTED, "pasted": rows, "name": name}
     given |= {"method": "lora", "preset": "quick", **more}
     assert list(given) == list(part.fields), "no field of another name"
-    _, report, notice = part._order(request(who=who), *given.values())
+    *_, (_, report, notice) = part._order(request(who=who), *given.values())
     return str(notice), str(report)
 
 
@@ -408,18 +410,75 @@ def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_train
 ) -> None:
     order, desk = part
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
-    found = {"missing_libraries": list, "fetch": lambda *_: tmp_path, "hf_folder": lambda *_: tmp_path}
+    found = {"missing_libraries": list, "fetch": lambda *_, **__: tmp_path, "hf_folder": lambda *_: tmp_path}
     for name, fake in {**found, "open_tokenizer": lambda _: LetterTokenizer()}.items():
         monkeypatch.setattr(data_view, name, fake)
     given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
     long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
-    told = html.unescape(order._check(request(), *(given | {"pasted": ROWS + long}).values()))
+    told = html.unescape(list(order._check(request(), *(given | {"pasted": ROWS + long}).values()))[-1])
     assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
     assert "characters / 4" not in told
     forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
     notice, report = ordered(order, ROWS + forged, "mine")
     assert "the report says why" in notice
     assert "would end or forge a turn" in report
+    assert desk.ordered == []
+
+
+class Slow:
+    """A look at rows that has told how far it is, and goes on when it is let."""
+
+    def __init__(self) -> None:
+        self.go, self.ended = threading.Event(), threading.Event()
+
+    def __call__(self, *_: Any, progress: Any, **__: Any) -> Any:
+        try:
+            progress(COUNTING, 1000, 5000)
+            assert self.go.wait(20)
+            progress(COUNTING, 2000, 5000)
+            raise AssertionError("it was not stopped")
+        finally:
+            self.ended.set()
+
+
+def test_a_long_look_at_rows_tells_how_far_it_is_and_can_be_stopped(
+    part: tuple[TrainingOrder, FakeDesk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "pasted": ROWS, "name": "mine"}
+    given |= {"method": "lora", "preset": "quick"}
+    for act, language, line in (
+        (order._check, "en", "Counting tokens: 1,000 of 5,000"),
+        (order._check, "zh", "正在统计 token：已完成 1,000 / 5,000"),
+        (order._order, "en", "Counting tokens: 1,000 of 5,000"),
+    ):
+        slow = Slow()
+        monkeypatch.setattr(data_view, "data_report", slow)
+        coming: Any = act(request(language), *given.values())
+        told = next(told for told in map(str, coming) if "5,000" in html.unescape(told))
+        assert line in html.unescape(told)
+        assert '<progress max="5000" value="1000"' in told
+        coming.close()
+        slow.go.set()
+        assert slow.ended.wait(20)
+    assert desk.ordered == []
+
+
+def test_an_order_that_is_stopped_at_its_last_moment_orders_nothing(
+    part: tuple[TrainingOrder, FakeDesk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "pasted": ROWS, "name": "mine"}
+    told = threading.Event()
+
+    def stopped(line: Told) -> None:
+        if "Ordering" in line.line:
+            told.set()
+            raise Stopped("Stopped.")
+
+    with pytest.raises(Stopped):
+        order._ordered_now(order._files(request()), given | {"method": "lora", "preset": "quick"}, "en", "", stopped)
+    assert told.is_set()
     assert desk.ordered == []
 
 

@@ -6,7 +6,7 @@ is an embedder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,17 @@ def read_judging(path: Path) -> JudgingSet:
 
 
 def overlapping(
-    examples: Sequence[Example], judging: JudgingSet, *, embed: Embed | None = None, table: Table | None = None
+    examples: Sequence[Example],
+    judging: JudgingSet,
+    *,
+    embed: Embed | None = None,
+    table: Table | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Overlapping, ...]:
     """The examples that ask what a row of the set asks, one at most for each example, in their order.
 
     Without `embed`, which gives unit vectors (texts, dimensions), the words alone are compared. From the `table` of the
-    examples their `documents` are taken, where it has them.
+    examples their `documents` are taken, where it has them. `progress` is as of `overlaps`.
     """
     documents = {record.line: record.values.get("documents") for record in table.records} if table else {}
     training = [
@@ -80,7 +85,7 @@ def overlapping(
     ]
     return tuple(
         Overlapping(examples[number].line, judging.name, judging.rows[other]["line"], why)
-        for number, (other, why) in sorted(_found(training, judging, embed or _words_alone).items())
+        for number, (other, why) in sorted(_found(training, judging, embed or _words_alone, progress).items())
     )
 
 
@@ -99,10 +104,15 @@ def overlapping_rows(rows: Sequence[dict[str, Any]], judging: JudgingSet) -> tup
     return tuple(found[line] for line in sorted(found))
 
 
-def _found(training: Sequence[dict[str, Any]], judging: JudgingSet, embed: Embed) -> dict[int, tuple[int, str]]:
+def _found(
+    training: Sequence[dict[str, Any]],
+    judging: JudgingSet,
+    embed: Embed,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, tuple[int, str]]:
     """For the numbers of the training rows that overlap, the judging row's number and how that was seen."""
     same = {normalised(row["question"]): number for number, row in reversed(list(enumerate(judging.rows)))}
-    shared = overlaps(training, judging.rows, embed, same_words=NEARLY_ALL)
+    shared = overlaps(training, judging.rows, embed, same_words=NEARLY_ALL, progress=progress)
     found = {o.training: (o.judging, o.why) for o in shared}
     for number, row in enumerate(training):  # a text of three words has no trigrams to share
         if (other := same.get(normalised(row["question"]))) is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 SAME_MEANING = 0.85
 SAME_FACT = 0.55
 SAME_WORDS = 0.5
+AT_ONCE = 64
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -38,22 +40,29 @@ def overlaps(
     *,
     same_words: float = SAME_WORDS,
     same_meaning: float = SAME_MEANING,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Overlap]:
     """The overlaps between rows with `question` (or `message`), one at most for each training row.
 
     `answer`, `answers` and `documents` are looked at where both rows have them. `embed` gives unit vectors
     (rows, dimensions). `same_words` is the least share of trigrams, `same_meaning` the least cosine that counts alone.
+    `progress` is told of what is done and of all; what it raises ends the work.
     """
     if not training or not judging:
         return []
     asked, judged = [_text(r) for r in training], [_text(r) for r in judging]
-    cosine = np.concatenate([embed(asked[i : i + 64]) for i in range(0, len(asked), 64)]) @ embed(judged).T
+    meant, found, steps = [], [], 2 * len(training)
+    for i in range(0, len(asked), AT_ONCE):
+        progress(i, steps)
+        meant.append(embed(asked[i : i + AT_ONCE]))
+    cosine = np.concatenate(meant) @ embed(judged).T
     grams = [_trigrams(t) for t in judged]
-    found = (
-        next(_of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning), None)
-        for i in range(len(training))
-    )
-    return [overlap for overlap in found if overlap]
+    for i in range(len(training)):
+        if i % AT_ONCE == 0:
+            progress(len(training) + i, steps)
+        of_row = _of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning)
+        found += list(islice(of_row, 1))
+    return found
 
 
 def _of_row(

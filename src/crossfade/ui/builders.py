@@ -20,7 +20,7 @@ from crossfade.ui.owner import owner_of
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
 from crossfade.ui.visible import visible_corpora
-from crossfade.ui.working import Done, Told, in_thread
+from crossfade.ui.working import Done, in_thread, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -229,7 +229,7 @@ class RowBuilders:
                 if isinstance(item, Done):
                     yield self._made(request, files, item.result)
                 else:
-                    yield [_progress(item), gr.skip(), gr.skip(), gr.skip()]
+                    yield [told_html(item), gr.skip(), gr.skip(), gr.skip()]
         except Exception as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
             yield [told, gr.Dropdown(choices=files.offered(language)), gr.skip(), ""]
@@ -265,11 +265,6 @@ def ways(language: str) -> list[tuple[str, str]]:
 
 def _feedback_note(language: str) -> str:
     return render.note_html(say(language, "training.feedback_info"))
-
-
-def _progress(told: Told) -> str:
-    bar = f'<progress max="{told.total}" value="{told.done}" aria-hidden="true"></progress>' if told.total else ""
-    return f'<div class="cf-progress">{bar}{render.note_html(told.line, kind="wait")}</div>'
 
 
 def _list(lines: tuple[str, ...], language: str) -> str:

@@ -30,7 +30,11 @@ class TrainingForm:
         self._draw_method()
         self._draw_more()
         self.missing = gr.HTML(missing_note("en"), elem_id="train-missing")
-        self.send = gr.Button(label("training.send"), variant="primary", elem_id="train-send")
+        with gr.Row():
+            self.send = gr.Button(label("training.send"), variant="primary", elem_id="train-send")
+            self.stop_send = gr.Button(
+                label("training.stop"), variant="stop", visible=False, scale=0, elem_id="train-send-stop", min_width=140
+            )
         self.notice = gr.HTML("", elem_id="train-notice")
 
     def _draw_rows(self) -> None:
@@ -108,6 +112,9 @@ class TrainingForm:
     def _draw_looks(self) -> None:
         with gr.Row():
             self.check = gr.Button(label("training.check"), elem_id="train-check", min_width=140)
+            self.stop_check = gr.Button(
+                label("training.stop"), variant="stop", visible=False, elem_id="train-check-stop", min_width=140
+            )
             self.get_file = gr.Button(label("training.get_file"), elem_id="train-get-file", min_width=140)
             self.delete = gr.Button(
                 label("training.delete_file"), visible=bool(self._files.names()), elem_id="train-delete", min_width=140
