@@ -19,6 +19,7 @@ import typer
 from numpy.typing import NDArray
 
 from crossfade.cli import app
+from crossfade.corpora.registry import read_corpus
 from crossfade.engines.protocol import Capabilities
 from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
@@ -55,6 +56,7 @@ from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
 from crossfade.ui.training_choices import OF_METHOD
 from crossfade.ui.working import Stopped, Told
+from fake_engine import write_corpus
 from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
@@ -385,6 +387,25 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     assert "begins now" in ordered(order, ROWS, "mine", against=["judged.jsonl"], despite=words)[0]
     assert options(desk)["--against"] == str(order._files(request()).folder / "judged.jsonl")
     assert options(desk)["--despite-overlap"] == words
+
+
+def test_rows_that_the_set_of_a_corpus_asks_are_an_error_though_nobody_named_it(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    folder = write_corpus(tmp_path / "corpora")
+    asked = "What is the monthly fee of the account for students?"
+    (folder / "eval.jsonl").write_text(json.dumps({"question": asked, "answers": ["$7"]}) + "\n")
+    (folder / "notes.jsonl").write_text('{"no": 1}\n')
+    order._startup.corpora = (read_corpus(tmp_path / "corpora", "bank"),)
+    rows = ROWS + json.dumps({"prompt": asked.upper(), "response": "$7"}) + "\n"
+    notice, report = ordered(order, rows, "mine")
+    assert "the report says why" in notice
+    assert "line 31 and bank: eval.jsonl, line 1" in html.unescape(report)
+    assert desk.ordered == []
+    assert "begins now" in ordered(order, rows, "mine", despite="They stand in both by intention")[0]
+    assert options(desk)["--despite-overlap"] == "They stand in both by intention"
+    assert "also asked by bank: eval.jsonl" in html.unescape(ordered(order, ROWS, "other")[1])
 
 
 def test_rows_that_mean_what_a_judging_set_asks_are_an_error_where_the_embedder_is_at_hand(

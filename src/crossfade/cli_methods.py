@@ -89,7 +89,8 @@ def compare_methods(
         "template": template,
         "instructions": instructions,
     }
-    source = own_data(data, columns, max_rows=max_rows)
+    startup = Startup(settings)
+    source = own_data(data, columns, max_rows=max_rows, corpora=startup.corpora)
     changes = {"epochs": epochs, "seed": seed}
     orders = [
         Order(
@@ -103,7 +104,6 @@ def compare_methods(
         )
         for number, method in enumerate(names, start=1)
     ]
-    startup = Startup(settings)
     runs = [(order.settings.method, begun(order, startup)) for order in orders]
     results = _measured(runs)
     where.mkdir(parents=True, exist_ok=True)

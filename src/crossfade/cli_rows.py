@@ -12,6 +12,7 @@ from crossfade.errors import ModelError, TrainingError
 from crossfade.terminal import tell
 
 if TYPE_CHECKING:
+    from crossfade.corpora.registry import Corpus
     from crossfade.startup import Startup
     from crossfade.training.overlap import Embed
     from crossfade.training.rows import OwnData
@@ -36,7 +37,10 @@ SystemColumn = Annotated[
 Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
 Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
 Against = Annotated[
-    list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--against", help="A set to judge on, which no row may overlap, beside those of the corpora; repeatable."
+    ),
 ]
 DespiteOverlap = Annotated[
     str, typer.Option("--despite-overlap", help="A sentence, kept with the run, why such rows may be learned.")
@@ -49,13 +53,15 @@ def own_data(
     *,
     max_rows: int = 0,
     against: Sequence[Path] = (),
+    corpora: Sequence[Corpus] = (),
     despite_overlap: str = "",
 ) -> OwnData:
     """A person's own file, read, with what its columns are taken for told.
 
-    `columns` are what `guess` is told of them. Raises TrainingError.
+    `columns` are what `guess` is told of them. Beside the sets in `against`, those of `corpora` are looked at, by words
+    alone. Raises TrainingError.
     """
-    from crossfade.training.against import read_judging
+    from crossfade.training.against import read_judging, sets_of_corpora
     from crossfade.training.guess import guess
     from crossfade.training.report import sentence
     from crossfade.training.rows import OwnData
@@ -65,7 +71,7 @@ def own_data(
     allowed = sentence(despite_overlap)
     table = read_table(data)
     mapping = guess(table, **columns)
-    judging = tuple(read_judging(path) for path in against)
+    judging = (*(read_judging(path) for path in against), *sets_of_corpora(corpora, besides=against))
     return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
 
 

@@ -166,6 +166,7 @@ def train(
             columns,
             max_rows=max_rows,
             against=against or (),
+            corpora=startup.corpora,
             despite_overlap=despite_overlap,
         )
     if out is None and method != "full" and name in scan(settings.adapters).names:  # that one would be served
@@ -236,7 +237,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
-        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.against else None,
+        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.names_sets else None,
     )
     for finding in (folder.order()["report"] or {}).get("findings", ()):
         tell(f"{finding['severity']}: {finding['text']}")

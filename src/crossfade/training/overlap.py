@@ -8,6 +8,7 @@ taught answer, and similar wording.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 SAME_MEANING = 0.85
 SAME_FACT = 0.55
 SAME_WORDS = 0.5
-AT_ONCE = 64
+FEWEST_TRIGRAMS = 3
+AT_ONCE, TOLD_EVERY = 64, 1000
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -65,6 +67,33 @@ def overlaps(
     return found
 
 
+def shared_words(
+    training: Sequence[dict[str, Any]],
+    judging: Sequence[dict[str, Any]],
+    *,
+    same_words: float = SAME_WORDS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Overlap]:
+    """What `overlaps` finds by words alone, in a time that grows with the rows and not with their product."""
+    grams = [_trigrams(_text(row)) for row in judging]
+    having: dict[tuple[str, ...], list[int]] = {}
+    for j, of_row in enumerate(grams):
+        for gram in of_row:
+            having.setdefault(gram, []).append(j)
+    found = []
+    for i, row in enumerate(training):
+        if i % TOLD_EVERY == 0:
+            progress(i, len(training))
+        own = _trigrams(_text(row))
+        counts = Counter(j for gram in own for j in having.get(gram, ()))
+        for j, count in sorted(counts.items()):
+            fewest = min(len(own), len(grams[j]))
+            if fewest >= FEWEST_TRIGRAMS and count >= same_words * fewest:
+                found.append(Overlap(i, j, f"shared word trigrams {count / fewest:.0%}"))
+                break
+    return found
+
+
 def _of_row(
     i: int,
     training: Sequence[dict[str, Any]],
@@ -79,7 +108,7 @@ def _of_row(
     for j in np.argsort(-cosine[i]):
         value = float(cosine[i, j])
         shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
-        if shared >= same_words and min(len(own), len(grams[j])) >= 3:
+        if shared >= same_words and min(len(own), len(grams[j])) >= FEWEST_TRIGRAMS:
             yield Overlap(i, int(j), f"shared word trigrams {shared:.0%}")
         elif value >= same_meaning:
             yield Overlap(i, int(j), f"cosine {value:.2f}")

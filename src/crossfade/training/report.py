@@ -131,7 +131,7 @@ def data_report(
         *findings.about_lengths(tokens, limit),
         *findings.about_control(examples, control_tokens),
         *findings.about_twins(exact, near, contradictions),
-        *findings.about_labels(labels, examples, made, against),
+        *findings.about_labels(labels, examples, made, [judging for judging in against if not judging.by_words]),
         *findings.about_overlap(found, despite),
         *findings.about_personal(personal),
     ]

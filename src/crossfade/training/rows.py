@@ -155,6 +155,11 @@ class OwnData:
     despite_overlap: str = ""
 
     @property
+    def names_sets(self) -> bool:
+        """Whether a set is compared by meaning too, since a person named it."""
+        return any(not judging.by_words for judging in self.against)
+
+    @property
     def told(self) -> str:
         used = ", ".join(f"{role} from {column}" for role, column in self.mapping.columns().items())
         return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"

@@ -10,7 +10,7 @@ from crossfade.errors import ModelError
 from crossfade.models.fetch import fetch
 from crossfade.models.hf_folder import hf_folder
 from crossfade.models.torch_libraries import missing_libraries
-from crossfade.training.against import read_judging
+from crossfade.training.against import read_judging, sets_of_corpora
 from crossfade.training.guess import guess
 from crossfade.training.overlap import Embed
 from crossfade.training.plan import plan_of, within_context
@@ -46,10 +46,11 @@ def report_on(
     """
     table = read_table(path, progress=lambda rows: progress(f"Reading: {rows:,} rows", 0, 0))
     mapping = guess(table, **columns)
-    judging = [read_judging(path) for path in against]
+    named = [read_judging(path) for path in against]
+    judging = (*named, *sets_of_corpora(startup.corpora, besides=against))
     base = _base(startup, progress)
     tokenizer = open_tokenizer(base) if base else None
-    if judging:
+    if named:
         progress("Loading what compares meanings", 0, 0)
     virtual = getattr(wanted, "virtual_tokens", 0)
     return data_report(
@@ -59,7 +60,7 @@ def report_on(
         rough=tokenizer is None,
         limit=within_context(wanted.max_tokens, base, virtual=virtual) if base else wanted.max_tokens,
         against=judging,
-        embed=_embed(startup) if judging else None,
+        embed=_embed(startup) if named else None,
         despite_overlap=despite_overlap,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
         plan=plan_of(wanted, base, runs) if base and runs is not None else None,

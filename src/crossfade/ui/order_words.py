@@ -69,7 +69,7 @@ def words_of(given: Mapping[str, Any], path: Path, *, base: str, against: list[P
     for name, value in _columns(given).items():
         words += [_option(name), value] if value else []
     words += [word for judging in against for word in ("--against", str(judging))]
-    words += ["--despite-overlap", despite] if against and (despite := text_of(given, "despite")) else []
+    words += ["--despite-overlap", despite] if (despite := text_of(given, "despite")) else []
     changes = changes_of(given, language) | {"max_rows": _number(given, "max_rows", language)}
     if changes.pop("layers", None):
         words += ["--layers", text_of(given, "layers")]

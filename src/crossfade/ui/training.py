@@ -67,7 +67,6 @@ class TrainingOrder:
             **AT_ONCE,
         )
         field["form"].change(lambda f: gr.Textbox(visible=f == "label"), field["form"], field["template"], **AT_ONCE)
-        field["against"].change(lambda a: gr.Textbox(visible=bool(a)), field["against"], field["despite"], **AT_ONCE)
         field["method"].change(
             self._method,
             field["method"],
@@ -251,7 +250,7 @@ class TrainingOrder:
             columns_of(given),
             wanted=wanted,
             against=against,
-            despite_overlap=despite if against else "",
+            despite_overlap=despite,
             runs=self._desk.runs() if planned else None,
             progress=progress,
         )

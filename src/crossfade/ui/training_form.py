@@ -105,7 +105,6 @@ class TrainingForm:
             field["despite"] = gr.Textbox(
                 label=label("training.despite"),
                 info=label("training.despite_info"),
-                visible=False,
                 elem_id="train-despite",
             )
 
