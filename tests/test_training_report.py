@@ -172,7 +172,7 @@ def test_a_label_that_only_a_judging_set_knows_is_told_with_its_line() -> None:
     moods = [{"text": row["question"], "label": "good" if n % 2 else "bad"} for n, row in enumerate(GOOD)]
     judging = JudgingSet("eval.jsonl", ({"question": "Unheard of", "line": 7, "label": "meh"},))
     finding = the(report(moods, against=[judging]), "label never learned")
-    assert "eval.jsonl, line 7: the label 'meh' stands in no row to learn. Known: bad, good." in finding.text
+    assert "eval.jsonl, line 7, column label: 'meh' stands in no row to learn. Known: bad, good." in finding.text
 
 
 JUDGING = JudgingSet("eval.jsonl", ({"question": GOOD[4]["question"].upper(), "line": 3},))

@@ -108,8 +108,8 @@ def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, respons
     return found
 
 
-def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
-    """Rows, as (line, tokens), longer than the limit."""
+def about_lengths(tokens: Sequence[tuple[int, int]], limit: int, *, column: str) -> list[Finding]:
+    """Rows, as (line, tokens), longer than the limit; `column` names that of the prompt."""
     lines = tuple(line for line, count in tokens if count > limit)
     if not lines:
         return []
@@ -117,11 +117,11 @@ def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding
     have = "1 row has" if len(lines) == 1 else f"{len(lines):,} rows have"
     where = told_lines(lines)
     text = (
-        f"Every row has more than {limit:,} tokens, {where}. Shorten the prompts, or raise the limit up to the base's "
-        "context."
+        f"Every row has more than {limit:,} tokens, {where}. Shorten column {column}, or raise the limit up to the "
+        "base's context."
         if every
-        else f"{have} more than {limit:,} tokens and will be left out, {where}. Shorten the prompts there, or raise "
-        "the limit up to the base's context."
+        else f"{have} more than {limit:,} tokens and will be left out, {where}. Shorten column {column} "
+        "there, or raise the limit up to the base's context."
     )
     return [Finding("too long", "error" if every else "warning", text, lines)]
 
@@ -200,7 +200,7 @@ def about_labels(
         if unknown:
             where, label = told_lines([row["line"] for row in unknown]), _short(str(unknown[0]["label"]))
             names = ", ".join(sorted(known))
-            text = f"{judging.name}, {where}: the label {label!r} stands in no row to learn. Known: {names}."
+            text = f"{judging.name}, {where}, column label: {label!r} stands in no row to learn. Known: {names}."
             found.append(Finding("label never learned", "warning", text))
     return found
 

@@ -128,7 +128,7 @@ def data_report(
     all_findings = [
         *findings.about_rows(examples, broken, response=mapping.response),
         *unsplit,
-        *findings.about_lengths(tokens, limit),
+        *findings.about_lengths(tokens, limit, column=mapping.prompt),
         *findings.about_control(examples, control_tokens),
         *findings.about_twins(exact, near, contradictions),
         *findings.about_labels(labels, examples, made, [judging for judging in against if not judging.by_words]),

@@ -135,9 +135,10 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> TrainingError:
+    column = len(error.object[: error.start].rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
     return TrainingError(
-        f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8, "
-        "in a spreadsheet as 'CSV UTF-8'."
+        f"{path.name}, line {line}, column {column}: the byte 0x{error.object[error.start]:02x} is not UTF-8. Save the "
+        "file as UTF-8, in a spreadsheet as 'CSV UTF-8'."
     )
 
 
