@@ -174,6 +174,19 @@ def test_rows_are_written_anew_and_what_has_no_object_is_listed(part: Any) -> No
     assert name is None
 
 
+def test_columns_that_cannot_be_guessed_can_be_named(part: Any, teacher: ChatStub) -> None:
+    row = {"frage": "Wer?", "antwort": '{"name": "Ann"}', "mehr": "x"}
+    (part._files(None).folder / "fragen.jsonl").write_text(json.dumps(row) + "\n")
+    given: dict[str, Any] = {"way": "format", "rows": "fragen.jsonl"}
+    assert "cannot be guessed" in made(part, **given)[0]
+    told, name = made(part, **given, prompt_column=" frage ", response_column="antwort")
+    assert rows(part, str(name))[0]["antwort"] == "name: Ann", told
+    given = {"way": "teacher", "prompts": "fragen.jsonl", "address": teacher.url, "model": "m"}
+    assert "cannot be guessed. It has frage, antwort, mehr; name one." in made(part, **given)[0]
+    told, name = made(part, **given, asked_column="frage")
+    assert rows(part, str(name))[0]["prompt"] == "Wer?", told
+
+
 def test_one_s_own_thumbs_and_votes_make_rows_and_nobody_else_s(part: Any) -> None:
     database = Database(part._startup.settings.history)
     for who in ("ann", "bob"):

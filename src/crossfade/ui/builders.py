@@ -100,6 +100,7 @@ class RowBuilders:
         field["typed"] = gr.Textbox(
             label=label("training.typed"), lines=4, max_lines=10, visible=not names, elem_id="build-typed"
         )
+        field["asked_column"] = _column("training.prompt_column", "build-asked-column")
         field["address"] = gr.Textbox(
             label=label("training.address"),
             info=label("training.address_info"),
@@ -137,6 +138,9 @@ class RowBuilders:
             info=label("training.format_info"),
             elem_id="build-rows",
         )
+        with gr.Row():
+            field["prompt_column"] = _column("training.prompt_column", "build-prompt-column")
+            field["response_column"] = _column("training.response_column", "build-response-column")
         field["to"] = gr.Radio(
             [(title, form) for form, title in _FORMATS.items()],
             value="yaml",
@@ -261,6 +265,12 @@ class RowBuilders:
 def ways(language: str) -> list[tuple[str, str]]:
     """The ways to make rows, in words."""
     return [(say(language, key), way) for way, key in _WAYS.items()]
+
+
+def _column(key: str, elem_id: str) -> Any:
+    """The name of a column, guessed where nothing is written."""
+    guessed = label("training.guessed")
+    return gr.Textbox(label=label(key), placeholder=guessed, max_lines=1, min_width=160, elem_id=elem_id)
 
 
 def _feedback_note(language: str) -> str:

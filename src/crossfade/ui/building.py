@@ -145,7 +145,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
         if re.search(r"[^\x21-\x7e]", server.key):
             raise EngineError(say(language, "training.bad_key"))
         prompts = files.path(given["prompts"], given["typed"], language, ending=".txt")
-        asked, broken = read_prompts(prompts)
+        asked, broken = read_prompts(prompts, column=_text(given, "asked_column"))
         if not asked:
             raise TrainingError(say(language, "training.no_prompts", file=prompts.name))
         teacher = Teacher(
@@ -191,7 +191,8 @@ def in_format(startup: Startup, files: RowFiles, given: Mapping[str, Any], langu
         tell(Told(say(language, "training.rewriting", file=path.name)))
         table = read_table(path)
         heading = _text(given, "heading") if given["to"] == "markdown" else ""
-        made = rewritten(table, guess(table), given["to"], read=parse, heading=" ".join(heading.split()))
+        mapping = guess(table, prompt=_text(given, "prompt_column"), response=_text(given, "response_column"))
+        made = rewritten(table, mapping, given["to"], read=parse, heading=" ".join(heading.split()))
         left_out = _lines(made.broken, language)
         if not made.rows:
             told = say(language, "training.no_objects", file=path.name, form=given["to"])
