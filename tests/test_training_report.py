@@ -104,7 +104,7 @@ def test_no_usable_row_and_one_row_are_errors_that_say_what_is_needed() -> None:
 def test_all_responses_equal_is_an_error_that_names_the_column() -> None:
     made = report([qa(row["question"], "yes") for row in GOOD])
     (finding,) = made.errors
-    assert "All 100 responses in answer are 'yes'" in finding.text
+    assert "All 100 responses in column answer are 'yes'" in finding.text
     assert "choose another column" in finding.text
 
 

@@ -143,7 +143,7 @@ def test_a_failed_run_says_each_of_several_findings_in_the_reader_s_language(tmp
     told = html.unescape(run_html(run, "zh"))
     assert told.count("另外：") == 3
     (words,) = re.findall('role="alert">(.*?)</div>', told)
-    assert set(re.findall("[A-Za-z]{2,}", words)) == {"prompt"}, "the column's name"
+    assert set(re.findall("[A-Za-z]{2,}", words)) == {"prompt", "response"}, "the columns' names"
 
 
 def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> None:
@@ -162,6 +162,7 @@ def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> No
         whys += ("same document and answer, cosine 0.60",)
         findings = [
             *about_rows(told, broken, response=""),
+            *about_rows(told, broken, response="答"),
             *about_rows([], [], response=""),
             *about_lengths([(line, 99) for line in lines], 9, column="问"),
             *about_lengths([(0, 1), *((line, 99) for line in lines)], 9, column="问"),

@@ -101,8 +101,11 @@ def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, respons
     if len(examples) > 1 and len({example.row.response for example in examples}) == 1:
         said = examples[0].row.response
         text = (
-            f"All {len(examples)} responses in {response or 'the last answers'} are {_short(said)!r}; a model would "
-            "learn to say that to everything. Give rows with different responses, or choose another column."
+            f"All {len(examples)} responses in column {response} are {_short(said)!r}; a model would learn to say that "
+            "to everything. Give rows with different responses, or choose another column."
+            if response
+            else f"All {len(examples)} last answers are {_short(said)!r}; a model would learn to say that to "
+            "everything. Give rows with different answers."
         )
         found.append(Finding("one response", "error", text, tuple(example.line for example in examples)))
     return found
