@@ -38,7 +38,7 @@ class BaseList:
                     label=label("adapters.new_name"), max_lines=1, elem_id="bases-new-name", min_width=140
                 )
                 self.rename = gr.Button(label("adapters.rename"), scale=0, min_width=100, elem_id="bases-rename")
-                self.delete = gr.Button(label("adapters.delete"), scale=0, min_width=100, elem_id="bases-delete")
+            self.delete = gr.Button(label("adapters.delete"), elem_id="bases-delete")
             with gr.Column(visible=False, elem_id="bases-sure") as self.sure:
                 self.asked = gr.HTML("")
                 with gr.Row():
