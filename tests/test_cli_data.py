@@ -57,6 +57,18 @@ def test_errors_in_the_rows_end_with_1_and_the_report_is_printed_all_the_same(ru
     assert run("data", "report", str(rows), *COLUMNS, "--against", str(_judging(rows)), *why).code == 0
 
 
+def test_what_the_set_of_a_corpus_asks_is_found_though_nobody_named_it(
+    run: Crossfade, engine: FakeEngine, rows: Path, tmp_path: Path
+) -> None:
+    question = json.dumps({"question": "Where is the river of the river?", "answers": ["There"]})
+    (tmp_path / "corpora" / "tidewell" / "eval.jsonl").write_text(question + "\n")
+    found = run("data", "report", str(rows), *COLUMNS)
+    assert found.code == 1
+    assert "line 1 and tidewell: eval.jsonl, line 1" in found.out
+    why = ("--despite-overlap", "This set is only a smoke test.")
+    assert run("data", "report", str(rows), *COLUMNS, *why).code == 0
+
+
 def _judging(rows: Path) -> Path:
     path = rows.with_name("eval.csv")
     path.write_text("question,answers\nWhere is the river of the river?,There\n")
@@ -68,6 +80,17 @@ def test_a_form_and_a_template_of_one_s_own_are_used(run: Crossfade, rows: Path)
     told = json.loads(run("data", "report", str(rows), *COLUMNS, *words, "--json").out)
     assert (told["mapping"]["form"], told["mapping"]["template"]) == ("label", "Where? {text}")
     assert len(told["labels"]) == len(THINGS)
+
+
+def test_columns_of_the_input_and_of_the_system_message_of_one_s_own_are_used(run: Crossfade, rows: Path) -> None:
+    rows.write_text('{"instruction": "Sum up.", "input": "x", "output": "y", "persona": "Ann"}\n' * 2)
+    report = ("data", "report", str(rows), "--rough", "--json")
+    guessed = json.loads(run(*report).out)["mapping"]
+    assert (guessed["form"], guessed["input"], guessed["system"]) == ("alpaca", "input", "")
+    told = json.loads(run(*report, "--input-column", "-", "--system-column", "persona").out)["mapping"]
+    assert (told["input"], told["system"]) == ("", "persona")
+    error = run("train", "--data", str(rows), "--name", "a", "--task", "answer", "--system-column", "persona").error()
+    assert "--system-column is for rows of your own" in error
 
 
 @pytest.mark.parametrize(

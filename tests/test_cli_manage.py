@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import handmade_adapters
+import handmade_bases
 from cli_kit import Crossfade
 from fake_engine import FakeEngine
 
@@ -59,6 +60,30 @@ def test_rename_and_delete_do_what_they_say(run: Crossfade, mine: Path) -> None:
     assert "ours" in listed(run)
     assert run("adapters", "delete", "ours", "--yes").out == "ours is deleted.\n"
     assert set(listed(run)) == {"domain", "json"}
+
+
+def test_a_base_that_was_trained_whole_is_listed_renamed_and_deleted_like_an_adapter(
+    run: Crossfade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = handmade_bases.write(tmp_path / "home" / "my-bases" / "whole", card={"method": "full", "purpose": "All"})
+    row = listed(run)["whole"]
+    assert (row["method"], row["bytes"], row["folder"]) == ("full", 7, str(folder))
+    assert row["command"] == f"crossfade serve --base {folder}"
+    assert f"All; chat with it: crossfade serve --base {folder}" in run("adapters").out
+    assert "--yes" in run("adapters", "delete", "whole").error()
+    monkeypatch.setenv("CROSSFADE_BASE", str(folder))
+    assert "is the one that answers" in run("adapters", "delete", "whole", "--yes").error()
+    monkeypatch.delenv("CROSSFADE_BASE")
+    assert run("adapters", "rename", "whole", "all").code == 0
+    assert run("adapters", "delete", "all", "--yes").out == "all is deleted.\n"
+    assert "all" not in listed(run)
+
+
+def test_where_an_adapter_and_a_base_have_one_name_the_adapter_is_meant(run: Crossfade, tmp_path: Path) -> None:
+    folder = handmade_bases.write(tmp_path / "home" / "my-bases" / "mine")
+    assert run("adapters", "rename", "mine", "ours").code == 0
+    assert folder.is_dir()
+    assert set(listed(run)) == {"domain", "json", "mine", "ours"}
 
 
 @pytest.mark.parametrize(("answer", "kept"), [(b"n\n", True), (b"\n", True), (b"y\n", False)])

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import handmade_adapters
-from crossfade.adapters.ownership import owners
+import handmade_bases
+from crossfade.adapters.ownership import owners_in
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.training import adapter
@@ -156,13 +157,16 @@ def test_a_training_that_the_app_left_can_go_on(desk: Desk, tmp_path: Path, done
     again.close()
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("owner", ["ab" * 32, ""])
-def test_what_a_run_makes_is_of_who_ordered_it(owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_makes_is_of_who_ordered_it(
+    owner: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def trained(rows: Any, *, out: Path, settings: RunSettings, **_: Any) -> TrainingRecord:
-        handmade_adapters.write(out)
+        (handmade_bases if method == "full" else handmade_adapters).write(out)
         names = [field.name for field in fields(TrainingRecord) if field.name != "more"]
         told = (
-            "lora",
+            method,
             "tiny",
             "a" * 64,
             settings,
@@ -192,12 +196,13 @@ def test_what_a_run_makes_is_of_who_ordered_it(owner: str, tmp_path: Path, monke
     run.path.mkdir(parents=True)
     run.ticket("mine", "lora", "rows.jsonl", arguments=[], owner=owner)
     told = dict.fromkeys(("purpose", "task", "corpus", "instructions", "command", "data_file_sha256"), "")
-    places = {"out": str(settings.my_adapters), "base_folder": str(tmp_path), "base": "tiny", "base_sha256": "a" * 64}
+    root = settings.my_bases if method == "full" else settings.my_adapters
+    places = {"out": str(root), "base_folder": str(tmp_path), "base": "tiny", "base_sha256": "a" * 64}
     order = {"name": "mine", "method": "lora", "data": "rows.jsonl", "replace": False, "start": None}
     run.begin({**told, **places, **order, "settings": asdict(LoraSettings())}, (), ())
     assert run.owner == owner
-    assert adapter.carry_out(run) == settings.my_adapters / "mine"
-    assert owners(settings) == ({"mine": owner} if owner else {})
+    assert adapter.carry_out(run) == root / "mine"
+    assert owners_in(root) == ({"mine": owner} if owner else {})
 
 
 def test_what_is_cancelled_while_it_waits_to_go_on_can_still_go_on(desk: Desk) -> None:

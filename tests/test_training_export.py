@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,35 @@ def test_a_merged_gguf_holds_the_weights_of_the_merged_folder_and_the_rest_as_it
     np.testing.assert_allclose(
         found["blk.1.attn_q.weight"].data.astype("f4"), query.astype("f4"), rtol=2**-9, atol=1e-6
     )
+
+
+class _LeftError(Exception):
+    """What a page raises in the work once nobody waits for it."""
+
+
+@pytest.mark.parametrize("to", ["folder", "gguf"])
+def test_a_merge_tells_of_its_layers_and_left_at_any_of_them_leaves_nothing(
+    to: str, tiny_llama: TinyModel, tmp_path: Path
+) -> None:
+    parts, out = parts_of(tiny_llama, marble=1.0), tmp_path / "out" / "merged"
+    out.parent.mkdir()
+
+    def merge(step: Callable[[int, int], None]) -> None:
+        if to == "folder":
+            merge_folder(parts, tiny_llama.folder, out, base="tiny", identity=tiny_llama.identity, step=step)
+        else:
+            merge_gguf(parts, tiny_llama.gguf, out, identity=tiny_llama.identity, step=step)
+
+    for last in (0, 9):
+
+        def leave(done: int, total: int, last: int = last) -> None:
+            assert total >= 14
+            if done == last:
+                raise _LeftError
+
+        with pytest.raises(_LeftError):
+            merge(leave)
+        assert list(out.parent.iterdir()) == []
 
 
 def test_a_quantised_base_is_unpacked_where_the_adapter_changes_it_and_nowhere_else(

@@ -13,7 +13,7 @@ from crossfade import prompts
 from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping
 from crossfade.training.forms import FORMS, Example, Mapping, to_examples
-from crossfade.training.guess import guess
+from crossfade.training.guess import NO_COLUMN, guess
 from crossfade.training.table import Broken, Record, Table
 from crossfade.types import Message, Passage
 
@@ -143,6 +143,32 @@ def test_what_a_person_says_wins_over_the_guess() -> None:
     assert to_examples(table(row), mapping)[0][0].row.response == "a"
 
 
+def test_the_columns_of_the_input_and_of_the_system_message_can_be_said() -> None:
+    row = {"question": "Who?", "context": "Ann.", "persona": "Be brief.", "answer": "Ann"}
+    assert guess(table(row)).columns() == {"prompt": "question", "response": "answer"}
+    (example,) = examples(row, input="context", system="persona")
+    assert [message.content for message in example.row.messages] == ["Be brief.", "Who?\n\nAnn."]
+    (labelled,) = examples({"text": "Up", "label": "good", "persona": "Judge."}, system="persona")
+    assert labelled.row.messages[0].content == "Judge."
+
+
+def test_a_column_that_is_said_to_be_something_else_is_guessed_to_be_nothing_more() -> None:
+    assert guess(table({"prompt": "a", "question": "b", "answer": "c"}), input="prompt").prompt == "question"
+    assert guess(table({"answer": "a", "question": "b", "output": "c"}), system="answer").response == "output"
+
+
+def test_a_column_that_is_guessed_can_be_said_to_be_none() -> None:
+    row = {"instruction": "Translate.", "input": "chat", "output": "cat", "system": "Be brief."}
+    assert set(guess(table(row)).columns()) == {"prompt", "input", "response", "system"}
+    assert set(guess(table(row), input=NO_COLUMN, system=NO_COLUMN).columns()) == {"prompt", "response"}
+    assert guess(table({"messages": [USER, ASSISTANT]}), input=NO_COLUMN).input == ""
+
+
+def test_chats_have_no_input() -> None:
+    with pytest.raises(TrainingError, match="form messages have no column for the input"):
+        guess(table({"messages": [USER, ASSISTANT], "more": "x"}), input="more")
+
+
 PAIR = Mapping(form="pair", prompt="p", response="r")
 CHAT = Mapping(form="messages", prompt="m")
 
@@ -181,6 +207,9 @@ def test_rows_that_cannot_be_used_are_listed_by_line_and_none_is_lost() -> None:
     [
         ({"prompt": "promt"}, r"no column 'promt' for the prompt\. It has question, answer; name one"),
         ({"response": "x"}, "no column 'x' for the response"),
+        ({"input": "x"}, "no column 'x' for the input"),
+        ({"system": "x"}, "no column 'x' for the system"),
+        ({"prompt": "-"}, "no column '-' for the prompt"),
         ({"form": "chat"}, f"Unknown form 'chat'. Known: {', '.join(FORMS)}"),
         ({"form": "messages"}, "column of the prompt cannot be guessed"),
         ({"form": "label"}, "cannot be guessed"),

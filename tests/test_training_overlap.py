@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crossfade.training.overlap import SAME_FACT, SAME_MEANING, overlaps
+from crossfade.training.overlap import SAME_FACT, SAME_MEANING, overlaps, shared_words
 from hashing_embedder import HashingEmbedder
 
 QUESTIONS = [
@@ -165,6 +167,19 @@ def test_a_fact_is_found_by_document_and_answer_when_the_wording_is_like() -> No
 def test_a_message_counts_as_a_question() -> None:
     message = "You took a fee of seven dollars from my account last week, why?"
     assert len(overlaps([{"message": message}], [{"message": message}], orthogonal)) == 1
+
+
+WORDS = st.lists(st.sampled_from(list("abcd")), max_size=9).map(" ".join)
+
+
+@given(training=st.lists(WORDS, max_size=6), judging=st.lists(WORDS, max_size=6), least=st.sampled_from([0.5, 0.75]))
+def test_by_words_alone_the_quick_way_finds_the_rows_that_the_slow_one_does(
+    training: list[str], judging: list[str], least: float
+) -> None:
+    slow = overlaps(rows(*training), rows(*judging), orthogonal, same_words=least)
+    quick = shared_words(rows(*training), rows(*judging), same_words=least)
+    assert [o.training for o in quick] == [o.training for o in slow]
+    assert all("trigrams" in o.why for o in quick)
 
 
 @pytest.mark.parametrize(("training", "judging"), [([], rows("q")), (rows("q"), []), ([], [])])

@@ -70,7 +70,7 @@ def test_a_column_can_be_named(tmp_path: Path) -> None:
     assert prompts(tmp_path, row, column="title") == (Asked(1, "Hi?"),)
     with pytest.raises(TrainingError, match="no column 'titel'"):
         prompts(tmp_path, row, column="titel")
-    with pytest.raises(TrainingError, match=r"cannot be guessed.*a, b.*--prompt-column"):
+    with pytest.raises(TrainingError, match=r"cannot be guessed.*a, b; name one"):
         prompts(tmp_path, {"a": "Hi?", "b": "Ho?"})
 
 

@@ -104,7 +104,7 @@ def test_no_usable_row_and_one_row_are_errors_that_say_what_is_needed() -> None:
 def test_all_responses_equal_is_an_error_that_names_the_column() -> None:
     made = report([qa(row["question"], "yes") for row in GOOD])
     (finding,) = made.errors
-    assert "All 100 responses in answer are 'yes'" in finding.text
+    assert "All 100 responses in column answer are 'yes'" in finding.text
     assert "choose another column" in finding.text
 
 
@@ -142,6 +142,25 @@ def test_a_label_never_seen_in_the_learned_part_is_told() -> None:
     assert "Add rows" in finding.text
 
 
+class _LeftError(Exception):
+    """What a page raises in the work once nobody waits for it."""
+
+
+@pytest.mark.parametrize("last", ["each other", "tokens", "judging set", "personal data"])
+def test_a_report_tells_each_stage_with_how_far_it_is_and_ends_where_nobody_waits(last: str) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        seen.append((stage, done, total))
+        if stage.endswith(last):
+            raise _LeftError
+
+    judging = JudgingSet("e.jsonl", ({"question": "Rise?", "line": 1},))
+    with pytest.raises(_LeftError):
+        report(GOOD, against=(judging,), progress=progress)
+    assert all(0 <= done <= total for _, done, total in seen)
+
+
 def _held_out(rows: Sequence[dict[str, Any]]) -> Sequence[Any]:
     from crossfade.training.split import split
 
@@ -153,7 +172,7 @@ def test_a_label_that_only_a_judging_set_knows_is_told_with_its_line() -> None:
     moods = [{"text": row["question"], "label": "good" if n % 2 else "bad"} for n, row in enumerate(GOOD)]
     judging = JudgingSet("eval.jsonl", ({"question": "Unheard of", "line": 7, "label": "meh"},))
     finding = the(report(moods, against=[judging]), "label never learned")
-    assert "eval.jsonl, line 7: the label 'meh' stands in no row to learn. Known: bad, good." in finding.text
+    assert "eval.jsonl, line 7, column label: 'meh' stands in no row to learn. Known: bad, good." in finding.text
 
 
 JUDGING = JudgingSet("eval.jsonl", ({"question": GOOD[4]["question"].upper(), "line": 3},))

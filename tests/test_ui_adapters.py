@@ -229,9 +229,10 @@ def test_an_export_tells_its_stages_and_where_it_is_and_never_writes_over_anothe
 ) -> None:
     from crossfade.ui import adapter_export
 
-    def exported(settings: Settings, parts: Any, *, to: str, out: Path, progress: Any, report: Any) -> Path:
+    def exported(settings: Settings, parts: Any, *, to: str, out: Path, progress: Any, report: Any, step: Any) -> Path:
         report("Merging <b>")
         progress("download", 1_000_000, 3_000_000)
+        step(7, 210)
         out.parent.mkdir(exist_ok=True)
         out.write_text(f"{parts[0][0].name} {to}")
         return out
@@ -264,10 +265,68 @@ def test_an_export_that_is_left_stops_at_its_next_stage(tab: Any, monkeypatch: p
 
     monkeypatch.setattr(adapter_export, "export", exported)
     running = tab.export._export(request("zh"), "json", "folder")
-    assert any("正在获取基础模型" in told for told in itertools.islice(running, 5))
+    assert any("正在获取基座模型" in told for told in itertools.islice(running, 5))
     running.close()
     go.set()
     assert ended.wait(20)
+
+
+def test_an_export_that_is_left_while_it_is_written_leaves_nothing(
+    tab: Any, startup: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.ui import adapter_export
+
+    go, ended = threading.Event(), threading.Event()
+
+    def exported(*_: Any, out: Path, step: Any, **__: Any) -> Path:
+        step(7, 210)
+        assert go.wait(20)
+        out.mkdir(parents=True)  # nothing more is told: it is being written
+        (out / "model.safetensors").write_text("x")
+        return out
+
+    def kept(folder: Path) -> None:
+        ended.set()
+
+    monkeypatch.setattr(adapter_export, "export", exported)
+    monkeypatch.setattr(adapter_export, "keep_the_newest", kept)
+    running = tab.export._export(request("zh"), "json", "folder")
+    told = next(told for told in running if "210" in told)
+    assert "正在合并：已完成 7 / 210 层" in html.unescape(told)
+    assert '<progress max="210" value="7"' in told
+    running.close()
+    go.set()
+    assert ended.wait(20)
+    assert list((startup.settings.home / "exports").iterdir()) == []
+
+
+def test_a_push_tells_its_stages_in_the_reader_s_language_and_can_be_left(
+    tab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossfade.ui import adapter_export
+
+    go, ended = threading.Event(), threading.Event()
+
+    def pushed(*_: Any, report: Any, **__: Any) -> str:
+        try:
+            report("Asking the hub for the repository")
+            assert go.wait(20)
+            report("Sending 4.9 MB")
+            raise AssertionError("it was not stopped")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(adapter_export, "push_adapter", pushed)
+    running = tab.export._push(request("zh"), "json", "owner/json", "secret", False)
+    assert "正在向模型仓库请求该仓库" in html.unescape(next(running)[0])
+    running.close()
+    go.set()
+    assert ended.wait(20)
+
+
+def push(tab: Any, name: str, repository: str, *, who: str = "", public: bool = False) -> list[str]:
+    """What is told at the end, and what is left of the token."""
+    return list(tab.export._push(request(who=who), name, repository, "secret", public))[-1]
 
 
 def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,31 +335,17 @@ def test_a_push_forgets_the_token_whatever_came(tab: Any, monkeypatch: pytest.Mo
     seen: list[Any] = []
 
     def pushed(adapter: Any, repository: str, **options: Any) -> str:
+        options.pop("report")("Sending 4.9 MB")
         seen.append((adapter.name, repository, options))
         return "https://hub/<b>"
 
-    *_, (told, token) = tab.export._push(request(), "json", "owner/../x", "secret", False)
+    told, token = push(tab, "json", "owner/../x")
     assert "names no repository" in html.unescape(told)
     assert (token, "secret" in told) == ("", False)
     monkeypatch.setattr(adapter_export, "push_adapter", pushed)
-    *_, (told, token) = tab.export._push(request(), "json", " owner/json ", "secret", True)
+    told, token = push(tab, "json", " owner/json ", public=True)
     assert seen == [("json", "owner/json", {"token": "secret", "private": False})]
     assert (token, "<b>" in told) == ("", False)
-
-
-def test_a_push_to_a_hub_that_does_not_answer_can_be_left(tab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crossfade.ui import adapter_export
-
-    go = threading.Event()
-    monkeypatch.setattr(adapter_export, "push_adapter", lambda *_, **__: go.wait(60))
-    running = tab.export._push(request(), "json", "owner/json", "secret", False)
-    for _ in range(3):
-        told, token = next(running)
-        assert ("Pushing" in told, token) == (True, "")
-    running.close()
-    assert not go.is_set()
-    go.set()
-    assert "look at the hub" in html.unescape(adapter_export._left(request())[0])
 
 
 class Door:
@@ -478,12 +523,12 @@ def test_where_others_open_the_page_a_visitor_s_adapter_is_theirs_alone(
             with pytest.raises(AdapterError, match=why):
                 act(name, *more, language="en", person=bob)
         assert why in html.unescape(tab._pack(request(who="bob"), name)[0])
-        assert why in html.unescape(list(tab.export._push(request(who="bob"), name, "owner/x", "secret", False))[-1][0])
+        assert why in html.unescape(push(tab, name, "owner/x", who="bob")[0])
         assert name not in html.unescape(str(tab._state(request(who="bob"), name)[3])), "not described either"
     with pytest.raises(AdapterError, match="whoever runs this page"):
         tab._toggle("json", language="en", person=bob)
     assert pushed == []
-    list(tab.export._push(request(who="ann"), "hers", "owner/x", "secret", False))
+    push(tab, "hers", "owner/x", who="ann")
     assert pushed == ["hers"]
     assert "out of a visitor's reach" in html.unescape(list(tab.export._export(request(who="ann"), "hers", "gguf"))[-1])
     assert not (startup.settings.home / "exports").exists()

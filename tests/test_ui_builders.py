@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ from crossfade.history.kept import keys_of
 from crossfade.history.votes import ONE, Vote, Votes
 from crossfade.settings import Settings
 from crossfade.ui.owner import owner_of
+from crossfade.ui.working import Stopped, Told
 from history_kit import turn
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -172,6 +174,40 @@ def test_rows_are_written_anew_and_what_has_no_object_is_listed(part: Any) -> No
     told, name = made(part, way="format", rows="words.jsonl")
     assert "no row that can be written in yaml" in told
     assert name is None
+
+
+def test_writing_anew_tells_how_far_it_is_and_stops_where_it_is_left(part: Any) -> None:
+    row = json.dumps({"message": "Hi", "ticket": {"product": "loan"}}) + "\n"
+    (part._files(None).folder / "many.jsonl").write_text(row * 500)
+    values = {name: component.value for name, component in part.fields.items()} | {
+        "rows": "many.jsonl",
+        "way": "format",
+    }
+    told: list[Told] = []
+
+    def tell(line: Told) -> None:
+        told.append(line)
+        if line.done >= 200:
+            raise Stopped("Stopped.")
+
+    with pytest.raises(Stopped):
+        part._work(request(), part._files(None), values, "en")(tell, Event())
+    assert (told[-1].done, told[-1].total) == (200, 500)
+    assert told[-1].line == "Writing many.jsonl anew: row 200 of 500 …"
+    assert part._files(None).names() == ["many.jsonl"]
+
+
+def test_columns_that_cannot_be_guessed_can_be_named(part: Any, teacher: ChatStub) -> None:
+    row = {"frage": "Wer?", "antwort": '{"name": "Ann"}', "mehr": "x"}
+    (part._files(None).folder / "fragen.jsonl").write_text(json.dumps(row) + "\n")
+    given: dict[str, Any] = {"way": "format", "rows": "fragen.jsonl"}
+    assert "cannot be guessed" in made(part, **given)[0]
+    told, name = made(part, **given, prompt_column=" frage ", response_column="antwort")
+    assert rows(part, str(name))[0]["antwort"] == "name: Ann", told
+    given = {"way": "teacher", "prompts": "fragen.jsonl", "address": teacher.url, "model": "m"}
+    assert "cannot be guessed. It has frage, antwort, mehr; name one." in made(part, **given)[0]
+    told, name = made(part, **given, asked_column="frage")
+    assert rows(part, str(name))[0]["prompt"] == "Wer?", told
 
 
 def test_one_s_own_thumbs_and_votes_make_rows_and_nobody_else_s(part: Any) -> None:

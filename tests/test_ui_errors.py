@@ -94,7 +94,7 @@ def test_pasted_questions_are_told_by_line_in_chinese(tmp_path: Path) -> None:
         (lambda folder: clean_question("a" * 200_000), "问题有 200,000 个字符，最多读取 100,000 个。请缩短。"),
         (lambda folder: clean_question(" "), "问题为空。请写下想问的内容。"),
         (bad_corpus, "{folder}/x/corpus.toml：default_task 为 'a'；已有任务：b。"),
-        (bad_rows, "r.csv，第 3 行：字节 0xe9 不是 UTF-8。请将文件存为 UTF-8；在电子表格中选“CSV UTF-8”。"),
+        (bad_rows, "r.csv，第 3 行第 3 列：字节 0xe9 不是 UTF-8。请将文件存为 UTF-8；在电子表格中选“CSV UTF-8”。"),
         (lambda folder: read_schema("[]"), 'schema 应是 JSON 对象，例如 {{"type": "object", "properties": {{}}}}。'),
         (lambda folder: read_schema('{"a": }'), "schema 不是 JSON：此处应有值，第 1 行第 7 列。"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import typer
 from numpy.typing import NDArray
 
 from crossfade.cli import app
+from crossfade.corpora.registry import read_corpus
 from crossfade.engines.protocol import Capabilities
 from crossfade.errors import ModelError, TrainingError
 from crossfade.settings import DEFAULT_BASE, Settings
@@ -37,7 +39,8 @@ from crossfade.training.findings import (
 from crossfade.training.forms import Example, Mapping
 from crossfade.training.personal import KINDS
 from crossfade.training.record import SETTINGS, Sample, TrainingProgress
-from crossfade.training.report import data_report
+from crossfade.training.report import COUNTING, data_report
+from crossfade.training.rows import OwnData
 from crossfade.training.run_folder import RunFolder, list_runs, new_run
 from crossfade.training.split import Split
 from crossfade.training.table import Broken, read_table
@@ -52,6 +55,8 @@ from crossfade.ui.run_view import run_html
 from crossfade.ui.runs import Runs
 from crossfade.ui.training import TrainingOrder
 from crossfade.ui.training_choices import OF_METHOD
+from crossfade.ui.working import Stopped, Told
+from fake_engine import write_corpus
 from letter_tokenizer import LetterTokenizer
 from ui_kit import built
 
@@ -93,8 +98,8 @@ def test_a_run_that_failed_says_why_and_a_whole_base_how_to_use_it(tmp_path: Pat
     assert "The loss is not a number" in run_html(run, "en")
     assert HOSTILE not in run_html(run, "en")
     whole = run_of(tmp_path / "whole", method="full")
-    whole.tell("done", made="somewhere")
-    assert "Start Crossfade with &#45;&#45;base somewhere" in run_html(whole, "en")
+    whole.tell("done", made="/its/home/somewhere")
+    assert "somewhere is a base of its own. The list of bases" in html.unescape(run_html(whole, "en"))
 
 
 def test_nothing_that_a_row_or_a_model_wrote_becomes_markup(tmp_path: Path) -> None:
@@ -123,6 +128,24 @@ def test_a_failed_run_says_in_the_reader_s_language_why(tmp_path: Path) -> None:
         assert message not in told
 
 
+def test_a_failed_run_says_each_of_several_findings_in_the_reader_s_language(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"问题{n} @", "response": "好"}) + "\n" for n in range(20)))
+    table = read_table(file)
+    mapping = Mapping(form="pair", prompt="prompt", response="response")
+    judging = JudgingSet("评测", ({"question": "问题3 @", "line": 1},))
+    with pytest.raises(TrainingError) as error:
+        OwnData(file, table, mapping, against=(judging,)).rows(
+            finder=None, count=lambda _: 9, limit=1, seed=0, control_tokens=["@"]
+        )
+    run = run_of(tmp_path / "run")
+    run.tell("failed", " ".join(str(error.value).split()))
+    told = html.unescape(run_html(run, "zh"))
+    assert told.count("另外：") == 3
+    (words,) = re.findall('role="alert">(.*?)</div>', told)
+    assert set(re.findall("[A-Za-z]{2,}", words)) == {"prompt", "response"}, "the columns' names"
+
+
 def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> None:
     """All findings that there are, with one line and with many; names and texts of rows have no Latin letter."""
     shown = []
@@ -139,9 +162,10 @@ def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> No
         whys += ("same document and answer, cosine 0.60",)
         findings = [
             *about_rows(told, broken, response=""),
+            *about_rows(told, broken, response="答"),
             *about_rows([], [], response=""),
-            *about_lengths([(line, 99) for line in lines], 9),
-            *about_lengths([(0, 1), *((line, 99) for line in lines)], 9),
+            *about_lengths([(line, 99) for line in lines], 9, column="问"),
+            *about_lengths([(0, 1), *((line, 99) for line in lines)], 9, column="问"),
             *about_control([Example(line, TrainingRow((), "@"), "") for line in lines], ["@"]),
             *about_twins(groups, groups, groups),
             *about_labels(labels, named, Split((), ()), judged),
@@ -247,7 +271,7 @@ def ordered(part: TrainingOrder, rows: str, name: str, who: str = "", **more: An
     given = dict.fromkeys(part.fields) | {"source": row_files.PASTED, "pasted": rows, "name": name}
     given |= {"method": "lora", "preset": "quick", **more}
     assert list(given) == list(part.fields), "no field of another name"
-    _, report, notice = part._order(request(who=who), *given.values())
+    *_, (_, report, notice) = part._order(request(who=who), *given.values())
     return str(notice), str(report)
 
 
@@ -317,6 +341,8 @@ def test_the_command_line_takes_every_word_that_the_page_writes(
         "form": "label",
         "prompt_column": "prompt",
         "response_column": "response",
+        "input_column": "prompt",
+        "system_column": "-",
         "template": "Good? {text}",
         "instructions": "-x",
         "against": ["one.jsonl", "two.jsonl"],
@@ -336,7 +362,7 @@ def test_the_command_line_takes_every_word_that_the_page_writes(
     assert (context.args, context.invoked_subcommand) == ([], None)
     given = context.params
     assert given["against"] == [folder / "one.jsonl", folder / "two.jsonl"]
-    told = ("purpose", "form", "prompt_column", "response_column", "template", "instructions")
+    told = ("purpose", "form", *(name for name in everything if name.endswith("_column")), "template", "instructions")
     assert {name: given[name] for name in told} == {name: everything[name] for name in told}
     assert (given["name"], given["method"], given["preset"], given["run"]) == ("mine", method, "quick", "mine-1")
     assert (given["epochs"], given["learning_rate"], given["patience"], given["max_rows"]) == (2, 1e-4, 0, 20)
@@ -364,6 +390,25 @@ def test_rows_that_a_judging_set_asks_are_an_error_unless_a_sentence_allows_them
     assert options(desk)["--despite-overlap"] == words
 
 
+def test_rows_that_the_set_of_a_corpus_asks_are_an_error_though_nobody_named_it(
+    part: tuple[TrainingOrder, FakeDesk], tmp_path: Path
+) -> None:
+    order, desk = part
+    folder = write_corpus(tmp_path / "corpora")
+    asked = "What is the monthly fee of the account for students?"
+    (folder / "eval.jsonl").write_text(json.dumps({"question": asked, "answers": ["$7"]}) + "\n")
+    (folder / "notes.jsonl").write_text('{"no": 1}\n')
+    order._startup.corpora = (read_corpus(tmp_path / "corpora", "bank"),)
+    rows = ROWS + json.dumps({"prompt": asked.upper(), "response": "$7"}) + "\n"
+    notice, report = ordered(order, rows, "mine")
+    assert "the report says why" in notice
+    assert "line 31 and bank: eval.jsonl, line 1" in html.unescape(report)
+    assert desk.ordered == []
+    assert "begins now" in ordered(order, rows, "mine", despite="They stand in both by intention")[0]
+    assert options(desk)["--despite-overlap"] == "They stand in both by intention"
+    assert "also asked by bank: eval.jsonl" in html.unescape(ordered(order, ROWS, "other")[1])
+
+
 def test_rows_that_mean_what_a_judging_set_asks_are_an_error_where_the_embedder_is_at_hand(
     part: tuple[TrainingOrder, FakeDesk],
 ) -> None:
@@ -387,18 +432,75 @@ def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_train
 ) -> None:
     order, desk = part
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
-    found = {"missing_libraries": list, "fetch": lambda *_: tmp_path, "hf_folder": lambda *_: tmp_path}
+    found = {"missing_libraries": list, "fetch": lambda *_, **__: tmp_path, "hf_folder": lambda *_: tmp_path}
     for name, fake in {**found, "open_tokenizer": lambda _: LetterTokenizer()}.items():
         monkeypatch.setattr(data_view, name, fake)
     given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
     long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
-    told = html.unescape(order._check(request(), *(given | {"pasted": ROWS + long}).values()))
+    told = html.unescape(list(order._check(request(), *(given | {"pasted": ROWS + long}).values()))[-1])
     assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
     assert "characters / 4" not in told
     forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
     notice, report = ordered(order, ROWS + forged, "mine")
     assert "the report says why" in notice
     assert "would end or forge a turn" in report
+    assert desk.ordered == []
+
+
+class Slow:
+    """A look at rows that has told how far it is, and goes on when it is let."""
+
+    def __init__(self) -> None:
+        self.go, self.ended = threading.Event(), threading.Event()
+
+    def __call__(self, *_: Any, progress: Any, **__: Any) -> Any:
+        try:
+            progress(COUNTING, 1000, 5000)
+            assert self.go.wait(20)
+            progress(COUNTING, 2000, 5000)
+            raise AssertionError("it was not stopped")
+        finally:
+            self.ended.set()
+
+
+def test_a_long_look_at_rows_tells_how_far_it_is_and_can_be_stopped(
+    part: tuple[TrainingOrder, FakeDesk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "pasted": ROWS, "name": "mine"}
+    given |= {"method": "lora", "preset": "quick"}
+    for act, language, line in (
+        (order._check, "en", "Counting tokens: 1,000 of 5,000"),
+        (order._check, "zh", "正在统计 token：已完成 1,000 / 5,000"),
+        (order._order, "en", "Counting tokens: 1,000 of 5,000"),
+    ):
+        slow = Slow()
+        monkeypatch.setattr(data_view, "data_report", slow)
+        coming: Any = act(request(language), *given.values())
+        told = next(told for told in map(str, coming) if "5,000" in html.unescape(told))
+        assert line in html.unescape(told)
+        assert '<progress max="5000" value="1000"' in told
+        coming.close()
+        slow.go.set()
+        assert slow.ended.wait(20)
+    assert desk.ordered == []
+
+
+def test_an_order_that_is_stopped_at_its_last_moment_orders_nothing(
+    part: tuple[TrainingOrder, FakeDesk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, desk = part
+    given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "pasted": ROWS, "name": "mine"}
+    told = threading.Event()
+
+    def stopped(line: Told) -> None:
+        if "Ordering" in line.line:
+            told.set()
+            raise Stopped("Stopped.")
+
+    with pytest.raises(Stopped):
+        order._ordered_now(order._files(request()), given | {"method": "lora", "preset": "quick"}, "en", "", stopped)
+    assert told.is_set()
     assert desk.ordered == []
 
 

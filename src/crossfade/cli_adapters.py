@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -19,25 +20,43 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @adapters.callback()
 def show(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the adapters: method, rank, size, hash, purpose, and which are disabled or refused, with the reason."""
+    """List the adapters, and the bases that you trained whole: method, rank, size, hash, purpose.
+
+    It says which adapters are disabled or refused, with the reason, and how a base is chatted with.
+    """
     if context.invoked_subcommand:
         return
     from crossfade.adapters.facts import facts_of
+    from crossfade.adapters.own_bases import own_bases
     from crossfade.adapters.registry import adapters_of
 
-    found = adapters_of(Settings.from_environment())
+    settings = Settings.from_environment()
+    found, bases = adapters_of(settings), own_bases(settings)
     rows: list[dict[str, Any]] = [
         {**asdict(facts_of(a)), "folder": str(a.folder), "enabled": a.name in found.adapters}
         for a in (*found.adapters.values(), *found.disabled.values())
     ]
     refused = [{"name": name, "refused": why} for name, why in found.refused.items()]
+    refused += [{"name": base.name, "refused": base.refused} for base in bases if base.refused]
+    whole = [
+        {
+            **asdict(base.facts),
+            "folder": str(base.folder),
+            "command": f"crossfade serve --base {quote(str(base.folder))}",
+        }
+        for base in bases
+        if base.facts
+    ]
     if as_json:
-        print_json([*rows, *refused])
+        print_json([*rows, *whole, *refused])
         return
     for row in rows:
         off = "" if row["enabled"] else "disabled: "
         made = f"{row['method']:<8} rank {row['rank']:<4} {row['bytes'] / 1e6:6.1f} MB"
         say(f"{row['name']:<12} {row['sha256'][:12]}  {made}  {off}{row['purpose']}")
+    for row in whole:
+        made = f"{row['method']:<8} a base    {row['bytes'] / 1e6:6.1f} MB"
+        say(f"{row['name']:<12} {row['sha256'][:12]}  {made}  {row['purpose']}; chat with it: {row['command']}")
     for row in refused:
         say(f"{row['name']:<12} refused: {row['refused']}")
 

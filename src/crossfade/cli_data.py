@@ -13,10 +13,12 @@ from crossfade.cli_rows import (
     Against,
     DespiteOverlap,
     Form,
+    InputColumn,
     Instructions,
     Preset,
     PromptColumn,
     ResponseColumn,
+    SystemColumn,
     Template,
     embed_of,
 )
@@ -32,6 +34,8 @@ def report(
     form: Form = "",
     prompt_column: PromptColumn = "",
     response_column: ResponseColumn = "",
+    input_column: InputColumn = "",
+    system_column: SystemColumn = "",
     template: Template = "",
     instructions: Instructions = "",
     against: Against = None,
@@ -52,7 +56,7 @@ def report(
     Ends with 1 where the rows cannot be trained on as they are.
     """
     from crossfade.startup import Startup
-    from crossfade.training.against import read_judging
+    from crossfade.training.against import read_judging, sets_of_corpora
     from crossfade.training.guess import guess
     from crossfade.training.plan import plan_of, within_context
     from crossfade.training.record import settings_of
@@ -68,15 +72,18 @@ def report(
         form=form,
         prompt=prompt_column,
         response=response_column,
+        input=input_column,
+        system=system_column,
         template=template,
         instructions=instructions,
     )
-    judging = [read_judging(path) for path in against or ()]
+    named = [read_judging(path) for path in against or ()]
     settings = Settings.from_environment().asked_for(base, "")
+    startup = Startup(settings, report=tell if sys.stderr.isatty() else None)
+    judging = (*named, *sets_of_corpora(startup.corpora, besides=against or ()))
     folder = None if rough else base_folder(settings)
     tokenizer = open_tokenizer(folder) if folder else None
     wanted = settings_of(method, preset, {})
-    progress = tell if sys.stderr.isatty() else None
     found = data_report(
         table,
         mapping,
@@ -84,7 +91,7 @@ def report(
         rough=tokenizer is None,
         limit=within_context(max_tokens, folder) if folder else max_tokens,
         against=judging,
-        embed=embed_of(Startup(settings, report=progress)) if judging and not rough else None,
+        embed=embed_of(startup) if named and not rough else None,
         despite_overlap=allowed,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
         plan=plan_of(wanted, folder, list_runs(settings.trainings)) if folder else None,

@@ -18,14 +18,16 @@ Name = Annotated[str, typer.Argument(help="The adapter.", metavar="NAME")]
 
 
 def rename(
-    old: Annotated[str, typer.Argument(help="An adapter of your own.", metavar="OLD")],
+    old: Annotated[str, typer.Argument(help="An adapter of your own, or a base that you trained.", metavar="OLD")],
     new: Annotated[str, typer.Argument(help="Its new name: up to 64 of a-z, 0-9, - and _.", metavar="NEW")],
     as_json: AsJson = False,
 ) -> None:
-    """Rename an adapter of your own."""
+    """Rename an adapter of your own, or a base that you trained whole."""
     from crossfade.adapters.manage import rename as rename_files
+    from crossfade.adapters.own_bases import rename_base
 
-    folder = rename_files(Settings.from_environment(), old, new=new)
+    settings = Settings.from_environment()
+    folder = rename_base(settings, old, new=new) if _is_base(settings, old) else rename_files(settings, old, new=new)
     _tell({"name": new, "was": old, "folder": str(folder)}, f"{old} is now {new}: {folder}", as_json=as_json)
 
 
@@ -34,19 +36,21 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an adapter of your own, after asking; there is no way back."""
+    """Delete an adapter of your own, or a base that you trained whole, after asking; there is no way back."""
     from crossfade.adapters.manage import delete as delete_files
     from crossfade.adapters.manage import own_folder
+    from crossfade.adapters.own_bases import delete_base
     from crossfade.adapters.registry import adapters_of
 
     settings = Settings.from_environment()
-    folder = own_folder(settings, name, registry=adapters_of(settings))
+    whole = _is_base(settings, name)
+    folder = settings.my_bases / name if whole else own_folder(settings, name, registry=adapters_of(settings))
     if not yes:
         if not sys.stdin.isatty():
             raise AdapterError(f"Nobody can be asked whether {name!r} may go for good. Say so by --yes.")
         if not typer.confirm(printable(f"Delete {folder} for good?"), err=True):
-            raise AdapterError(f"Adapter {name!r} was kept.")
-    delete_files(settings, name)
+            raise AdapterError(f"{'Base' if whole else 'Adapter'} {name!r} was kept.")
+    (delete_base if whole else delete_files)(settings, name)
     _tell({"name": name, "deleted": True}, f"{name} is deleted.", as_json=as_json)
 
 
@@ -90,6 +94,14 @@ def add(
     made = take_in(path, settings.my_adapters, registry=adapters_of(settings), name=name)
     facts = {"name": made.name, "folder": str(made.folder), "sha256": made.sha256, "purpose": made.purpose}
     _tell(facts, f"{made.folder}  {made.sha256[:12]}  {made.purpose}", as_json=as_json)
+
+
+def _is_base(settings: Settings, name: str) -> bool:
+    """Whether a base is meant: an adapter of that name goes first."""
+    from crossfade.adapters.own_bases import is_own_base
+    from crossfade.adapters.registry import adapters_of
+
+    return name not in adapters_of(settings).names and is_own_base(settings, name)
 
 
 def _switch(name: str, *, enabled: bool, as_json: bool) -> None:

@@ -16,11 +16,13 @@ from crossfade.cli_common import AsJson, Base
 from crossfade.cli_rows import (
     Data,
     Form,
+    InputColumn,
     Instructions,
     MaxRows,
     Preset,
     PromptColumn,
     ResponseColumn,
+    SystemColumn,
     Template,
     own_data,
 )
@@ -46,6 +48,8 @@ def compare_methods(
     form: Form = "",
     prompt_column: PromptColumn = "",
     response_column: ResponseColumn = "",
+    input_column: InputColumn = "",
+    system_column: SystemColumn = "",
     template: Template = "",
     instructions: Instructions = "",
     epochs: Epochs = None,
@@ -76,7 +80,17 @@ def compare_methods(
     settings = Settings.from_environment()
     settings = settings.with_base(base) if base else settings
     where = out or Path(f"{data.stem}-methods")
-    source = own_data(data, (form, prompt_column, response_column, template, instructions), max_rows=max_rows)
+    columns = {
+        "form": form,
+        "prompt": prompt_column,
+        "response": response_column,
+        "input": input_column,
+        "system": system_column,
+        "template": template,
+        "instructions": instructions,
+    }
+    startup = Startup(settings)
+    source = own_data(data, columns, max_rows=max_rows, corpora=startup.corpora)
     changes = {"epochs": epochs, "seed": seed}
     orders = [
         Order(
@@ -90,7 +104,6 @@ def compare_methods(
         )
         for number, method in enumerate(names, start=1)
     ]
-    startup = Startup(settings)
     runs = [(order.settings.method, begun(order, startup)) for order in orders]
     results = _measured(runs)
     where.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from crossfade.errors import ModelError, TrainingError
 from crossfade.terminal import tell
 
 if TYPE_CHECKING:
+    from crossfade.corpora.registry import Corpus
     from crossfade.startup import Startup
     from crossfade.training.overlap import Embed
     from crossfade.training.rows import OwnData
@@ -27,10 +28,19 @@ PromptColumn = Annotated[
     str, typer.Option("--prompt-column", help="The column of the prompt, text or messages; guessed.")
 ]
 ResponseColumn = Annotated[str, typer.Option("--response-column", help="The column of the response or label; guessed.")]
+InputColumn = Annotated[
+    str, typer.Option("--input-column", help="A column that follows the prompt, - for none; guessed of Alpaca's rows.")
+]
+SystemColumn = Annotated[
+    str, typer.Option("--system-column", help="The column of each row's system message, - for none; guessed.")
+]
 Template = Annotated[str, typer.Option("--template", help="What a text to label is asked with; {text} is its place.")]
 Instructions = Annotated[str, typer.Option("--instructions", help="The system message of your own rows.")]
 Against = Annotated[
-    list[Path] | None, typer.Option("--against", help="A set to judge on, which no row may overlap; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--against", help="A set to judge on, which no row may overlap, beside those of the corpora; repeatable."
+    ),
 ]
 DespiteOverlap = Annotated[
     str, typer.Option("--despite-overlap", help="A sentence, kept with the run, why such rows may be learned.")
@@ -39,18 +49,19 @@ DespiteOverlap = Annotated[
 
 def own_data(
     data: Path,
-    columns: tuple[str, str, str, str, str],
+    columns: Mapping[str, str],
     *,
     max_rows: int = 0,
     against: Sequence[Path] = (),
+    corpora: Sequence[Corpus] = (),
     despite_overlap: str = "",
 ) -> OwnData:
     """A person's own file, read, with what its columns are taken for told.
 
-    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
-    TrainingError.
+    `columns` are what `guess` is told of them. Beside the sets in `against`, those of `corpora` are looked at, by words
+    alone. Raises TrainingError.
     """
-    from crossfade.training.against import read_judging
+    from crossfade.training.against import read_judging, sets_of_corpora
     from crossfade.training.guess import guess
     from crossfade.training.report import sentence
     from crossfade.training.rows import OwnData
@@ -58,11 +69,15 @@ def own_data(
 
     check_file(data)
     allowed = sentence(despite_overlap)
-    form, prompt, response, template, instructions = columns
     table = read_table(data)
-    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
-    judging = tuple(read_judging(path) for path in against)
+    mapping = guess(table, **columns)
+    judging = (*(read_judging(path) for path in against), *sets_of_corpora(corpora, besides=against))
     return OwnData(data, table, mapping, max_rows=max_rows, against=judging, despite_overlap=allowed)
+
+
+def option(what: str) -> str:
+    """The option, without its dashes, that says what `guess` calls so."""
+    return f"{what}-column" if what in ("prompt", "response", "input", "system") else what
 
 
 def check_file(data: Path) -> None:

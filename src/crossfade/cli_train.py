@@ -17,14 +17,17 @@ from crossfade.cli_rows import (
     Data,
     DespiteOverlap,
     Form,
+    InputColumn,
     Instructions,
     MaxRows,
     Preset,
     PromptColumn,
     ResponseColumn,
+    SystemColumn,
     Template,
     check_file,
     embed_of,
+    option,
     own_data,
 )
 from crossfade.cli_runs import delete, list_runs, print_made, resume, run_now
@@ -60,6 +63,8 @@ def train(
     form: Form = "",
     prompt_column: PromptColumn = "",
     response_column: ResponseColumn = "",
+    input_column: InputColumn = "",
+    system_column: SystemColumn = "",
     template: Template = "",
     instructions: Instructions = "",
     against: Against = None,
@@ -122,11 +127,19 @@ def train(
         "seed": seed,
     }
     run_settings = settings_of(method, preset, changes)
-    own = {"form": form, "prompt-column": prompt_column, "response-column": response_column}
+    columns = {
+        "form": form,
+        "prompt": prompt_column,
+        "response": response_column,
+        "input": input_column,
+        "system": system_column,
+        "template": template,
+        "instructions": instructions,
+    }
     _check_unused(
         {"earlier-turns": earlier_turns, "shuffled": shuffled}
         if not (corpus or task)
-        else {**own, "template": template, "instructions": instructions, "against": against},
+        else {option(what): said for what, said in columns.items()} | {"against": against},
         of_task=bool(corpus or task),
     )
     source: Source
@@ -150,9 +163,10 @@ def train(
     else:
         source = own_data(
             data,
-            (form, prompt_column, response_column, template, instructions),
+            columns,
             max_rows=max_rows,
             against=against or (),
+            corpora=startup.corpora,
             despite_overlap=despite_overlap,
         )
     if out is None and method != "full" and name in scan(settings.adapters).names:  # that one would be served
@@ -223,7 +237,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
-        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.against else None,
+        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.names_sets else None,
     )
     for finding in (folder.order()["report"] or {}).get("findings", ()):
         tell(f"{finding['severity']}: {finding['text']}")

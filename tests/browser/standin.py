@@ -26,7 +26,7 @@ from crossfade.corpora.registry import Corpus, Task, read_corpus  # noqa: E402
 from crossfade.engines.protocol import Capabilities  # noqa: E402
 from crossfade.errors import EngineError  # noqa: E402
 from crossfade.pipeline import Pipeline  # noqa: E402
-from crossfade.settings import Settings  # noqa: E402
+from crossfade.settings import DEFAULT_BASE, Settings  # noqa: E402
 from crossfade.types import Blend, Example, Generation, Message, Passage, Prompt, Sampling, Turn  # noqa: E402
 
 TICKET = (
@@ -233,6 +233,7 @@ def main() -> None:
     parser.add_argument("--broken", default="", help="what is wrong with another corpus")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--public", action="store_true", help="as if others opened the page")
+    parser.add_argument("--base", default=DEFAULT_BASE, help="what the page trains on")
     parser.add_argument("--home", type=Path, help="where what people did is kept; by default a new folder")
     args = parser.parse_args()
 
@@ -245,6 +246,7 @@ def main() -> None:
         slots=args.slots,
         port=args.port,
         public=args.public,
+        base=args.base,
     )
     startup = StandIn(
         answer=args.answer,

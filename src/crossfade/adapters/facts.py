@@ -35,9 +35,10 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
-    """One adapter for people. `bytes` are those of its weights; a loss is None, and `rows` 0, where none is recorded.
+    """One adapter, or one base of a person's own, for people.
 
-    `rank` is the highest of its layers, and of P-Tuning the virtual tokens.
+    `bytes` are those of its weights; a loss is None, and `rows` 0, where none is recorded. `rank` is the highest of its
+    layers, of P-Tuning the virtual tokens, and of a base 0.
     """
 
     name: str
@@ -57,28 +58,45 @@ class AdapterFacts:
 
 def facts_of(adapter: AdapterFiles) -> AdapterFacts:
     """The facts of a checked adapter."""
-    card = adapter.card
+    return facts_from(
+        adapter.card,
+        adapter.name,
+        method=adapter.kind.lower().replace("_", "-"),
+        base=adapter.base_name,
+        rank=max((rank for _, _, rank, _ in adapter.modules.values()), default=adapter.virtual_tokens),
+        size=_size(adapter),
+        sha256=adapter.sha256,
+    )
+
+
+def facts_from(
+    card: Mapping[str, Any], name: str, *, method: str, size: int, sha256: str, base: str = "", rank: int = 0
+) -> AdapterFacts:
+    """The facts that a card and the files beside it tell; `method` and `base` hold where the card has none.
+
+    `size` is in bytes.
+    """
     losses = _losses(card.get("held_out_loss"))
     rows = card.get("rows")
     return AdapterFacts(
-        name=adapter.name,
-        purpose=adapter.purpose,
+        name=name,
+        purpose=_text(card.get("purpose"), 300),
         task=_text(card.get("task")),
-        method=_text(card.get("method")) or adapter.kind.lower().replace("_", "-"),
-        base=_text(card.get("base")) or adapter.base_name,
-        rank=max((rank for _, _, rank, _ in adapter.modules.values()), default=adapter.virtual_tokens),
-        bytes=_size(adapter),
+        method=_text(card.get("method")) or method,
+        base=_text(card.get("base")) or base,
+        rank=rank,
+        bytes=size,
         data=_text(card.get("data")),
         rows=rows if isinstance(rows, int) and not isinstance(rows, bool) and 0 < rows < 10**12 else 0,
         loss_before=losses[0] if losses else None,
         loss_after=_kept(card, losses),
-        sha256=adapter.sha256,
+        sha256=sha256,
         scores=tuple(itertools.islice(_scores(card.get("scores")), MAX_SCORES)),
     )
 
 
-def _text(value: object) -> str:
-    text = " ".join(value.split())[:MAX_CHARACTERS] if isinstance(value, str) else ""
+def _text(value: object, most: int = MAX_CHARACTERS) -> str:
+    text = " ".join(value.split())[:most] if isinstance(value, str) else ""
     return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from crossfade.models.gguf_file import SOURCE_KEY, BaseDescription, describe
 from crossfade.models.gguf_write import checked
 from crossfade.models.quantise import copy_keys
 
+Step = Callable[[int, int], None]
+"""Called with the layers that are merged and with all; what it raises ends the work and leaves nothing."""
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 _MOSTLY_F16 = 1  # gguf.LlamaFileType
 
 
-def merge_gguf(parts: Parts, source: Path, out: Path, *, identity: str) -> Path:
+def merge_gguf(parts: Parts, source: Path, out: Path, *, identity: str, step: Step = lambda done, total: None) -> Path:
     """Write the GGUF base `source`, of that identity, with the blend inside it to `out`, whole or not at all.
 
     Raises AdapterError: `out` exists, an adapter that does not fit, a value beyond F16, a disk that refuses.
@@ -41,7 +44,7 @@ def merge_gguf(parts: Parts, source: Path, out: Path, *, identity: str) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
             part = Path(scratch) / out.name
-            _write(source, part, base, added, name=name)
+            _write(source, part, base, added, name=name, step=step)
             os.replace(part, out)
     except OSError as error:
         raise AdapterError(f"{out} cannot be written: {error}. Free some space or give another place.") from error
@@ -61,7 +64,7 @@ def _by_gguf_name(parts: Parts, base: BaseDescription) -> dict[str, tuple[Matrix
 
 
 def _write(
-    source: Path, part: Path, base: BaseDescription, added: dict[str, tuple[Matrix, Matrix]], *, name: str
+    source: Path, part: Path, base: BaseDescription, added: dict[str, tuple[Matrix, Matrix]], *, name: str, step: Step
 ) -> None:
     """Tensor by tensor, so that a large base never stands in memory whole."""
     import gguf
@@ -84,7 +87,8 @@ def _write(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for tensor in reader.tensors:
+        for number, tensor in enumerate(reader.tensors):
+            step(number, len(reader.tensors))
             writer.write_tensor_data(checked(_changed(tensor, added.get(tensor.name))))
     finally:
         writer.close()

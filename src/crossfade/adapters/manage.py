@@ -25,7 +25,7 @@ def rename(settings: Settings, old: str, *, new: str) -> Path:
     registry = adapters_of(settings)
     folder = own_folder(settings, old, registry=registry)
     target = settings.my_adapters / check_new_name(new, registry)
-    with _told(f"Adapter {old!r} cannot be renamed", settings.home), workplace(folder), workplace(target):
+    with disk_errors(f"Adapter {old!r} cannot be renamed", settings.home), workplace(folder), workplace(target):
         if target.exists():  # made by another process since it was looked for
             raise AdapterError(f"Adapter {new!r} exists already. Choose another name.")
         was_disabled = (settings.disabled_adapters / old).exists()
@@ -45,7 +45,7 @@ def delete(settings: Settings, name: str) -> None:
     """
     registry = adapters_of(settings)
     folder = own_folder(settings, name, registry=registry)
-    with _told(f"Adapter {name!r} cannot be deleted", settings.home):
+    with disk_errors(f"Adapter {name!r} cannot be deleted", settings.home):
         with workplace(folder) as scratch:
             os.replace(folder, scratch / folder.name)
         (settings.disabled_adapters / name).unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def delete(settings: Settings, name: str) -> None:
 def set_enabled(settings: Settings, name: str, *, enabled: bool) -> None:
     """Switch an adapter on or off, a shipped one too. Raises AdapterError: unknown, refused, a disk that refuses."""
     adapters_of(settings).find(name)
-    with _told(f"Adapter {name!r} cannot be {'enabled' if enabled else 'disabled'}", settings.home):
+    with disk_errors(f"Adapter {name!r} cannot be {'enabled' if enabled else 'disabled'}", settings.home):
         if enabled:
             (settings.disabled_adapters / name).unlink(missing_ok=True)
         else:
@@ -101,7 +101,8 @@ def _mark(settings: Settings, name: str) -> None:
 
 
 @contextmanager
-def _told(what: str, home: Path) -> Iterator[None]:
+def disk_errors(what: str, home: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside the block into an AdapterError that says what it kept from being done."""
     try:
         yield
     except OSError as error:

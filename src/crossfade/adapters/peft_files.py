@@ -96,7 +96,7 @@ def read_adapter(folder: Path) -> AdapterFiles:
         raise AdapterError(f"Adapter {name!r} is refused: {why}. Save it with PEFT as safetensors.")
     config = _read_json(folder / CONFIG_FILE, name)
     checked = check_config(config, name)
-    card = _read_json(folder / CARD_FILE, name) if (folder / CARD_FILE).exists() else {}
+    card = read_card(folder)
     shapes = _read_shapes(folder / WEIGHTS_FILE, name, checked.kind)
     modules = _modules(shapes, name, checked) if checked.kind != "P_TUNING" else {}
     tokens, width = (checked.rank, _width(shapes, name, checked)) if checked.kind == "P_TUNING" else (0, 0)
@@ -114,6 +114,11 @@ def read_adapter(folder: Path) -> AdapterFiles:
         virtual_tokens=tokens,
         width=width,
     )
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card beside what was trained, empty where there is none. Raises AdapterError for one that cannot be read."""
+    return _read_json(folder / CARD_FILE, folder.name) if (folder / CARD_FILE).exists() else {}
 
 
 def read_weights(adapter: AdapterFiles) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from crossfade.adapters.peft_files import AdapterFiles, read_weights
 from crossfade.models.hub_push import push_files
 
 
-def push_adapter(adapter: AdapterFiles, repository: str, *, token: str, private: bool = True) -> str:
-    """Push the adapter into a repository, `owner/name`, and return the commit's address.
+def push_adapter(
+    adapter: AdapterFiles,
+    repository: str,
+    *,
+    token: str,
+    private: bool = True,
+    report: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Push the adapter into a repository, `owner/name`, and return the commit's address; `report` as of `push_files`.
 
     Raises ModelError like `push_files`, AdapterError where the adapter has changed on disk since it was read.
     """
@@ -21,7 +29,7 @@ def push_adapter(adapter: AdapterFiles, repository: str, *, token: str, private:
         name: adapter.folder / name for name in FILES if (adapter.folder / name).is_file()
     }
     files["README.md"] = readme(adapter).encode()
-    return push_files(files, repository, token=token, private=private, message=f"Adapter {adapter.name}")
+    return push_files(files, repository, token=token, private=private, message=f"Adapter {adapter.name}", report=report)
 
 
 def readme(adapter: AdapterFiles) -> str:

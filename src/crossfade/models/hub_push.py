@@ -6,7 +6,7 @@ The token is given and never looked for; it stands in no message.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from crossfade.errors import ModelError
@@ -15,11 +15,18 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.A
 
 
 def push_files(
-    files: Mapping[str, Path | bytes], repository: str, *, token: str, private: bool = True, message: str
+    files: Mapping[str, Path | bytes],
+    repository: str,
+    *,
+    token: str,
+    private: bool = True,
+    message: str,
+    report: Callable[[str], None] = lambda line: None,
 ) -> str:
     """Put the files, by their names there, into a repository in one commit; the commit's address.
 
-    The repository is made, private unless told otherwise, where it is not there. Raises ModelError: a name that is
+    The repository is made, private unless told otherwise, where it is not there. `report` is called with each stage, a
+    sentence; what it raises ends the work before that stage. Raises ModelError: a name that is
     none, no token, a hub that refuses or cannot be reached.
     """
     if not REPOSITORY.fullmatch(repository) or ".." in repository:
@@ -31,8 +38,11 @@ def push_files(
 
     api = HfApi(token=token.strip())
     operations = [CommitOperationAdd(name, str(d) if isinstance(d, Path) else d) for name, d in files.items()]
+    size = sum(d.stat().st_size if isinstance(d, Path) else len(d) for d in files.values())
+    report("Asking the hub for the repository")
     try:
         api.create_repo(repository, private=private, exist_ok=True)
+        report(f"Sending {size / 1e6:.1f} MB")
         made = api.create_commit(repository, operations, commit_message=message)
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)

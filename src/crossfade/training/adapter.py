@@ -187,7 +187,7 @@ def _carry_out(run: RunFolder, order: dict[str, Any], *, progress: Progress | No
         (scratch / name / CARD_FILE).write_text(text + "\n", encoding="utf-8")
         if record.method != "full":
             read_adapter(scratch / name)
-            set_owner(scratch / name, run.owner)
+        set_owner(scratch / name, run.owner)
         put(scratch / name, folder)
     return folder
 

@@ -6,19 +6,18 @@ is an embedder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from crossfade.corpora.registry import Corpus
 from crossfade.errors import TrainingError
 from crossfade.training.forms import Example, to_examples
 from crossfade.training.guess import PROMPTS, guess, named
 from crossfade.training.near import normalised
-from crossfade.training.overlap import Embed, overlaps
+from crossfade.training.overlap import Embed, overlaps, shared_words
 from crossfade.training.table import Table, read_table
 
 NEARLY_ALL = 0.75
@@ -28,10 +27,14 @@ NEARLY_ALL = 0.75
 
 @dataclass(frozen=True, slots=True)
 class JudgingSet:
-    """A set's name and its rows: `question`, `line`, and where the set has them `answers`, `documents`, `label`."""
+    """A set's name and its rows: `question`, `line`, and where the set has them `answers`, `documents`, `label`.
+
+    `by_words` says that nobody named it: it is compared by its words alone.
+    """
 
     name: str
     rows: tuple[dict[str, Any], ...]
+    by_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,33 @@ def read_judging(path: Path) -> JudgingSet:
     return JudgingSet(path.name, tuple(_whole(row) for row in rows))
 
 
+def sets_of_corpora(corpora: Iterable[Corpus], *, besides: Collection[Path] = ()) -> tuple[JudgingSet, ...]:
+    """The sets that lie beside the documents of corpora, but for those that are named, which are `besides`.
+
+    They judge whoever names none. A file that holds no question is none.
+    """
+    found, named_ones = [], {path.resolve() for path in besides}
+    for corpus in corpora:
+        for path in corpus.question_sets:
+            if path.resolve() not in named_ones:
+                with suppress(TrainingError):
+                    found.append(replace(read_judging(path), name=f"{corpus.name}: {path.name}", by_words=True))
+    return tuple(found)
+
+
 def overlapping(
-    examples: Sequence[Example], judging: JudgingSet, *, embed: Embed | None = None, table: Table | None = None
+    examples: Sequence[Example],
+    judging: JudgingSet,
+    *,
+    embed: Embed | None = None,
+    table: Table | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Overlapping, ...]:
     """The examples that ask what a row of the set asks, one at most for each example, in their order.
 
-    Without `embed`, which gives unit vectors (texts, dimensions), the words alone are compared. From the `table` of the
-    examples their `documents` are taken, where it has them.
+    Without `embed`, which gives unit vectors (texts, dimensions), or where nobody named the set, the words alone are
+    compared. From the `table` of the
+    examples their `documents` are taken, where it has them. `progress` is as of `overlaps`.
     """
     documents = {record.line: record.values.get("documents") for record in table.records} if table else {}
     training = [
@@ -80,7 +103,9 @@ def overlapping(
     ]
     return tuple(
         Overlapping(examples[number].line, judging.name, judging.rows[other]["line"], why)
-        for number, (other, why) in sorted(_found(training, judging, embed or _words_alone).items())
+        for number, (other, why) in sorted(
+            _found(training, judging, None if judging.by_words else embed, progress).items()
+        )
     )
 
 
@@ -93,16 +118,25 @@ def overlapping_rows(rows: Sequence[dict[str, Any]], judging: JudgingSet) -> tup
     asked += [(line, str(row["reworded"])) for line, row in enumerate(rows, start=1) if row.get("reworded")]
     found: dict[int, Overlapping] = {}
     training = [{"question": text} for _, text in asked]
-    for number, (other, why) in _found(training, judging, _words_alone).items():
+    for number, (other, why) in _found(training, judging, None).items():
         line = asked[number][0]
         found.setdefault(line, Overlapping(line, judging.name, judging.rows[other]["line"], why))
     return tuple(found[line] for line in sorted(found))
 
 
-def _found(training: Sequence[dict[str, Any]], judging: JudgingSet, embed: Embed) -> dict[int, tuple[int, str]]:
+def _found(
+    training: Sequence[dict[str, Any]],
+    judging: JudgingSet,
+    embed: Embed | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, tuple[int, str]]:
     """For the numbers of the training rows that overlap, the judging row's number and how that was seen."""
     same = {normalised(row["question"]): number for number, row in reversed(list(enumerate(judging.rows)))}
-    shared = overlaps(training, judging.rows, embed, same_words=NEARLY_ALL)
+    shared = (
+        overlaps(training, judging.rows, embed, same_words=NEARLY_ALL, progress=progress)
+        if embed
+        else shared_words(training, judging.rows, same_words=NEARLY_ALL, progress=progress)
+    )
     found = {o.training: (o.judging, o.why) for o in shared}
     for number, row in enumerate(training):  # a text of three words has no trigrams to share
         if (other := same.get(normalised(row["question"]))) is not None:
@@ -117,7 +151,3 @@ def _whole(row: dict[str, Any]) -> dict[str, Any]:
         texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
         row[name] = [text for text in texts if isinstance(text, str)]
     return row
-
-
-def _words_alone(texts: Sequence[str]) -> NDArray[np.float32]:
-    return np.zeros((len(texts), 1), dtype=np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.adapters.blending import Parts, check_blend_parts, sum_of_updates
-from crossfade.adapters.gguf_merge import merge_gguf
+from crossfade.adapters.gguf_merge import Step, merge_gguf
 from crossfade.adapters.gguf_twin import gguf_twin
 from crossfade.adapters.peft_files import CARD_FILE, check_base
 from crossfade.errors import AdapterError
@@ -41,10 +41,12 @@ def export(
     out: Path,
     progress: Progress | None = None,
     report: Callable[[str], None] = lambda line: None,
+    step: Step = lambda done, total: None,
 ) -> Path:
     """Write the parts, on the base of the settings, as one of KINDS to `out`, which appears whole or not at all.
 
-    `report` is called with each stage, a sentence. Raises AdapterError, ModelError, TrainingError.
+    `report` is called with each stage, a sentence, and `step` with how many of the base's layers are merged; what they
+    raise ends the work. Raises AdapterError, ModelError, TrainingError.
     """
     if to not in KINDS:
         raise AdapterError(f"Unknown form {to!r}. Known: {', '.join(KINDS)}.")
@@ -70,7 +72,7 @@ def export(
         report("Converting the base; about half a minute the first time")
         folder = hf_folder(source, settings.home)
         report("Merging")
-        return merge_folder(parts, folder, out, base=settings.base, identity=identity)
+        return merge_folder(parts, folder, out, base=settings.base, identity=identity, step=step)
     if source.is_dir():
         raise AdapterError(
             f"The base {source} is a Hugging Face folder, and a GGUF is made from a GGUF base alone. Export a folder, "
@@ -78,13 +80,15 @@ def export(
         )
     report("Converting")
     if to == "gguf":
-        return merge_gguf(parts, source, out, identity=identity)
+        return merge_gguf(parts, source, out, identity=identity, step=step)
     adapter = parts[0][0]
     twin = gguf_twin(adapter, describe(source, settings.home), identity=identity, home=settings.home)
     return _copied(twin, out)
 
 
-def merge_folder(parts: Parts, base_folder: Path, out: Path, *, base: str, identity: str) -> Path:
+def merge_folder(
+    parts: Parts, base_folder: Path, out: Path, *, base: str, identity: str, step: Step = lambda done, total: None
+) -> Path:
     """Write the base of that name and identity, as it lies in `base_folder`, with the blend inside it to a new folder.
 
     Raises AdapterError for a part that does not fit, TrainingError where a value is beyond fp16 or the disk refuses.
@@ -100,7 +104,8 @@ def merge_folder(parts: Parts, base_folder: Path, out: Path, *, base: str, ident
     model = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, **local)
     layers = dict(model.named_modules())
     tied = model.get_input_embeddings().weight
-    for name, (a, b) in update.items():
+    for number, (name, (a, b)) in enumerate(update.items()):
+        step(number, len(update))
         layer = layers.get(name)
         if not isinstance(layer, torch.nn.Linear) or layer.weight is tied:
             raise AdapterError(f"The base has no layer {name} to merge into. Choose the base it was trained for.")
@@ -109,6 +114,7 @@ def merge_folder(parts: Parts, base_folder: Path, out: Path, *, base: str, ident
             raise AdapterError(f"{name} is made for {len(b)} x {a.shape[1]} weights; the base has {there}.")
         with torch.no_grad():
             layer.weight += torch.from_numpy(b) @ torch.from_numpy(a)
+    step(len(update), len(update))
     text = json.dumps(_card(parts, base=base, identity=identity), indent=1, ensure_ascii=False) + "\n"
     save_base(model, out, base_folder=base_folder, beside={CARD_FILE: text})
     return out

@@ -22,6 +22,8 @@ from crossfade.training.table import Broken
 
 RARE = 10
 """A label with fewer rows is hardly learned."""
+ALSO = " Also: "
+"""Stands between several findings in one message."""
 Groups = tuple[tuple[int, ...], ...]
 """Lines that belong together."""
 
@@ -34,6 +36,11 @@ class Finding:
     severity: Literal["error", "warning"]
     text: str
     lines: tuple[int, ...] = ()
+
+
+def joined(findings: Iterable[Finding]) -> str:
+    """The texts of findings as one line, which is taken apart again where it is said in other languages."""
+    return ALSO.join(finding.text for finding in findings)
 
 
 def told_lines(lines: Sequence[int], most: int = 8) -> str:
@@ -94,15 +101,18 @@ def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, respons
     if len(examples) > 1 and len({example.row.response for example in examples}) == 1:
         said = examples[0].row.response
         text = (
-            f"All {len(examples)} responses in {response or 'the last answers'} are {_short(said)!r}; a model would "
-            "learn to say that to everything. Give rows with different responses, or choose another column."
+            f"All {len(examples)} responses in column {response} are {_short(said)!r}; a model would learn to say that "
+            "to everything. Give rows with different responses, or choose another column."
+            if response
+            else f"All {len(examples)} last answers are {_short(said)!r}; a model would learn to say that to "
+            "everything. Give rows with different answers."
         )
         found.append(Finding("one response", "error", text, tuple(example.line for example in examples)))
     return found
 
 
-def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
-    """Rows, as (line, tokens), longer than the limit."""
+def about_lengths(tokens: Sequence[tuple[int, int]], limit: int, *, column: str) -> list[Finding]:
+    """Rows, as (line, tokens), longer than the limit; `column` names that of the prompt."""
     lines = tuple(line for line, count in tokens if count > limit)
     if not lines:
         return []
@@ -110,11 +120,11 @@ def about_lengths(tokens: Sequence[tuple[int, int]], limit: int) -> list[Finding
     have = "1 row has" if len(lines) == 1 else f"{len(lines):,} rows have"
     where = told_lines(lines)
     text = (
-        f"Every row has more than {limit:,} tokens, {where}. Shorten the prompts, or raise the limit up to the base's "
-        "context."
+        f"Every row has more than {limit:,} tokens, {where}. Shorten column {column}, or raise the limit up to the "
+        "base's context."
         if every
-        else f"{have} more than {limit:,} tokens and will be left out, {where}. Shorten the prompts there, or raise "
-        "the limit up to the base's context."
+        else f"{have} more than {limit:,} tokens and will be left out, {where}. Shorten column {column} "
+        "there, or raise the limit up to the base's context."
     )
     return [Finding("too long", "error" if every else "warning", text, lines)]
 
@@ -193,7 +203,7 @@ def about_labels(
         if unknown:
             where, label = told_lines([row["line"] for row in unknown]), _short(str(unknown[0]["label"]))
             names = ", ".join(sorted(known))
-            text = f"{judging.name}, {where}: the label {label!r} stands in no row to learn. Known: {names}."
+            text = f"{judging.name}, {where}, column label: {label!r} stands in no row to learn. Known: {names}."
             found.append(Finding("label never learned", "warning", text))
     return found
 

@@ -26,6 +26,7 @@ from crossfade.training.forms import check_mapping, to_examples
 from crossfade.training.table import Broken, Record, Table
 from crossfade.types import Message
 
+TOLD_EVERY = 100
 Read = Callable[[str, str], dict[str, Any] | None]
 """Reads a text in a form as an object; None where it is none."""
 
@@ -38,11 +39,19 @@ class Rewritten:
     broken: tuple[Broken, ...]
 
 
-def rewritten(table: Table, mapping: Columns, form: str, *, read: Read, heading: str = "") -> Rewritten:
+def rewritten(
+    table: Table,
+    mapping: Columns,
+    form: str,
+    *,
+    read: Read,
+    heading: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Rewritten:
     """The rows of a table, their responses, objects or texts of one, in a form; all other columns stay.
 
-    A Markdown list has the `heading`, by default the name of the response's column. Raises TrainingError for an unknown
-    form and a mapping that does not fit.
+    A Markdown list has the `heading`, by default the name of the response's column. `progress` is told of the rows done
+    and of all; what it raises ends the work. Raises TrainingError for an unknown form and a mapping that does not fit.
     """
     if form not in FORMS:
         raise TrainingError(f"Unknown form {form!r}. Known: {', '.join(FORMS)}.")
@@ -50,7 +59,9 @@ def rewritten(table: Table, mapping: Columns, form: str, *, read: Read, heading:
     title = heading or (mapping.response or "answer").capitalize()
     rows: list[dict[str, Any]] = []
     broken = list(table.broken)
-    for record in table.records:
+    for number, record in enumerate(table.records):
+        if number % TOLD_EVERY == 0:
+            progress(number, len(table.records))
         try:
             rows.append(_row(record, replace(table, records=(record,), broken=()), mapping, form, read, title))
         except ValueError as error:

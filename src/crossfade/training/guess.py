@@ -1,4 +1,8 @@
-"""Guess what the columns of a table are, by their names and first rows; what a person says is kept as it is."""
+"""Guess what the columns of a table are, by their names and first rows; what a person says is kept as it is.
+
+guess(table)                                       all is guessed
+guess(table, input="context", system=NO_COLUMN)    the input is read from there, and a column `system` is not read
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,8 @@ LABELS = ("label", "labels", "class", "category", "sentiment", "intent", "topic"
 INPUTS = ("input", "context")
 SYSTEMS = ("system", "system_prompt")
 TURNS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat")
+NO_COLUMN = "-"
+"""Said of the input or of the system message, there is none, whatever the columns are called."""
 MOST_LABELS = 20
 """More distinct responses are no labels if nobody says so, and are not written out in the instructions."""
 
@@ -32,27 +38,32 @@ def guess(
     form: str = "",
     prompt: str = "",
     response: str = "",
+    input: str = "",
+    system: str = "",
     template: str = "",
     instructions: str = "",
 ) -> Mapping:
     """The mapping of a table. What is given is taken, and "" is guessed; to change a guess, call it again with more.
 
-    Raises TrainingError, with the columns there are, where a column cannot be guessed or is not there.
+    Raises TrainingError, with the columns there are, where a column cannot be guessed or is not there, and where the
+    form has none for the input.
     """
     if form and form not in FORMS:
         raise TrainingError(f"Unknown form {form!r}. Known: {', '.join(FORMS)}.")
-    for role, column in (("prompt", prompt), ("response", response)):
-        if column:
+    said = {"prompt": prompt, "response": response, "input": input, "system": system}
+    for role, column in said.items():
+        if column and not (column == NO_COLUMN and role in ("input", "system")):
             check_column(table, column, role=role)
+    taken = (input, system)
     form = form or ("label" if template else _form(table, prompt))
     if form in ("messages", "sharegpt"):
         prompt = prompt or _turns(table, "role" if form == "messages" else "from")
         response = ""
     else:
         names, answers = _names(form)
-        response = response or named(table, answers, besides=(prompt,))
-        prompt = prompt or named(table, names, besides=(response,))
-        rest = [name for name in table.columns if name not in (prompt, response)]
+        response = response or named(table, answers, besides=(prompt, *taken))
+        prompt = prompt or named(table, names, besides=(response, *taken))
+        rest = [name for name in table.columns if name not in (prompt, response, *taken)]
         if len(rest) == 1 and bool(prompt) != bool(response):  # of two columns, the one that has no known name
             prompt, response = prompt or rest[0], response or rest[0]
     if not prompt or (not response and form not in ("messages", "sharegpt")):
@@ -60,17 +71,28 @@ def guess(
             f"{table.name}: the column of the {'response' if prompt else 'prompt'} cannot be guessed. It has "
             f"{', '.join(table.columns)}; say which holds the prompt and which the response."
         )
+    if form in ("messages", "sharegpt") and input not in ("", NO_COLUMN):
+        raise TrainingError(
+            f"Rows of the form {form} have no column for the input. Leave it out, or name another form."
+        )
+    used = (prompt, response, *taken)
+    guessed_input = named(table, INPUTS, besides=used) if form == "alpaca" else ""
+    guessed_system = "" if form == "label" else named(table, SYSTEMS, besides=used)
     mapping = Mapping(
         form=form,
         prompt=prompt,
         response=response,
-        input=named(table, INPUTS, besides=(prompt, response)) if form == "alpaca" else "",
-        system="" if form == "label" else named(table, SYSTEMS, besides=(prompt, response)),
+        input=_said(input, guessed_input),
+        system=_said(system, guessed_system),
         template=(template or TEXT) if form == "label" else "",
         instructions=instructions or ("" if template or form != "label" else _question(table, response)),
     )
     check_mapping(table, mapping)
     return mapping
+
+
+def _said(column: str, guessed: str) -> str:
+    return "" if column == NO_COLUMN else column or guessed
 
 
 def labels_of(table: Table, column: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
 
 import numpy as np
@@ -30,6 +30,8 @@ BANDS, IN_BAND = 25, 5
 MOST_COMPARED = 10
 """A text is compared with so many of its bucket at most, those before it in the alphabet, so that the time stays
 linear where thousands are built alike; there the others are reached through these."""
+TOLD_EVERY = 1000
+"""How far it is, is told after so many texts."""
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]|[$€£]?\\w+%?")
 """A word, or one sign of a script that writes none apart."""
 
@@ -46,18 +48,27 @@ def shingles(text: str) -> frozenset[str]:
     return frozenset((*words, *map(" ".join, pairwise(words)))) or frozenset((text,))
 
 
-def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int, ...], ...]:
+def near_groups(
+    texts: Sequence[str], *, near: float = NEAR, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[tuple[int, ...], ...]:
     """The numbers of the texts in groups, each in one; a text near none is a group of its own.
 
     Near is passed on: two texts that are near a third are in one group. Groups and members are in ascending order.
     The groups do not depend on the order of the texts. 20,000 texts of 20 words take two
-    to four seconds, of 300 words a quarter of a minute.
+    to four seconds, of 300 words a quarter of a minute. `progress` is told of what is done and of all; what it raises
+    ends the work.
     """
     distinct: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         distinct.setdefault(normalised(text), []).append(number)
     keys = sorted(distinct)
-    sets = _telling([shingles(key) for key in keys])
+    steps = 2 * len(keys) + BANDS * len(keys) // 10  # a text of a band takes about a tenth of its shingles' time
+    found: list[frozenset[str]] = []
+    for number, key in enumerate(keys):
+        if number % TOLD_EVERY == 0:
+            progress(number, steps)
+        found.append(shingles(key))
+    sets = _telling(found)
     leader = list(range(len(keys)))
 
     def lead(member: int) -> int:
@@ -66,9 +77,12 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int,
             member = leader[member]
         return member
 
-    for band in _bands(sets).T if keys else ():
+    hashed = _bands(sets, lambda done: progress(len(keys) + done, steps))
+    for number, band in enumerate(hashed.T if keys else ()):
         buckets: dict[int, list[int]] = {}
         for member, key in enumerate(band.tolist()):
+            if member % TOLD_EVERY == 0:
+                progress(2 * len(keys) + (number * len(keys) + member) // 10, steps)
             others = buckets.setdefault(key, [])
             for other in others[-MOST_COMPARED:]:
                 one, two = lead(other), lead(member)
@@ -79,6 +93,30 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> tuple[tuple[int,
     for member, key in enumerate(keys):
         groups.setdefault(lead(member), []).extend(distinct[key])
     return tuple(sorted(tuple(sorted(group)) for group in groups.values()))
+
+
+def near_rows(wordings: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], ...]:
+    """The numbers of rows, each with its wordings, in groups: of those in one, some wording is near to another's.
+
+    An empty wording is none. Groups and members are in ascending order.
+    """
+    there = [(row, text) for row, texts in enumerate(wordings) for text in texts if text]
+    leader = list(range(len(wordings)))
+
+    def lead(row: int) -> int:
+        while leader[row] != row:
+            leader[row] = leader[leader[row]]
+            row = leader[row]
+        return row
+
+    for first, *others in near_groups([text for _, text in there]):
+        for other in others:
+            one, two = sorted((lead(there[first][0]), lead(there[other][0])))
+            leader[two] = one
+    groups: dict[int, list[int]] = {}
+    for row in range(len(wordings)):
+        groups.setdefault(lead(row), []).append(row)
+    return tuple(map(tuple, groups.values()))
 
 
 def _telling(sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
@@ -95,7 +133,7 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return shared / (len(one) + len(other) - shared) if one or other else 1.0
 
 
-def _bands(sets: Sequence[frozenset[str]]) -> NDArray[np.uint64]:
+def _bands(sets: Sequence[frozenset[str]], progress: Callable[[int], None]) -> NDArray[np.uint64]:
     """(texts, BANDS): texts with the same value in a column share IN_BAND smallest hashes.
 
     The hashes are factor * x + shift modulo 2^64, of which the upper bits decide (Dietzfelbinger et al., "A reliable
@@ -106,6 +144,8 @@ def _bands(sets: Sequence[frozenset[str]]) -> NDArray[np.uint64]:
     mix = draw.integers(0, 1 << 63, size=IN_BAND, dtype=np.uint64) * 2 + 1
     found = np.empty((len(sets), BANDS), dtype=np.uint64)
     for row, members in enumerate(sets):
+        if row % TOLD_EVERY == 0:
+            progress(row)
         values = np.array([zlib.crc32(member.encode(errors="replace")) for member in members], dtype=np.uint64)
         least = (factor * values + shift).min(axis=1)
         found[row] = (least.reshape(BANDS, IN_BAND) * mix).sum(axis=1, dtype=np.uint64)

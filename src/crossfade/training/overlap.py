@@ -8,8 +8,10 @@ taught answer, and similar wording.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 SAME_MEANING = 0.85
 SAME_FACT = 0.55
 SAME_WORDS = 0.5
+FEWEST_TRIGRAMS = 3
+AT_ONCE, TOLD_EVERY = 64, 1000
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -38,22 +42,56 @@ def overlaps(
     *,
     same_words: float = SAME_WORDS,
     same_meaning: float = SAME_MEANING,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Overlap]:
     """The overlaps between rows with `question` (or `message`), one at most for each training row.
 
     `answer`, `answers` and `documents` are looked at where both rows have them. `embed` gives unit vectors
     (rows, dimensions). `same_words` is the least share of trigrams, `same_meaning` the least cosine that counts alone.
+    `progress` is told of what is done and of all; what it raises ends the work.
     """
     if not training or not judging:
         return []
     asked, judged = [_text(r) for r in training], [_text(r) for r in judging]
-    cosine = np.concatenate([embed(asked[i : i + 64]) for i in range(0, len(asked), 64)]) @ embed(judged).T
+    meant, found, steps = [], [], 2 * len(training)
+    for i in range(0, len(asked), AT_ONCE):
+        progress(i, steps)
+        meant.append(embed(asked[i : i + AT_ONCE]))
+    cosine = np.concatenate(meant) @ embed(judged).T
     grams = [_trigrams(t) for t in judged]
-    found = (
-        next(_of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning), None)
-        for i in range(len(training))
-    )
-    return [overlap for overlap in found if overlap]
+    for i in range(len(training)):
+        if i % AT_ONCE == 0:
+            progress(len(training) + i, steps)
+        of_row = _of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning)
+        found += list(islice(of_row, 1))
+    return found
+
+
+def shared_words(
+    training: Sequence[dict[str, Any]],
+    judging: Sequence[dict[str, Any]],
+    *,
+    same_words: float = SAME_WORDS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Overlap]:
+    """What `overlaps` finds by words alone, in a time that grows with the rows and not with their product."""
+    grams = [_trigrams(_text(row)) for row in judging]
+    having: dict[tuple[str, ...], list[int]] = {}
+    for j, of_row in enumerate(grams):
+        for gram in of_row:
+            having.setdefault(gram, []).append(j)
+    found = []
+    for i, row in enumerate(training):
+        if i % TOLD_EVERY == 0:
+            progress(i, len(training))
+        own = _trigrams(_text(row))
+        counts = Counter(j for gram in own for j in having.get(gram, ()))
+        for j, count in sorted(counts.items()):
+            fewest = min(len(own), len(grams[j]))
+            if fewest >= FEWEST_TRIGRAMS and count >= same_words * fewest:
+                found.append(Overlap(i, j, f"shared word trigrams {count / fewest:.0%}"))
+                break
+    return found
 
 
 def _of_row(
@@ -70,7 +108,7 @@ def _of_row(
     for j in np.argsort(-cosine[i]):
         value = float(cosine[i, j])
         shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
-        if shared >= same_words and min(len(own), len(grams[j])) >= 3:
+        if shared >= same_words and min(len(own), len(grams[j])) >= FEWEST_TRIGRAMS:
             yield Overlap(i, int(j), f"shared word trigrams {shared:.0%}")
         elif value >= same_meaning:
             yield Overlap(i, int(j), f"cosine {value:.2f}")

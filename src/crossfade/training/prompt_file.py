@@ -58,8 +58,7 @@ def _mapping(table: Table, column: str) -> Mapping:
     prompt = column or named(table, PROMPTS) or (table.columns[0] if len(table.columns) == 1 else "")
     if not prompt:
         raise TrainingError(
-            f"{table.name}: the column of the prompt cannot be guessed. It has {', '.join(table.columns)}; name one "
-            "with --prompt-column."
+            f"{table.name}: the column of the prompt cannot be guessed. It has {', '.join(table.columns)}; name one."
         )
     more = named(table, INPUTS, besides=(prompt,)) if prompt.lower() == "instruction" else ""
     return Mapping(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from crossfade.errors import TrainingError
@@ -21,6 +22,11 @@ from crossfade.training.tokens import Count
 
 BOUNDS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 """The histogram counts rows with up to so many tokens; the last class has no bound."""
+COMPARING, COUNTING = "Comparing the rows with each other", "Counting tokens"
+JUDGING, PERSONAL = "Comparing the rows with a judging set", "Looking for personal data"
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, one of these, with how much of it is done, and of how much."""
+TOLD_EVERY = 200
 FEWEST_WORDS = 4
 """An overlap is allowed by a sentence, not by a yes: who reads the report later should learn why."""
 
@@ -98,31 +104,34 @@ def data_report(
     despite_overlap: str = "",
     control_tokens: Sequence[str] = (),
     plan: Plan | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> DataReport:
     """Look at the rows of a table as a mapping reads them.
 
     `count` gives the tokens of a row; `rough` says that it estimates. Rows over `limit` tokens are listed, and rows
     that hold one of `control_tokens` are an error. `against` are the sets it will be judged on, compared by meaning
-    with `embed` and by words without. Raises TrainingError for a mapping that does not fit and for words that are no
-    sentence; what is wrong with the rows themselves is a finding.
+    with `embed` and by words without. What `progress` raises ends the work. Raises TrainingError for a mapping that
+    does not fit and for words that are no sentence; what is wrong with the rows themselves is a finding.
     """
     despite = sentence(despite_overlap)
     examples, broken = to_examples(table, mapping)
-    groups = near_groups([example.asked for example in examples])
+    groups = near_groups([example.asked for example in examples], progress=partial(progress, COMPARING))
     made, unsplit = _split(examples, share, groups)
-    tokens = [(example.line, count(example.row)) for example in examples]
+    tokens = [(example.line, count(example.row)) for example in _telling(examples, partial(progress, COUNTING))]
     labels = findings.label_counts(examples, labels=mapping.form == "label")
     exact, contradictions = findings.duplicates(examples)
     near = tuple(tuple(examples[n].line for n in group) for group in groups if _differ(examples, group))
-    found = tuple(o for judging in against for o in overlapping(examples, judging, embed=embed, table=table))
-    personal = findings.personal_lines(examples)
+    found: list[Overlapping] = []
+    for judging in against:
+        found += overlapping(examples, judging, embed=embed, table=table, progress=partial(progress, JUDGING))
+    personal = findings.personal_lines(_telling(examples, partial(progress, PERSONAL)))
     all_findings = [
         *findings.about_rows(examples, broken, response=mapping.response),
         *unsplit,
-        *findings.about_lengths(tokens, limit),
+        *findings.about_lengths(tokens, limit, column=mapping.prompt),
         *findings.about_control(examples, control_tokens),
         *findings.about_twins(exact, near, contradictions),
-        *findings.about_labels(labels, examples, made, against),
+        *findings.about_labels(labels, examples, made, [judging for judging in against if not judging.by_words]),
         *findings.about_overlap(found, despite),
         *findings.about_personal(personal),
     ]
@@ -144,12 +153,19 @@ def data_report(
         contradictions=contradictions,
         labels=labels,
         judged_by=tuple(judging.name for judging in against),
-        overlaps=found,
+        overlaps=tuple(found),
         despite_overlap=despite if found else "",
         personal=personal,
         estimate=estimate(sum(n for line, n in tokens if line in learned and n <= limit), plan) if plan else None,
         findings=tuple(sorted(all_findings, key=lambda finding: finding.severity)),
     )
+
+
+def _telling(examples: Sequence[Example], progress: Callable[[int, int], None]) -> Iterator[Example]:
+    for number, example in enumerate(examples):
+        if number % TOLD_EVERY == 0:
+            progress(number, len(examples))
+        yield example
 
 
 def sentence(words: str) -> str:

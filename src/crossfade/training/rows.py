@@ -15,8 +15,9 @@ from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping_rows, read_judging
 from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
-from crossfade.training.findings import about_overlap
+from crossfade.training.findings import about_overlap, joined
 from crossfade.training.forms import Mapping, to_examples
+from crossfade.training.near import near_rows
 from crossfade.training.overlap import Embed
 from crossfade.training.report import data_report
 from crossfade.training.split import split
@@ -118,7 +119,7 @@ class TaskData:
                 shuffled=self.shuffled,
                 seed=seed,
             )
-            for part in ([r for r in found if not _held_out(r)], [r for r in found if _held_out(r)])
+            for part in _parted(found)
         )
         return Rows(
             _drawn(learned, self.max_rows, seed),
@@ -154,6 +155,11 @@ class OwnData:
     despite_overlap: str = ""
 
     @property
+    def names_sets(self) -> bool:
+        """Whether a set is compared by meaning too, since a person named it."""
+        return any(not judging.by_words for judging in self.against)
+
+    @property
     def told(self) -> str:
         used = ", ".join(f"{role} from {column}" for role, column in self.mapping.columns().items())
         return f"{self.path.name}, {len(self.table.records):,} rows of the form {self.mapping.form}, {used}"
@@ -181,7 +187,7 @@ class OwnData:
             control_tokens=control_tokens,
         )
         if report.errors:
-            raise TrainingError(" ".join(finding.text for finding in report.errors))
+            raise TrainingError(joined(report.errors))
         parts = split(to_examples(self.table, mapping)[0])
         learned, watched = ([e.row for e in part] for part in (parts.learned, parts.held_out))
         common = Counter(row.messages[0].content for row in learned).most_common(1)[0][0]
@@ -199,10 +205,19 @@ def _drawn(rows: Sequence[TrainingRow], most: int, seed: int) -> tuple[TrainingR
     return tuple(random.Random(seed).sample(list(rows), most) if 0 < most < len(rows) else rows)
 
 
-def _held_out(row: dict[str, Any]) -> bool:
-    """Whether a row is watched, decided by its text, so that it never changes sides."""
-    text = str(row.get("question") or row.get("message"))
-    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_EVERY == 0
+def _parted(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a task that are learned and those that are watched, by the hash of their text.
+
+    A row never changes sides, and rows of which any wordings are near are on one: that of the first of them by hash.
+    """
+    asked = [str(row.get("question") or row.get("message")) for row in rows]
+    hashes = [hashlib.sha256(text.encode(errors="replace")).digest() for text in asked]
+    parts: tuple[list[int], list[int]] = ([], [])
+    for group in near_rows([(text, str(row.get("reworded") or "")) for text, row in zip(asked, rows, strict=True)]):
+        first = min((hashes[number] for number in group), key=lambda found: found[16:])  # not by what decides its side
+        parts[first[0] % HELD_OUT_EVERY == 0].extend(group)
+    learned, watched = ([rows[number] for number in sorted(part)] for part in parts)
+    return (learned, watched) if learned else (watched, [])
 
 
 def _sha256(path: Path) -> str:

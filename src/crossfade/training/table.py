@@ -22,6 +22,7 @@ MOST_BYTES = 200_000_000
 """The largest file that is read. Training on more would take weeks on a CPU; in Parquet, bytes are those unpacked."""
 MOST_ROWS = 500_000
 """The most rows that are read: millions of tiny ones fit into the bytes, and not into memory."""
+TOLD_EVERY = 5_000
 _DELIMITERS = ",;\t|"
 _KIND_NAMES: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _EMPTY = "the line is empty"
@@ -57,12 +58,13 @@ Reader = Callable[[Path], Iterator[Record | Broken]]
 """Reads the rows of one kind of file."""
 
 
-def read_table(path: Path, *, lines: bool = False) -> Table:
+def read_table(path: Path, *, lines: bool = False, progress: Callable[[int], None] = lambda rows: None) -> Table:
     """Read the rows of a .jsonl, .json, .csv, .tsv or .parquet file.
 
     With `lines` a .txt file is read too: each line that is not empty is a row of the one column `prompt`. Raises
     TrainingError for another kind of file, a text that is not UTF-8 (naming the line), a file without a row that can be
-    read, more than `MOST_BYTES` or `MOST_ROWS`, and JSON that breaks off.
+    read, more than `MOST_BYTES` or `MOST_ROWS`, and JSON that breaks off. `progress` is told of the rows so far; what
+    it raises ends the reading.
     """
     read = _reader(path, _KINDS | {".txt": _plain} if lines else _KINDS)
     records: list[Record] = []
@@ -75,7 +77,9 @@ def read_table(path: Path, *, lines: bool = False) -> Table:
             else:
                 records.append(row)
                 columns.update(dict.fromkeys(row.values))
-            if len(records) + len(broken) > MOST_ROWS:
+            if (rows := len(records) + len(broken)) % TOLD_EVERY == 0:
+                progress(rows)
+            if rows > MOST_ROWS:
                 raise TrainingError(f"{path.name} has more than {MOST_ROWS:,} rows. Take a sample of them.")
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error}.") from error
@@ -131,9 +135,10 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _not_utf8(path: Path, line: int, error: UnicodeDecodeError) -> TrainingError:
+    column = len(error.object[: error.start].rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
     return TrainingError(
-        f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8, "
-        "in a spreadsheet as 'CSV UTF-8'."
+        f"{path.name}, line {line}, column {column}: the byte 0x{error.object[error.start]:02x} is not UTF-8. Save the "
+        "file as UTF-8, in a spreadsheet as 'CSV UTF-8'."
     )
 
 

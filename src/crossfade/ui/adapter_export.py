@@ -24,7 +24,7 @@ from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.phrases import said
-from crossfade.ui.working import Done, Told, in_thread
+from crossfade.ui.working import Done, Told, in_thread, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -57,11 +57,7 @@ class ExportBox:
                 elem_id="export-form",
                 elem_classes="cf-lines",
             )
-            with gr.Row(visible=here):
-                self.make = gr.Button(label("adapters.export"), elem_id="export-make", min_width=100)
-                self.halt = gr.Button(
-                    label("adapters.stop"), variant="stop", visible=False, elem_id="export-stop", min_width=100
-                )
+            self.make = gr.Button(label("adapters.export"), visible=here, elem_id="export-make")
             self.repository = gr.Textbox(
                 label=label("adapters.repository"), placeholder="owner/name", max_lines=1, elem_id="push-repository"
             )
@@ -73,25 +69,22 @@ class ExportBox:
                 elem_id="push-token",
             )
             self.public = gr.Checkbox(label=label("adapters.public"), elem_id="push-public")
-            with gr.Row():
-                self.send = gr.Button(label("adapters.push"), elem_id="push-send", min_width=100)
-                self.leave = gr.Button(
-                    label("adapters.stop"), variant="stop", visible=False, elem_id="push-stop", min_width=100
-                )
+            self.send = gr.Button(label("adapters.push"), elem_id="push-send")
+            self.halt = gr.Button(label("adapters.stop"), variant="stop", visible=False, elem_id="export-stop")
             self.notice = gr.HTML("", elem_id="export-notice")
-        buttons, limited = [self.make, self.halt], {"concurrency_id": EXPORT, "concurrency_limit": 1, **QUIET}
-        begun = self.make.click(lambda: _busy(True), None, buttons, **AT_ONCE)
-        made = begun.then(self._export, [chosen, self.form], self.notice, **limited)
-        made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        stopped = self.halt.click(_stopped, None, self.notice, cancels=[made], **AT_ONCE)
-        stopped.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        sent, buttons = [self.notice, self.token], [self.send, self.leave]
-        begun = self.send.click(lambda: _busy(True), None, buttons, **AT_ONCE)
-        pushed = begun.then(self._push, [chosen, self.repository, self.token, self.public], sent, **limited)
-        left = self.leave.click(_left, None, sent, cancels=[pushed], **AT_ONCE)
-        for ended in (pushed, left):
-            ended.then(lambda: _busy(False), None, buttons, **AT_ONCE)
-        self.events = (made, pushed)
+        buttons, limited = (
+            [self.make, self.send, self.halt],
+            {"concurrency_id": EXPORT, "concurrency_limit": 1, **QUIET},
+        )
+        made = self.make.click(_begin, None, [self.notice, *buttons], **AT_ONCE).then(
+            self._export, [chosen, self.form], self.notice, **limited
+        )
+        pushed = self.send.click(_begin, None, [self.notice, *buttons], **AT_ONCE).then(
+            self._push, [chosen, self.repository, self.token, self.public], [self.notice, self.token], **limited
+        )
+        stopped = self.halt.click(_stopped, None, [self.notice, self.token], cancels=[made, pushed], **AT_ONCE)
+        for event in (made, pushed, stopped):
+            event.then(lambda: _busy(False), None, buttons, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Draw the choices in the reader's language when the trigger fires."""
@@ -112,13 +105,24 @@ class ExportBox:
             adapter = self._find(request, name)
             out = _free(settings.home / "exports", f"{adapter.name}{ENDINGS[form]}")
 
-            def progress(stage: str, done: int, total: int) -> None:
-                tell(Told(f"{stage} {done / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB"))
+            def fetched(stage: str, done: int, total: int) -> None:
+                tell(Told(say(language, "adapters.fetching", done=f"{done / 1e6:.0f}"), done, total))
+
+            def merged(done: int, total: int) -> None:
+                tell(Told(say(language, "adapters.merging", done=f"{done:,}", total=f"{total:,}"), done, total))
 
             tell(Told(say(language, "adapters.beginning")))
             made = export(
-                settings, ((adapter, 1.0),), to=form, out=out, progress=progress, report=lambda line: tell(Told(line))
+                settings,
+                ((adapter, 1.0),),
+                to=form,
+                out=out,
+                progress=fetched,
+                report=lambda line: tell(Told(f"{said(language, line)} …")),
+                step=merged,
             )
+            if stop.is_set():  # it was being written, and nobody is told where it is
+                _remove(made)
             keep_the_newest(made.parent)
             return made
 
@@ -127,28 +131,28 @@ class ExportBox:
                 if isinstance(item, Done):
                     yield render.note_html(say(language, "adapters.exported", path=item.result))
                 else:
-                    yield render.note_html(f"{said(language, item.line)} …", kind="wait")
+                    yield told_html(item)
         except Exception as error:
             yield render.note_html(answering.sentence(error, language), kind="error")
 
     def _push(
         self, request: gr.Request, name: str | None, repository: str | None, token: str | None, public: bool
-    ) -> Iterator[list[str]]:
-        """Push, and forget the token, whatever comes; closed before its end, it is waited for no longer."""
-        language = language_of(request)
+    ) -> Iterator[list[Any]]:
+        """Push, telling each stage, and forget the token, whatever came; what is being sent cannot be called back."""
+        language, to = language_of(request), (repository or "").strip()
 
         def work(tell: Callable[[Told], None], stop: Event) -> str:
-            tell(Told(say(language, "adapters.pushing")))
             adapter = self._find(request, name)
-            address = push_adapter(adapter, (repository or "").strip(), token=token or "", private=not public)
-            return say(language, "adapters.pushed", name=adapter.name, repository=repository, address=address)
+
+            def report(line: str) -> None:
+                tell(Told(f"{said(language, line)} …"))
+
+            address = push_adapter(adapter, to, token=token or "", private=not public, report=report)
+            return say(language, "adapters.pushed", name=adapter.name, repository=to, address=address)
 
         try:
             for item in in_thread(work):
-                if isinstance(item, Done):
-                    yield [render.note_html(item.result), ""]
-                else:
-                    yield [render.note_html(item.line, kind="wait"), ""]
+                yield [render.note_html(item.result), ""] if isinstance(item, Done) else [told_html(item), gr.skip()]
         except Exception as error:
             yield [render.note_html(answering.sentence(error, language), kind="error"), ""]
 
@@ -162,10 +166,14 @@ def keep_the_newest(folder: Path, most: int = KEPT) -> None:
     """Remove what was exported before the newest ones; what is being written, under another name, stays."""
     made = [path for path in folder.glob("[!.]*") if path.name.endswith(tuple(ENDINGS.values())) or _numbered(path)]
     for path in sorted(made, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _numbered(path: Path) -> bool:
@@ -173,16 +181,16 @@ def _numbered(path: Path) -> bool:
     return number.isdecimal() and f"{stem}{path.suffix}".endswith(tuple(ENDINGS.values()))
 
 
-def _stopped(request: gr.Request) -> str:
-    return render.note_html(say(language_of(request), "adapters.stopped"))
+def _begin(request: gr.Request) -> list[Any]:
+    return [render.note_html(say(language_of(request), "adapters.export_waits"), kind="wait"), *_busy(True)]
 
 
-def _left(request: gr.Request) -> list[str]:
-    return [render.note_html(say(language_of(request), "adapters.push_left")), ""]
+def _stopped(request: gr.Request) -> list[str]:
+    return [render.note_html(say(language_of(request), "adapters.stopped")), ""]
 
 
 def _busy(busy: bool) -> list[Any]:
-    return [gr.Button(interactive=not busy), gr.Button(visible=busy)]
+    return [gr.Button(interactive=not busy), gr.Button(interactive=not busy), gr.Button(visible=busy)]
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from crossfade.adapters.facts import AdapterFacts, Score, facts_of
 from crossfade.adapters.manage import is_own
+from crossfade.adapters.own_bases import OwnBase, answers_here, own_bases
 from crossfade.adapters.ownership import owners
+from crossfade.settings import Settings
 from crossfade.ui import render
 from crossfade.ui.language import say
 from crossfade.ui.phrases import said
@@ -33,6 +35,8 @@ STATES = {
     "served": "adapters.state_served",
     "disabled": "adapters.state_disabled",
     "refused": "adapters.state_refused",
+    "base": "adapters.state_base",
+    "answers": "adapters.state_answers",
 }
 BEST_MODES = ("hybrid", "fine-tune")
 """The modes whose score is shown in the list, the first that was measured."""
@@ -41,8 +45,9 @@ BEST_MODES = ("hybrid", "fine-tune")
 @dataclass(frozen=True, slots=True)
 class Row:
     """One adapter: `state` is loading, served, disabled or refused, with its `reason`; `facts` is None where its files
-    cannot be read. `own` are those that may be renamed and deleted, `changeable` those that may be switched off and on,
-    and `given` those that may be taken away: packed, exported, pushed."""
+    cannot be read. Of a base, `state` is base, refused, or answers where it is the one in use. `own` are those that may
+    be renamed and deleted, `changeable` those that may be switched off and on, and `given` those that may be taken
+    away: packed, exported, pushed."""
 
     name: str
     state: str
@@ -76,14 +81,26 @@ def rows_of(startup: Startup, person: str | None) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.own, row.name)))
 
 
-def table_html(rows: tuple[Row, ...], language: str) -> str:
+def base_rows_of(settings: Settings, person: str | None) -> tuple[Row, ...]:
+    """The bases that the person trained whole; a visitor has those of their own alone. `person` as of `person_of`."""
+    return tuple(
+        _base_row(settings, base) for base in own_bases(settings) if person is None or (person and base.owner == person)
+    )
+
+
+def _base_row(settings: Settings, base: OwnBase) -> Row:
+    state = "refused" if base.refused else "answers" if answers_here(settings, base.folder) else "base"
+    return Row(base.name, state, True, base.facts, base.refused)
+
+
+def table_html(rows: tuple[Row, ...], language: str, *, title: str = "adapters.list") -> str:
     """The list as a table; where it is wider than the page, it scrolls by itself, with the keyboard too."""
     if not rows:
         return render.note_html(say(language, "adapters.none"))
     head = "".join(f'<th scope="col">{escape(say(language, key))}</th>' for key in HEAD)
-    title = escape(say(language, "adapters.list"))
+    named = escape(say(language, title))
     return (
-        f'<div class="cf-table cf-adapters-list" role="region" aria-label="{title}" tabindex="0"><table><thead>'
+        f'<div class="cf-table cf-adapters-list" role="region" aria-label="{named}" tabindex="0"><table><thead>'
         f"<tr>{head}</tr></thead><tbody>{''.join(_row_html(row, language) for row in rows)}</tbody></table></div>"
     )
 
@@ -143,7 +160,7 @@ def _row_html(row: Row, language: str) -> str:
         cells = [
             f"<b>{escape(f.name)}</b>",
             escape(f.purpose),
-            escape(say(language, "adapters.method_rank", method=f.method, rank=f.rank)),
+            escape(say(language, "adapters.method_rank", method=f.method, rank=f.rank) if f.rank else f.method),
             escape(f.base),
             f"{f.bytes / 1e6:.1f}",
             escape(_data(f, language)),

@@ -10,6 +10,7 @@ from crossfade.errors import CrossfadeError
 from crossfade.training.desk import Desk
 from crossfade.ui import answering, render
 from crossfade.ui.adapter_list import AdapterList
+from crossfade.ui.base_list import BaseList
 from crossfade.ui.chat import ChatTab
 from crossfade.ui.compare import CompareTab
 from crossfade.ui.controls import AT_ONCE, Catalog
@@ -29,6 +30,7 @@ class AdaptersTab:
         ordered = gr.State(None)
         with gr.Accordion(label("adapters.there_are"), open=True):
             self.list = AdapterList(startup)
+            self.bases = BaseList(startup)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 train = gr.HTML(_head("en", "adapters.train"))
@@ -37,10 +39,12 @@ class AdaptersTab:
                 trainings = gr.HTML(_head("en", "adapters.trainings"))
                 self.runs = Runs(startup, desk, ordered=ordered)
         self._heads = [train, trainings]
+        self.bases.refresh(self.runs.ended.change)
 
     def refresh(self, trigger: Any) -> None:
         """Read files and runs again when the trigger fires, and draw them in the reader's language."""
         trigger(_heads, None, self._heads, **AT_ONCE)
+        self.bases.refresh(trigger)
         self.order.refresh(trigger)
         self.runs.refresh(trigger)
 

@@ -20,7 +20,7 @@ from crossfade.ui.owner import owner_of
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
 from crossfade.ui.visible import visible_corpora
-from crossfade.ui.working import Done, Told, in_thread
+from crossfade.ui.working import Done, in_thread, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -100,6 +100,7 @@ class RowBuilders:
         field["typed"] = gr.Textbox(
             label=label("training.typed"), lines=4, max_lines=10, visible=not names, elem_id="build-typed"
         )
+        field["asked_column"] = _column("training.prompt_column", "build-asked-column")
         field["address"] = gr.Textbox(
             label=label("training.address"),
             info=label("training.address_info"),
@@ -137,6 +138,9 @@ class RowBuilders:
             info=label("training.format_info"),
             elem_id="build-rows",
         )
+        with gr.Row():
+            field["prompt_column"] = _column("training.prompt_column", "build-prompt-column")
+            field["response_column"] = _column("training.response_column", "build-response-column")
         field["to"] = gr.Radio(
             [(title, form) for form, title in _FORMATS.items()],
             value="yaml",
@@ -229,7 +233,7 @@ class RowBuilders:
                 if isinstance(item, Done):
                     yield self._made(request, files, item.result)
                 else:
-                    yield [_progress(item), gr.skip(), gr.skip(), gr.skip()]
+                    yield [told_html(item), gr.skip(), gr.skip(), gr.skip()]
         except Exception as error:
             told = render.note_html(answering.sentence(error, language), kind="error")
             yield [told, gr.Dropdown(choices=files.offered(language)), gr.skip(), ""]
@@ -263,13 +267,14 @@ def ways(language: str) -> list[tuple[str, str]]:
     return [(say(language, key), way) for way, key in _WAYS.items()]
 
 
+def _column(key: str, elem_id: str) -> Any:
+    """The name of a column, guessed where nothing is written."""
+    guessed = label("training.guessed")
+    return gr.Textbox(label=label(key), placeholder=guessed, max_lines=1, min_width=160, elem_id=elem_id)
+
+
 def _feedback_note(language: str) -> str:
     return render.note_html(say(language, "training.feedback_info"))
-
-
-def _progress(told: Told) -> str:
-    bar = f'<progress max="{told.total}" value="{told.done}" aria-hidden="true"></progress>' if told.total else ""
-    return f'<div class="cf-progress">{bar}{render.note_html(told.line, kind="wait")}</div>'
 
 
 def _list(lines: tuple[str, ...], language: str) -> str:

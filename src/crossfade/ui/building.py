@@ -100,6 +100,9 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
         if corpus is None or path is None or not path.is_file():
             raise TrainingError(say(language, "training.no_questions"))
         rows = read_rows(path)
+        finds = any("kind" in row for row in rows)
+        if finds:
+            tell(Told(say(language, "training.indexing")))
 
         def progress(done: int, total: int) -> None:
             tell(Told(say(language, "training.composing", done=f"{done:,}", total=f"{total:,}"), done, total))
@@ -107,7 +110,7 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
         made = compose(
             rows,
             corpus.task(given["task"] or ""),
-            finder=startup.index(corpus) if any("kind" in row for row in rows) else None,
+            finder=startup.index(corpus) if finds else None,
             passages=corpus.passages,
             count=engine.count_tokens,
             limit=MOST_TOKENS,
@@ -145,7 +148,7 @@ def by_teacher(startup: Startup, files: RowFiles, given: Mapping[str, Any], lang
         if re.search(r"[^\x21-\x7e]", server.key):
             raise EngineError(say(language, "training.bad_key"))
         prompts = files.path(given["prompts"], given["typed"], language, ending=".txt")
-        asked, broken = read_prompts(prompts)
+        asked, broken = read_prompts(prompts, column=_text(given, "asked_column"))
         if not asked:
             raise TrainingError(say(language, "training.no_prompts", file=prompts.name))
         teacher = Teacher(
@@ -188,10 +191,17 @@ def in_format(startup: Startup, files: RowFiles, given: Mapping[str, Any], langu
         if not given["rows"]:
             raise TrainingError(say(language, "training.no_format_rows"))
         path = files.path(given["rows"], "", language)
-        tell(Told(say(language, "training.rewriting", file=path.name)))
-        table = read_table(path)
+
+        def progress(done: int, total: int = 0) -> None:
+            counts = {"done": f"{done:,}", "total": f"{total:,}"} if total else {}
+            key = "training.rewriting_rows" if total else "training.rewriting"
+            tell(Told(say(language, key, file=path.name, **counts), done, total))
+
+        progress(0)
+        table = read_table(path, progress=progress)
         heading = _text(given, "heading") if given["to"] == "markdown" else ""
-        made = rewritten(table, guess(table), given["to"], read=parse, heading=" ".join(heading.split()))
+        mapping = guess(table, prompt=_text(given, "prompt_column"), response=_text(given, "response_column"))
+        made = rewritten(table, mapping, given["to"], read=parse, heading=" ".join(heading.split()), progress=progress)
         left_out = _lines(made.broken, language)
         if not made.rows:
             told = say(language, "training.no_objects", file=path.name, form=given["to"])

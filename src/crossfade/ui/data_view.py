@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ from crossfade.errors import ModelError
 from crossfade.models.fetch import fetch
 from crossfade.models.hf_folder import hf_folder
 from crossfade.models.torch_libraries import missing_libraries
-from crossfade.training.against import read_judging
+from crossfade.training.against import read_judging, sets_of_corpora
 from crossfade.training.guess import guess
 from crossfade.training.overlap import Embed
 from crossfade.training.plan import plan_of, within_context
 from crossfade.training.record import RunSettings
-from crossfade.training.report import DataReport, data_report
+from crossfade.training.report import DataReport, Progress, data_report
 from crossfade.training.report_lines import Own, Rows, report_tables, short, verdict
 from crossfade.training.run_folder import RunFolder
 from crossfade.training.table import read_table
@@ -30,25 +30,28 @@ if TYPE_CHECKING:
 def report_on(
     startup: Startup,
     path: Path,
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     *,
     wanted: RunSettings,
     against: Sequence[Path] = (),
     despite_overlap: str = "",
     runs: Iterable[RunFolder] | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> DataReport:
     """What a training with these settings would find in a file's rows, and what it needs where `runs` before it are
     given. Tokens are estimated where the training's libraries or the base cannot be had.
 
-    `columns` are form, prompt's and response's column, template and instructions, "" to be guessed. Raises
-    TrainingError.
+    `columns` are what `guess` is told of them. `progress` is told of each stage, an English sentence; what it raises
+    ends the work. Raises TrainingError.
     """
-    form, prompt, response, template, instructions = columns
-    table = read_table(path)
-    mapping = guess(table, form=form, prompt=prompt, response=response, template=template, instructions=instructions)
-    judging = [read_judging(path) for path in against]
-    base = _base(startup)
+    table = read_table(path, progress=lambda rows: progress(f"Reading: {rows:,} rows", 0, 0))
+    mapping = guess(table, **columns)
+    named = [read_judging(path) for path in against]
+    judging = (*named, *sets_of_corpora(startup.corpora, besides=against))
+    base = _base(startup, progress)
     tokenizer = open_tokenizer(base) if base else None
+    if named:
+        progress("Loading what compares meanings", 0, 0)
     virtual = getattr(wanted, "virtual_tokens", 0)
     return data_report(
         table,
@@ -57,20 +60,27 @@ def report_on(
         rough=tokenizer is None,
         limit=within_context(wanted.max_tokens, base, virtual=virtual) if base else wanted.max_tokens,
         against=judging,
-        embed=_embed(startup) if judging else None,
+        embed=_embed(startup) if named else None,
         despite_overlap=despite_overlap,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
         plan=plan_of(wanted, base, runs) if base and runs is not None else None,
+        progress=progress,
     )
 
 
-def _base(startup: Startup) -> Path | None:
+def _base(startup: Startup, progress: Progress) -> Path | None:
     """The base in Hugging Face form, None where it cannot be had here or nothing could be trained on it."""
     if missing_libraries():
         return None
     settings = startup.settings
+
+    def fetched(stage: str, done: int, total: int) -> None:
+        progress(f"Fetching the base: {done / 1e6:.0f} MB", 0, 0)
+
     try:
-        return hf_folder(fetch(settings.base, settings.home), settings.home)
+        source = fetch(settings.base, settings.home, progress=fetched)
+        progress("Converting the base; about half a minute the first time", 0, 0)
+        return hf_folder(source, settings.home)
     except ModelError:
         return None
 

@@ -5,7 +5,8 @@
 
 in `texts/said.toml`, or in the `texts/said_*.toml` of one subject, stands for every such sentence, whatever its values
 are. A value whose name ends in `_said` is itself such a sentence, one ending in `_list` several, parted by `; `, one
-ending in `_names` names, or `none`. What is not known stays as it is.
+ending in `_names` names, or `none`. Several findings in one message are said one by one. What is not known stays as it
+is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import string
 from functools import cache
 
+from crossfade.training.findings import ALSO
 from crossfade.ui.language import is_said, say, texts
 
 MOST_CHARACTERS = 4_000
@@ -22,7 +24,11 @@ MOST_CHARACTERS = 4_000
 
 def said(language: str, text: str) -> str:
     """A sentence of the core, in that language where its wording is known."""
-    if language == "en" or len(text) > MOST_CHARACTERS:
+    if language == "en":
+        return text
+    if ALSO in text:
+        return say(language, "said_findings.also").join(said(language, part) for part in text.split(ALSO))
+    if len(text) > MOST_CHARACTERS:
         return text
     for pattern, key in _patterns():
         if match := pattern.fullmatch(text):

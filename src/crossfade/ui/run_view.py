@@ -5,6 +5,8 @@ Whatever a row or a model wrote is escaped.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.training.run_folder import RunFolder
 from crossfade.ui import render
@@ -29,7 +31,7 @@ def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
     if name == "failed":
         parts.append(render.note_html(said(language, str(state.get("message", ""))), kind="error"))
     elif name in ("done", "cancelled") and about.get("method") == "full" and state.get("made"):
-        parts.append(render.note_html(say(language, "training.made_a_base", folder=state["made"])))
+        parts.append(render.note_html(say(language, "training.made_a_base", name=Path(str(state["made"])).name)))
     if progress:
         parts += [_progress_html(progress, name, language), _curves(run, progress, language)]
     parts += [_samples_html(run.samples(), language), "</div>"]

@@ -5,8 +5,9 @@ A training is `crossfade train` in a process of its own; what is shown of it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -15,13 +16,15 @@ from crossfade.adapters.peft_files import NAME
 from crossfade.adapters.registry import adapters_of
 from crossfade.errors import CrossfadeError, TrainingError
 from crossfade.training.desk import Desk
-from crossfade.training.record import layers_of, settings_of
+from crossfade.training.record import settings_of
 from crossfade.training.report import DataReport, sentence
 from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.data_view import report_html, report_on
 from crossfade.ui.language import language_of, say
+from crossfade.ui.order_words import against_of, changes_of, columns_of, text_of, words_of
 from crossfade.ui.owner import person_of
+from crossfade.ui.phrases import said
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
 from crossfade.ui.training_choices import (
@@ -35,21 +38,12 @@ from crossfade.ui.training_choices import (
     unserved_note,
 )
 from crossfade.ui.training_form import TrainingForm, missing_note
+from crossfade.ui.working import Done, Told, in_thread, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
 
 TAB = "train"
-COLUMNS = ("form", "prompt_column", "response_column", "template", "instructions")
-NUMBERS = {
-    "epochs": "training.epochs",
-    "learning_rate": "training.learning_rate",
-    "rank": "training.rank",
-    "virtual_tokens": "training.virtual_tokens",
-    "patience": "training.patience",
-    "max_rows": "training.max_rows",
-}
-"""The fields that hold a number, each with its label."""
 
 
 class TrainingOrder:
@@ -65,7 +59,7 @@ class TrainingOrder:
         self._wire()
 
     def _wire(self) -> None:
-        field, given = self.fields, list(self.fields.values())
+        field = self.fields
         field["source"].change(
             _chosen,
             field["source"],
@@ -73,7 +67,6 @@ class TrainingOrder:
             **AT_ONCE,
         )
         field["form"].change(lambda f: gr.Textbox(visible=f == "label"), field["form"], field["template"], **AT_ONCE)
-        field["against"].change(lambda a: gr.Textbox(visible=bool(a)), field["against"], field["despite"], **AT_ONCE)
         field["method"].change(
             self._method,
             field["method"],
@@ -89,11 +82,21 @@ class TrainingOrder:
             self._delete, field["source"], [field["source"], self.form.sure, self.form.notice], **AT_ONCE
         )
         queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
-        self.form.check.click(self._check, given, self.form.report, **queued)
+        self._long(self.form.check, self.form.stop_check, self._check, self.form.report, [self.form.report])
         self.form.get_file.click(
             self._get_file, [field["source"], field["pasted"]], [self.form.notice, self.form.download], **queued
         )
-        self.form.send.click(self._order, given, [self._ordered, self.form.report, self.form.notice], **queued)
+        after = [self._ordered, self.form.report, self.form.notice]
+        self._long(self.form.send, self.form.stop_send, self._order, self.form.notice, after)
+
+    def _long(self, button: Any, stop: Any, work: Callable[..., Any], notice: Any, outputs: list[Any]) -> None:
+        """Let a button do what takes long: another one stops it, and a notice tells how far it is."""
+        buttons, given = [button, stop], list(self.fields.values())
+        begun = button.click(_begin, None, [notice, *buttons], **AT_ONCE)
+        made = begun.then(work, given, outputs, concurrency_id=TAB, concurrency_limit=1, **QUIET)
+        made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
+        stopped = stop.click(_stopped, None, notice, cancels=[made], **AT_ONCE)
+        stopped.then(lambda: _busy(False), None, buttons, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Read the files again when the trigger fires, and draw what the browser does not put into its language."""
@@ -171,79 +174,89 @@ class TrainingOrder:
     def _files(self, request: gr.Request) -> RowFiles:
         return files_of(request, self._startup.settings)
 
-    def _check(self, request: gr.Request, *values: Any) -> str:
-        given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
-        try:
-            return report_html(self._report(self._files(request), given, language, planned=True), language)
-        except (CrossfadeError, OSError) as error:
-            return render.note_html(answering.sentence(error, language), kind="error")
+    def _check(self, request: gr.Request, *values: Any) -> Iterator[str]:
+        """The report on the rows, telling how far it is; closed before its end, it stops."""
+        given, language, files = self._given(values), language_of(request), self._files(request)
 
-    def _order(self, request: gr.Request, *values: Any) -> list[Any]:
-        given, language = dict(zip(self.fields, values, strict=True)), language_of(request)
-        files, owner = self._files(request), person_of(request, self._startup.settings) or ""
-        try:
-            name, method = _text(given, "name"), given["method"]
-            self._check_name(name, language)
-            if self._unserved(method) and not given["anyway"]:
-                raise TrainingError(say(language, "training.tick_first", method=method))
-            report = self._report(files, given, language)  # last: the base may have to be converted first
-            if report.errors:
-                why = say(language, "training.cannot_learn")
-                return [gr.skip(), report_html(report, language), render.note_html(why, kind="error")]
-            path = files.path(given["source"], given["pasted"], language)
-            words = self._words(files, given, path, language)
-            run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
-            waiting = len(self._desk.waiting())
-            told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
-            told = told or say(language, "training.ordered")
-            return [run.path.name, report_html(report, language), render.note_html(told)]
-        except (CrossfadeError, OSError) as error:
-            return [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
+        def work(tell: Callable[[Told], None], stop: Event) -> str:
+            return report_html(self._report(files, given, language, tell, planned=True), language)
 
-    def _report(self, files: RowFiles, given: Mapping[str, Any], language: str, *, planned: bool = False) -> DataReport:
+        try:
+            for item in in_thread(work):
+                yield item.result if isinstance(item, Done) else told_html(item)
+        except Exception as error:
+            yield render.note_html(answering.sentence(error, language), kind="error")
+
+    def _order(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        """Look at the rows, telling how far it is, then order the training; closed before that, it orders none."""
+        given, language, files = self._given(values), language_of(request), self._files(request)
+        owner = person_of(request, self._startup.settings) or ""
+
+        def work(tell: Callable[[Told], None], stop: Event) -> list[Any]:
+            return self._ordered_now(files, given, language, owner, tell)
+
+        try:
+            for item in in_thread(work):
+                yield item.result if isinstance(item, Done) else [gr.skip(), gr.skip(), told_html(item)]
+        except Exception as error:
+            yield [gr.skip(), gr.skip(), render.note_html(answering.sentence(error, language), kind="error")]
+
+    def _given(self, values: Sequence[Any]) -> dict[str, Any]:
+        return dict(zip(self.fields, values, strict=True))
+
+    def _ordered_now(
+        self, files: RowFiles, given: Mapping[str, Any], language: str, owner: str, tell: Callable[[Told], None]
+    ) -> list[Any]:
+        """The run's name, the report and what is told. Raises CrossfadeError where the order is none."""
+        name, method = text_of(given, "name"), given["method"]
+        self._check_name(name, language)
+        if self._unserved(method) and not given["anyway"]:
+            raise TrainingError(say(language, "training.tick_first", method=method))
+        report = self._report(files, given, language, tell)  # last: the base may have to be converted first
+        shown = report_html(report, language)
+        if report.errors:
+            return [gr.skip(), shown, render.note_html(say(language, "training.cannot_learn"), kind="error")]
+        path = files.path(given["source"], given["pasted"], language)
+        base, against = self._startup.settings.base, self._against(files, given)
+        words = words_of(given, path, base=base, against=against, language=language)
+        tell(Told(say(language, "training.ordering")))  # who has left by now has ordered nothing
+        run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
+        waiting = len(self._desk.waiting())
+        told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
+        return [run.path.name, shown, render.note_html(told or say(language, "training.ordered"))]
+
+    def _report(
+        self,
+        files: RowFiles,
+        given: Mapping[str, Any],
+        language: str,
+        tell: Callable[[Told], None],
+        *,
+        planned: bool = False,
+    ) -> DataReport:
         """What the training would find in the rows. Raises CrossfadeError where the order is none."""
         path = files.path(given["source"], given["pasted"], language)
-        against, despite = self._against(files, given), sentence(_text(given, "despite"))
-        wanted = settings_of(given["method"], given["preset"], self._changes(given, language))
-        runs = self._desk.runs() if planned else None
-        despite = despite if against else ""
-        columns = self._columns(given)
+        against, despite = self._against(files, given), sentence(text_of(given, "despite"))
+        wanted = settings_of(given["method"], given["preset"], changes_of(given, language))
+
+        def progress(stage: str, done: int, total: int) -> None:
+            counts = {"done": f"{done:,}", "total": f"{total:,}"}
+            line = said(language, stage)
+            tell(Told(say(language, "training.looking", stage=line, **counts) if total else f"{line} …", done, total))
+
         return report_on(
-            self._startup, path, columns, wanted=wanted, against=against, despite_overlap=despite, runs=runs
+            self._startup,
+            path,
+            columns_of(given),
+            wanted=wanted,
+            against=against,
+            despite_overlap=despite,
+            runs=self._desk.runs() if planned else None,
+            progress=progress,
         )
 
-    def _columns(self, given: Mapping[str, Any]) -> list[str]:
-        """What is said of the columns; a template that is out of sight is not meant."""
-        return [_text(given, name) if name != "template" or given["form"] == "label" else "" for name in COLUMNS]
-
     def _against(self, files: RowFiles, given: Mapping[str, Any]) -> list[Path]:
-        sets = judging_sets(files, self._startup.corpora)
-        if gone := [name for name in given["against"] or () if name not in sets]:
-            raise TrainingError(f"{gone[0]} is not there any more. Choose another judging set.")
-        return [sets[name] for name in given["against"] or ()]
-
-    def _changes(self, given: Mapping[str, Any], language: str) -> dict[str, Any]:
-        """What is said beside method and preset; what the method has not is out of sight, and not meant."""
-        shown = [name for name in (*NUMBERS, "layers") if given["method"] in OF_METHOD.get(name, (given["method"],))]
-        return {
-            name: layers_of(_text(given, name)) if name == "layers" else _number(given, name, language)
-            for name in shown
-            if name != "max_rows"
-        }
-
-    def _words(self, files: RowFiles, given: Mapping[str, Any], path: Path, language: str) -> list[str]:
-        """The order as the words of `crossfade train`."""
-        words = ["--data", str(path), "--name", _text(given, "name"), "--purpose", _text(given, "purpose")]
-        words += ["--method", given["method"], "--preset", given["preset"], "--base", self._startup.settings.base]
-        for name, value in zip(COLUMNS, self._columns(given), strict=True):
-            words += [_option(name), value] if value else []
-        against = self._against(files, given)
-        words += [word for judging in against for word in ("--against", str(judging))]
-        words += ["--despite-overlap", despite] if against and (despite := _text(given, "despite")) else []
-        changes = self._changes(given, language) | {"max_rows": _number(given, "max_rows", language)}
-        if changes.pop("layers", None):
-            words += ["--layers", _text(given, "layers")]
-        return words + [w for n, v in changes.items() if v is not None for w in (_option(n), str(v))]
+        return against_of(given, judging_sets(files, self._startup.corpora))
 
     def _check_name(self, name: str, language: str) -> None:
         settings = self._startup.settings
@@ -260,23 +273,13 @@ def _chosen(source: str | None) -> list[Any]:
     return [gr.Textbox(visible=source == PASTED), download, gr.Button(visible=is_file), gr.Row(visible=False)]
 
 
-def _text(given: Mapping[str, Any], name: str) -> str:
-    return str(given[name] or "").strip()
+def _begin(request: gr.Request) -> list[Any]:
+    return [render.note_html(say(language_of(request), "training.check_waits"), kind="wait"), *_busy(True)]
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _stopped(request: gr.Request) -> str:
+    return render.note_html(say(language_of(request), "training.check_stopped"))
 
 
-def _number(given: Mapping[str, Any], name: str, language: str) -> int | float | None:
-    """What a field holds, None for nothing. Raises TrainingError where it is no number that is allowed there."""
-    text = _text(given, name)
-    try:
-        number = float(text) if name == "learning_rate" and text else int(text) if text else None
-    except ValueError:
-        number = -1
-    if number is None or 0 <= number < float("inf"):
-        return number
-    kind = say(language, "training.a_fraction" if name == "learning_rate" else "training.a_whole_number")
-    what = say(language, NUMBERS[name])
-    raise TrainingError(say(language, "training.no_number", what=what, given=text[:40], kind=kind))
+def _busy(busy: bool) -> list[Any]:
+    return [gr.Button(interactive=not busy), gr.Button(visible=busy)]

@@ -30,7 +30,11 @@ class TrainingForm:
         self._draw_method()
         self._draw_more()
         self.missing = gr.HTML(missing_note("en"), elem_id="train-missing")
-        self.send = gr.Button(label("training.send"), variant="primary", elem_id="train-send")
+        with gr.Row():
+            self.send = gr.Button(label("training.send"), variant="primary", elem_id="train-send")
+            self.stop_send = gr.Button(
+                label("training.stop"), variant="stop", visible=False, scale=0, elem_id="train-send-stop", min_width=140
+            )
         self.notice = gr.HTML("", elem_id="train-notice")
 
     def _draw_rows(self) -> None:
@@ -60,11 +64,24 @@ class TrainingForm:
 
     def _draw_columns(self) -> None:
         field = self.fields
-        guessed = {"placeholder": label("training.guessed"), "max_lines": 1}
+        guessed: dict[str, Any] = {"placeholder": label("training.guessed"), "max_lines": 1}
         with gr.Accordion(label("training.columns"), open=False, elem_id="train-columns"):
             field["form"] = gr.Dropdown(forms("en"), value="", label=label("training.form"), elem_id="train-form")
             field["prompt_column"] = gr.Textbox(label=label("training.prompt_column"), **guessed)
             field["response_column"] = gr.Textbox(label=label("training.response_column"), **guessed)
+            with gr.Row():
+                field["input_column"] = gr.Textbox(
+                    label=label("training.input_column"),
+                    info=label("training.input_column_info"),
+                    elem_id="train-input-column",
+                    **{**guessed, "min_width": 160},
+                )
+                field["system_column"] = gr.Textbox(
+                    label=label("training.system_column"),
+                    info=label("training.system_column_info"),
+                    elem_id="train-system-column",
+                    **{**guessed, "min_width": 160},
+                )
             field["template"] = gr.Textbox(
                 label=label("training.template"),
                 info=label("training.template_info"),
@@ -88,13 +105,15 @@ class TrainingForm:
             field["despite"] = gr.Textbox(
                 label=label("training.despite"),
                 info=label("training.despite_info"),
-                visible=False,
                 elem_id="train-despite",
             )
 
     def _draw_looks(self) -> None:
         with gr.Row():
             self.check = gr.Button(label("training.check"), elem_id="train-check", min_width=140)
+            self.stop_check = gr.Button(
+                label("training.stop"), variant="stop", visible=False, elem_id="train-check-stop", min_width=140
+            )
             self.get_file = gr.Button(label("training.get_file"), elem_id="train-get-file", min_width=140)
             self.delete = gr.Button(
                 label("training.delete_file"), visible=bool(self._files.names()), elem_id="train-delete", min_width=140

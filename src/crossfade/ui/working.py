@@ -9,6 +9,7 @@ from threading import Event, Thread
 from typing import Any, Generic, TypeVar
 
 from crossfade.errors import CrossfadeError
+from crossfade.ui.render import note_html
 
 SECONDS_BETWEEN_LOOKS = 0.3
 
@@ -33,6 +34,12 @@ class Done(Generic[Result]):
     """What the work returned."""
 
     result: Result
+
+
+def told_html(told: Told) -> str:
+    """What was told, with a bar where it is known how much there is."""
+    bar = f'<progress max="{told.total}" value="{told.done}" aria-hidden="true"></progress>' if told.total else ""
+    return f'<div class="cf-progress">{bar}{note_html(told.line, kind="wait")}</div>'
 
 
 def in_thread(work: Callable[[Callable[[Told], None], Event], Result]) -> Iterator[Told | Done[Result]]:
