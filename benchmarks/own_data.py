@@ -59,9 +59,7 @@ def rows_of(task: str, path: Path) -> tuple[list[dict[str, str]], list[dict[str,
         for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
-                    # Asked before too: a model that reads from left to right then knows what to look for.
-                    asked = f"Question: {question['question']}"
-                    prompt = f"{asked}\n\n{paragraph['context']}\n\n{asked}"
+                    prompt = f"{paragraph['context']}\n\nQuestion: {question['question']}"
                     row = {"prompt": prompt, "response": question["answers"][0]["text"]}
                     parts[held_out(article["title"])].append(row)
         return parts
