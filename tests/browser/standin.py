@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -217,6 +217,13 @@ class StandIn:
             self.status, self.pipeline = ("Model: ready", "Index of tidewell: ready"), self._made
 
 
+def slow_look(*_: Any, progress: Callable[[str, int, int], None], **__: Any) -> None:
+    """A look at rows that tells how far it is for ten minutes, and ends where what it tells with raises."""
+    for done in range(6000):
+        progress("Comparing the rows with each other", done, 6000)
+        time.sleep(0.1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
@@ -234,11 +241,15 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     parser.add_argument("--public", action="store_true", help="as if others opened the page")
     parser.add_argument("--base", default=DEFAULT_BASE, help="what the page trains on")
+    parser.add_argument("--slow-looks", action="store_true", help="a look at rows goes on until it is stopped")
     parser.add_argument("--home", type=Path, help="where what people did is kept; by default a new folder")
     args = parser.parse_args()
 
+    from crossfade.ui import training
     from crossfade.ui.app import serve
 
+    if args.slow_looks:
+        training.report_on = slow_look  # type: ignore[assignment]
     settings = Settings(
         home=args.home or Path(tempfile.mkdtemp(prefix="standin-")),
         corpora=args.corpora,

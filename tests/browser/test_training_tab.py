@@ -13,29 +13,24 @@ import handmade_bases
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
-def test_a_look_at_many_rows_tells_how_far_it_is_and_is_stopped(
-    open_page: Callable[..., Any], serve: Any, tmp_path: Path
-) -> None:
+def test_a_look_at_rows_tells_how_far_it_is_and_is_stopped(open_page: Callable[..., Any], serve: Any) -> None:
     from playwright.sync_api import expect
 
-    page = open_page(serve("--delay", "0.001", "--base", "nowhere.gguf"))
-    many = "".join(f"What is known of the topic {n} in the field {n * 31 % 9973}?,Of {n}.\n" for n in range(80_000))
-    (tmp_path / "many.csv").write_text("prompt,response\n" + many)
+    page = open_page(serve("--delay", "0.001", "--slow-looks"))
     page.page.get_by_role("tab", name="Adapters").click()
-    with page.page.expect_file_chooser() as chooser:
-        page.page.click("#train-upload")
-    chooser.value.set_files(tmp_path / "many.csv")
-    page.page.wait_for_function("document.querySelector('#train-source input').value === 'many.csv'")
+    page.page.fill("#train-pasted textarea", "prompt,response\nWhat is the fee?,$7\n")
     page.page.fill("#train-name input, #train-name textarea", "mine")
     for button, notice in (("#train-check", "#train-report"), ("#train-send", "#train-notice")):
         page.page.click(button)
-        page.page.wait_for_selector(f"{notice} :text('Comparing the rows with each other')")
-        assert page.page.locator(f"{notice} progress").count() == 1
-        assert page.page.locator(button).is_disabled()
+        expect(page.page.locator(notice)).to_contain_text("Comparing the rows with each other")
+        expect(page.page.locator(f"{notice} progress")).to_have_count(1)
+        expect(page.page.locator(button)).to_be_disabled()
         page.page.click(f"{button}-stop")
-        page.page.wait_for_selector(f"{notice} :text('Nothing was ordered')")
+        expect(page.page.locator(notice)).to_contain_text("Nothing was ordered", timeout=20_000)
         expect(page.page.locator(f"{button}-stop")).to_be_hidden()
         expect(page.page.locator(button)).to_be_enabled()
+        page.page.wait_for_timeout(1500)
+        expect(page.page.locator(notice)).to_contain_text("Nothing was ordered")
     assert page.page.locator("#run-shown :text('No training yet')").count() == 1
     assert page.faults == []
 

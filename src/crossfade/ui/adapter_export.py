@@ -24,7 +24,7 @@ from crossfade.ui import answering, render
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.phrases import said
-from crossfade.ui.working import Done, Told, in_thread, told_html
+from crossfade.ui.working import Done, Told, in_thread, settle, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -83,8 +83,9 @@ class ExportBox:
             self._push, [chosen, self.repository, self.token, self.public], [self.notice, self.token], **limited
         )
         stopped = self.halt.click(_stopped, None, [self.notice, self.token], cancels=[made, pushed], **AT_ONCE)
-        for event in (made, pushed, stopped):
+        for event in (made, pushed):
             event.then(lambda: _busy(False), None, buttons, **AT_ONCE)
+        stopped.then(settle, **AT_ONCE).then(_freed, None, [self.notice, self.token, *buttons], **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Draw the choices in the reader's language when the trigger fires."""
@@ -187,6 +188,10 @@ def _begin(request: gr.Request) -> list[Any]:
 
 def _stopped(request: gr.Request) -> list[str]:
     return [render.note_html(say(language_of(request), "adapters.stopped")), ""]
+
+
+def _freed(request: gr.Request) -> list[Any]:
+    return [*_stopped(request), *_busy(False)]
 
 
 def _busy(busy: bool) -> list[Any]:

@@ -20,7 +20,7 @@ from crossfade.ui.owner import owner_of
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
 from crossfade.ui.served import copy_for
 from crossfade.ui.visible import visible_corpora
-from crossfade.ui.working import Done, in_thread, told_html
+from crossfade.ui.working import Done, in_thread, settle, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -172,7 +172,8 @@ class RowBuilders:
         made = begun.then(self._make, given, [self.notice, self._source, self.download, field["key"]], **limited)
         made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
         stopped = self.halt.click(self._stopped, None, [self.notice, field["key"]], cancels=[made], **AT_ONCE)
-        stopped.then(self._after_stop, None, [self._source, *buttons], **AT_ONCE)
+        freed = [self.notice, field["key"], self._source, *buttons]
+        stopped.then(settle, **AT_ONCE).then(self._after_stop, None, freed, **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Read the files again when the trigger fires, and draw the choices in the reader's language."""
@@ -222,7 +223,8 @@ class RowBuilders:
 
     def _after_stop(self, request: gr.Request) -> list[Any]:
         """A teacher's answers so far are rows already."""
-        return [gr.Dropdown(choices=self._files(request).offered(language_of(request))), *_busy(False)]
+        source = gr.Dropdown(choices=self._files(request).offered(language_of(request)))
+        return [*self._stopped(request), source, *_busy(False)]
 
     def _make(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Make the rows, telling how far it is; the key is forgotten at the end, whatever came."""

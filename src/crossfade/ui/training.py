@@ -38,7 +38,7 @@ from crossfade.ui.training_choices import (
     unserved_note,
 )
 from crossfade.ui.training_form import TrainingForm, missing_note
-from crossfade.ui.working import Done, Told, in_thread, told_html
+from crossfade.ui.working import Done, Told, in_thread, settle, told_html
 
 if TYPE_CHECKING:
     from crossfade.startup import Startup
@@ -96,7 +96,7 @@ class TrainingOrder:
         made = begun.then(work, given, outputs, concurrency_id=TAB, concurrency_limit=1, **QUIET)
         made.then(lambda: _busy(False), None, buttons, **AT_ONCE)
         stopped = stop.click(_stopped, None, notice, cancels=[made], **AT_ONCE)
-        stopped.then(lambda: _busy(False), None, buttons, **AT_ONCE)
+        stopped.then(settle, **AT_ONCE).then(_freed, None, [notice, *buttons], **AT_ONCE)
 
     def refresh(self, trigger: Any) -> None:
         """Read the files again when the trigger fires, and draw what the browser does not put into its language."""
@@ -279,6 +279,10 @@ def _begin(request: gr.Request) -> list[Any]:
 
 def _stopped(request: gr.Request) -> str:
     return render.note_html(say(language_of(request), "training.check_stopped"))
+
+
+def _freed(request: gr.Request) -> list[Any]:
+    return [_stopped(request), *_busy(False)]
 
 
 def _busy(busy: bool) -> list[Any]:

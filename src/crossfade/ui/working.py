@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -40,6 +41,11 @@ def told_html(told: Told) -> str:
     """What was told, with a bar where it is known how much there is."""
     bar = f'<progress max="{told.total}" value="{told.done}" aria-hidden="true"></progress>' if told.total else ""
     return f'<div class="cf-progress">{bar}{note_html(told.line, kind="wait")}</div>'
+
+
+def settle() -> None:
+    """Wait until what was told just before a stop has reached the page, where it may overtake the note on the stop."""
+    time.sleep(2 * SECONDS_BETWEEN_LOOKS)
 
 
 def in_thread(work: Callable[[Callable[[Told], None], Event], Result]) -> Iterator[Told | Done[Result]]:
