@@ -94,8 +94,8 @@ def overlapping(
     """The examples that ask what a row of the set asks, one at most for each example, in their order.
 
     Without `embed`, which gives unit vectors (texts, dimensions), or where nobody named the set, the words alone are
-    compared. From the `table` of the
-    examples their `documents` are taken, where it has them. `progress` is as of `overlaps`.
+    compared. From the `table` of the examples their `documents` are taken, where it has them. `progress` is as of
+    `overlaps`.
     """
     documents = {record.line: record.values.get("documents") for record in table.records} if table else {}
     training = [

@@ -71,12 +71,6 @@ def near_groups(
     sets = _telling(found)
     leader = list(range(len(keys)))
 
-    def lead(member: int) -> int:
-        while leader[member] != member:
-            leader[member] = leader[leader[member]]
-            member = leader[member]
-        return member
-
     hashed = _bands(sets, lambda done: progress(len(keys) + done, steps))
     for number, band in enumerate(hashed.T if keys else ()):
         buckets: dict[int, list[int]] = {}
@@ -85,13 +79,13 @@ def near_groups(
                 progress(2 * len(keys) + (number * len(keys) + member) // 10, steps)
             others = buckets.setdefault(key, [])
             for other in others[-MOST_COMPARED:]:
-                one, two = lead(other), lead(member)
+                one, two = _lead(leader, other), _lead(leader, member)
                 if one != two and jaccard(sets[other], sets[member]) >= near:
                     leader[max(one, two)] = min(one, two)
             others.append(member)
     groups: dict[int, list[int]] = {}
     for member, key in enumerate(keys):
-        groups.setdefault(lead(member), []).extend(distinct[key])
+        groups.setdefault(_lead(leader, member), []).extend(distinct[key])
     return tuple(sorted(tuple(sorted(group)) for group in groups.values()))
 
 
@@ -103,20 +97,22 @@ def near_rows(wordings: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], ...]:
     there = [(row, text) for row, texts in enumerate(wordings) for text in texts if text]
     leader = list(range(len(wordings)))
 
-    def lead(row: int) -> int:
-        while leader[row] != row:
-            leader[row] = leader[leader[row]]
-            row = leader[row]
-        return row
-
     for first, *others in near_groups([text for _, text in there]):
         for other in others:
-            one, two = sorted((lead(there[first][0]), lead(there[other][0])))
+            one, two = sorted(_lead(leader, there[member][0]) for member in (first, other))
             leader[two] = one
     groups: dict[int, list[int]] = {}
     for row in range(len(wordings)):
-        groups.setdefault(lead(row), []).append(row)
+        groups.setdefault(_lead(leader, row), []).append(row)
     return tuple(map(tuple, groups.values()))
+
+
+def _lead(leader: list[int], member: int) -> int:
+    """The first of a member's group; the way to it becomes shorter."""
+    while leader[member] != member:
+        leader[member] = leader[leader[member]]
+        member = leader[member]
+    return member
 
 
 def _telling(sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
