@@ -26,11 +26,11 @@ def test_a_look_at_rows_tells_how_far_it_is_and_is_stopped(open_page: Callable[.
         expect(page.page.locator(f"{notice} progress")).to_have_count(1)
         expect(page.page.locator(button)).to_be_disabled()
         page.page.click(f"{button}-stop")
-        expect(page.page.locator(notice)).to_contain_text("Nothing was ordered", timeout=20_000)
+        expect(page.page.locator(notice)).to_contain_text("Stopped.", timeout=20_000)
         expect(page.page.locator(f"{button}-stop")).to_be_hidden()
         expect(page.page.locator(button)).to_be_enabled()
         page.page.wait_for_timeout(1500)
-        expect(page.page.locator(notice)).to_contain_text("Nothing was ordered")
+        expect(page.page.locator(notice)).to_contain_text("Stopped.")
     assert page.page.locator("#run-shown :text('No training yet')").count() == 1
     assert page.faults == []
 
