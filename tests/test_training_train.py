@@ -51,6 +51,35 @@ def test_only_the_response_and_its_end_are_learned(base: Path) -> None:
         assert tokenizer.decode(found[found != IGNORED]) == row.response + "<|im_end|>"
 
 
+def test_earlier_answers_that_count_are_learned_where_they_stand(base: Path) -> None:
+    tokenizer = tokenizer_of(base)
+    turns = [
+        Message(role, text) for role, text in zip(("user", "assistant") * 2, ("ab", "cd", "ef", "gh"), strict=True)
+    ]
+    row = TrainingRow((*turns, Message("user", "ij")), "kl", also=(3,))
+    plain, found = (encode_rows([each], tokenizer, max_tokens=256).rows[0] for each in (replace(row, also=()), row))
+    assert found.tokens == plain.tokens, "what counts changes no token"
+    learned = [tokenizer.decode(found.tokens[start:end]) for start, end in found.learned]
+    assert learned == ["gh<|im_end|>", "kl<|im_end|>"], "and the first answer does not count"
+    labels = to_tensors([found, plain], padding=0, device="cpu")["shift_labels"]
+    assert tokenizer.decode(labels[0][labels[0] != IGNORED]) == "gh<|im_end|>kl<|im_end|>"
+    assert tokenizer.decode(labels[1][labels[1] != IGNORED]) == "kl<|im_end|>"
+    assert learned_tokens([found]) == int((labels[0] != IGNORED).sum())
+
+
+def test_a_template_that_rewrites_earlier_turns_leaves_the_response_alone_to_learn(base: Path) -> None:
+    tokenizer = tokenizer_of(base)
+    tokenizer.chat_template = (
+        "{{ messages | length }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    row = TrainingRow((Message("user", "ab"), Message("assistant", "cd"), Message("user", "ef")), "gh", also=(1,))
+    found = encode_rows([row], tokenizer, max_tokens=256).rows[0]
+    assert [tokenizer.decode(found.tokens[start:end]) for start, end in found.learned] == ["gh<|im_end|>"]
+    assert tokenizer.decode(found.tokens).startswith("3<|im_start|>user")
+
+
 def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: Path) -> None:
     model = load(base).eval()
     encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
@@ -66,7 +95,9 @@ def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: 
 
 
 def test_micro_batches_hold_every_row_once_within_their_limits() -> None:
-    encoded = [EncodedRow(tokens=tuple(range(length)), prompt_length=1) for length in (9, 3, 40, 5, 8, 3, 21, 100)]
+    encoded = [
+        EncodedRow(tokens=tuple(range(length)), learned=((1, length),)) for length in (9, 3, 40, 5, 8, 3, 21, 100)
+    ]
     micro = cut(encoded, micro_batch=3, micro_tokens=42)
     assert sorted(map(len, (row for part in micro for row in part))) == sorted(map(len, encoded))
     assert all(len(part) <= 3 for part in micro)

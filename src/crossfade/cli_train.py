@@ -91,6 +91,16 @@ def train(
     shuffled: Annotated[
         float, typer.Option("--shuffled", min=0, max=1, help="Of a task: the share with passages in another order.")
     ] = 0.0,
+    cut: Annotated[
+        float,
+        typer.Option("--cut", min=0, max=1, help="Of a task: the share read without the sentences that tell, too."),
+    ] = 0.0,
+    numbers: Annotated[
+        int,
+        typer.Option(
+            "--numbers", min=0, max=1000, help="Of a task: how often a document's number is asked for without it."
+        ),
+    ] = 0,
     seed: Seed = None,
     base: Base = "",
     start: Annotated[str, typer.Option("--start", help="An adapter to go on from, instead of a fresh one.")] = "",
@@ -137,7 +147,7 @@ def train(
         "instructions": instructions,
     }
     _check_unused(
-        {"earlier-turns": earlier_turns, "shuffled": shuffled}
+        {"earlier-turns": earlier_turns, "shuffled": shuffled, "cut": cut, "numbers": numbers}
         if not (corpus or task)
         else {option(what): said for what, said in columns.items()} | {"against": against},
         of_task=bool(corpus or task),
@@ -158,6 +168,8 @@ def train(
             max_rows=max_rows,
             earlier_turns=earlier_turns,
             shuffled=shuffled,
+            cut=cut,
+            numbers=numbers,
             despite_overlap=sentence(despite_overlap),
         )
     else:

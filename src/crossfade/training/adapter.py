@@ -112,6 +112,7 @@ def begin(
             "corpus": rows.corpus,
             "instructions": rows.instructions,
             "report": rows.report,
+            "mix": rows.mix,
             "start": {"folder": str(order.start.folder), "sha256": order.start.sha256} if order.start else None,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
             "environment": _environment(),
@@ -229,6 +230,7 @@ def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles |
         "data": order["data"],
         "data_file_sha256": order["data_file_sha256"],
         "data_sha256": record.data_sha256,
+        **({"mix": mix} if (mix := order.get("mix")) else {}),
         "rows": record.rows,
         "rows_too_long": [list(pair) for pair in record.left_out],
         "held_out_rows": record.held_out_rows,
@@ -251,7 +253,7 @@ def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles |
 
 def _origin(start: AdapterFiles) -> dict[str, Any]:
     """What is recorded of the adapter that a training went on from: which it was, and how that was made."""
-    told = ("data_file_sha256", "data_sha256", "rows", "settings", "minutes", "command", "start")
+    told = ("data_file_sha256", "data_sha256", "mix", "rows", "settings", "minutes", "command", "start")
     return {"sha256": start.sha256, **{key: start.card.get(key) for key in told}}
 
 

@@ -35,7 +35,7 @@ def cut(rows: Sequence[EncodedRow], *, micro_batch: int, micro_tokens: int) -> l
 
 def learned_tokens(rows: Sequence[EncodedRow]) -> int:
     """How many tokens of the rows count for the loss."""
-    return sum(len(row) - row.prompt_length for row in rows)
+    return sum(end - start for row in rows for start, end in row.learned)
 
 
 def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict[str, torch.Tensor]:
@@ -56,7 +56,8 @@ def to_tensors(rows: Sequence[EncodedRow], *, padding: int, device: str) -> dict
     following = torch.full((len(rows), length), IGNORED)
     for index, row in enumerate(rows):
         tokens[index, : len(row)] = torch.tensor(row.tokens)
-        following[index, row.prompt_length - 1 : len(row) - 1] = torch.tensor(row.tokens[row.prompt_length :])
+        for start, end in row.learned:
+            following[index, start - 1 : end - 1] = torch.tensor(row.tokens[start:end])
     kept = (following != IGNORED).any(dim=0).nonzero().squeeze(1)
     labels = following[:, kept]
     tensors = {

@@ -21,23 +21,33 @@ from crossfade.types import Message
 class TrainingRow:
     """One example: the messages of a prompt and the response to learn.
 
-    `kind` tells how `compose` made it, "" for a person's own row; it is not learned, and rows are the same without it.
+    `also` are the places among the messages of earlier answers that are learned too. `kind` tells how `compose` made
+    it, "" for a person's own row; it is not learned, and rows are the same without it.
     """
 
     messages: tuple[Message, ...]
     response: str
     kind: str = field(default="", compare=False)
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """The tokens of a row. Those from `prompt_length` on are learned: the response and the token that ends it."""
+    """The tokens of a row, and the (start, end) of those that are learned: each answer with the token that ends it.
+
+    The last answer is the response.
+    """
 
     tokens: tuple[int, ...]
-    prompt_length: int
+    learned: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def prompt_length(self) -> int:
+        """How many tokens stand before the response."""
+        return self.learned[-1][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,8 @@ def rows_sha256(rows: Sequence[TrainingRow]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         messages = [[message.role, message.content] for message in row.messages]
-        digest.update(json.dumps([messages, row.response], ensure_ascii=False).encode() + b"\n")
+        told = [messages, row.response, *([row.also] if row.also else [])]
+        digest.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -90,8 +101,27 @@ def _encode(row: TrainingRow, tokenizer: Any, number: int) -> EncodedRow:
             raise TrainingError(
                 f"Row {number} contains the control token {token!r}, which would end or forge a turn. Remove it there."
             )
-    chat = [{"role": message.role, "content": message.content} for message in row.messages]
-    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    before: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    learned: list[int] = tokenizer(row.response, add_special_tokens=False)["input_ids"]
-    return EncodedRow(tokens=(*before, *learned, tokenizer.eos_token_id), prompt_length=len(before))
+    texts = [*(row.messages[place].content for place in row.also), row.response]
+    tokens: list[int] = []
+    learned: list[tuple[int, int]] = []
+    told = ""
+    for end, answer in zip([*row.also, len(row.messages)], texts, strict=True):
+        prompt = _prompt(row.messages[:end], tokenizer)
+        if not prompt.startswith(told):  # this template writes a turn otherwise once others follow it
+            tokens, learned, told = [], [], ""
+        tokens += _tokens(prompt.removeprefix(told), tokenizer)
+        start = len(tokens)
+        tokens += [*_tokens(answer, tokenizer), tokenizer.eos_token_id]
+        learned.append((start, len(tokens)))
+        told = prompt + answer + tokenizer.eos_token
+    return EncodedRow(tuple(tokens), tuple(learned))
+
+
+def _prompt(messages: Sequence[Message], tokenizer: Any) -> str:
+    chat = [{"role": message.role, "content": message.content} for message in messages]
+    return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+
+def _tokens(text: str, tokenizer: Any) -> list[int]:
+    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return found

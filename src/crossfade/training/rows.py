@@ -6,13 +6,14 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping_rows, read_judging
+from crossfade.training.cloze import cloze_rows, digits
 from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.findings import about_overlap, joined
@@ -38,7 +39,8 @@ class Rows:
     """What is learned and what is watched, and what the card tells of where they came from.
 
     `task` and `corpus` name what the rows are answers to; for a person's own rows they are "" and `instructions` holds
-    the system message that the adapter is asked with, `report` what was found in them.
+    the system message that the adapter is asked with, `report` what was found in them. `mix` are the shares that a
+    task's rows were made with, by the names of `TaskData`'s fields, those that are not 0.
     """
 
     learned: tuple[TrainingRow, ...]
@@ -49,6 +51,7 @@ class Rows:
     corpus: str = ""
     instructions: str = ""
     report: dict[str, Any] | None = None
+    mix: dict[str, float] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -77,10 +80,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """A file of rows of a corpus's task, made into more by `compose`, whose shares `earlier_turns` and `shuffled` are.
+    """A file of rows of a corpus's task, made into more by `compose`.
 
-    `max_rows` are drawn from the rows made, all for 0. No row may ask what a set of the corpus asks, unless
-    `despite_overlap` says why.
+    Its shares are `earlier_turns`, `shuffled` and `cut`. `max_rows` are drawn from the rows made, all for 0. Besides,
+    every number of the documents that rows name is asked for `numbers` times without passages. No row may ask what a
+    set of the corpus asks, unless `despite_overlap` says why.
     """
 
     path: Path
@@ -89,7 +93,15 @@ class TaskData:
     max_rows: int = 0
     earlier_turns: float = 0.0
     shuffled: float = 0.0
+    cut: float = 0.0
+    numbers: int = 0
     despite_overlap: str = ""
+
+    @property
+    def mix(self) -> dict[str, float]:
+        """The shares that are not 0, by name."""
+        shares = {name: getattr(self, name) for name in ("max_rows", "earlier_turns", "shuffled", "cut", "numbers")}
+        return {name: share for name, share in shares.items() if share}
 
     @property
     def told(self) -> str:
@@ -106,7 +118,7 @@ class TaskData:
         embed: Embed | None = None,
     ) -> Rows:
         found, sha256 = read_rows(self.path), _sha256(self.path)  # now: the file may be edited while this trains
-        allowed = self._overlaps(found)
+        allowed, parts = self._overlaps(found), _parted(found)
         learned, watched = (
             compose(
                 part,
@@ -117,18 +129,33 @@ class TaskData:
                 limit=limit,
                 earlier_turns=self.earlier_turns,
                 shuffled=self.shuffled,
+                cut=self.cut,
                 seed=seed,
             )
-            for part in _parted(found)
+            for part in parts
         )
+        drawn = _drawn(learned, self.max_rows, seed)
         return Rows(
-            _drawn(learned, self.max_rows, seed),
+            (*drawn, *self._numbers(parts[0], seed)) if self.numbers else drawn,
             tuple(watched[:MOST_HELD_OUT]),
             data=self.path.name,
             file_sha256=sha256,
             task=self.task.name,
             corpus=self.corpus.name,
+            mix=self.mix,
             report={"despite_overlap": self.despite_overlap, "findings": allowed} if allowed else None,
+        )
+
+    def _numbers(self, rows: Sequence[dict[str, Any]], seed: int) -> list[TrainingRow]:
+        """The numbers of the documents that learned rows name, asked for without passages."""
+        asked = {(name, digits(str(row.get("answer") or ""))) for row in rows for name in row.get("documents", ())}
+        named = {name for name, _ in asked}
+        return cloze_rows(
+            [document for document in self.corpus.documents if document.name in named],
+            instructions=self.task.instructions,
+            often=self.numbers,
+            taught=asked,
+            draw=random.Random(seed),
         )
 
     def _overlaps(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -108,7 +108,8 @@ class RunFolder:
             for line in (self.path / "rows.jsonl").read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
                 messages = tuple(Message(role, text) for role, text in row["messages"])
-                parts[bool(row["held_out"])].append(TrainingRow(messages, row["response"]))
+                also = tuple(int(place) for place in row.get("also", ()))
+                parts[bool(row["held_out"])].append(TrainingRow(messages, row["response"], also=also))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"The rows of the run in {self.path} are broken: {error}. Start it anew.") from error
         return tuple(parts[0]), tuple(parts[1])
@@ -287,7 +288,8 @@ def _replace(path: Path, text: str) -> None:
 
 def _row_line(row: TrainingRow, *, held_out: bool) -> str:
     messages = [[message.role, message.content] for message in row.messages]
-    return json.dumps({"messages": messages, "response": row.response, "held_out": held_out}, ensure_ascii=False) + "\n"
+    told = {"messages": messages, "response": row.response, "held_out": held_out}
+    return json.dumps({**told, "also": row.also} if row.also else told, ensure_ascii=False) + "\n"
 
 
 def _is_whole(folder: Path) -> bool:
