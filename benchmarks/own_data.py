@@ -25,6 +25,7 @@ from typing import Any
 from crossfade.evaluation.rows import kind_of, score_rows
 from crossfade.models.fetch import fetch
 from crossfade.models.hf_folder import hf_folder
+from crossfade.prompts import last_message
 from crossfade.settings import Settings
 from crossfade.training.answers import answer_all, likeliest, load_made
 from crossfade.training.data import TrainingRow
@@ -32,13 +33,13 @@ from crossfade.training.forms import to_examples
 from crossfade.training.guess import guess
 from crossfade.training.table import read_table
 from crossfade.training.tokens import open_tokenizer
-from crossfade.types import Message
+from crossfade.types import Message, Passage
 
 SHOTS = 5
 MOST_NEW_TOKENS = {"label": 8, "json": 96, "text": 24}
 INSTRUCTIONS = {
     "slots": "Give the slots of this restaurant request as a JSON object. Copy each value from the request.",
-    "xquad": "Answer from the passage in as few of its words as possible.",
+    "xquad": "Answer the question from the passage, in as few of its words as possible.",
 }
 OPTIONS = {
     "finance": ["--epochs", "3", "--rank", "16"],
@@ -58,8 +59,9 @@ def rows_of(task: str, path: Path) -> tuple[list[dict[str, str]], list[dict[str,
     if task == "xquad":
         for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
             for paragraph in article["paragraphs"]:
+                gold = Passage(paragraph["context"], "", article["title"].replace("_", " "), "", 0, 0, 1.0)
                 for question in paragraph["qas"]:
-                    prompt = f"{paragraph['context']}\n\nQuestion: {question['question']}"
+                    prompt = last_message(question["question"], [gold])
                     row = {"prompt": prompt, "response": question["answers"][0]["text"]}
                     parts[held_out(article["title"])].append(row)
         return parts
