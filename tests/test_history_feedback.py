@@ -124,6 +124,7 @@ def test_worked_examples_are_left_out_and_earlier_turns_stay() -> None:
     kept = replace(kept, answer=replace(kept.answer, prompt=Prompt(messages, 9, examples=2, turns=1)))
     (row,) = feedback_rows([judged(kept)]).rows
     assert [m["content"] for m in row["messages"]] == ["rules", "earlier", "said", "question", "Seven dollars."]
+    assert [m.get("weight") for m in row["messages"]] == [None, None, 0, None, None], "only what was judged is learned"
 
 
 def vote(*said: str, winner: int = 0, verdict: str = ONE, at: float = 1.0) -> Vote:

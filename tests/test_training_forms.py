@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from crossfade import prompts
 from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping
+from crossfade.training.data import TrainingRow
 from crossfade.training.forms import FORMS, Example, Mapping, to_examples
 from crossfade.training.guess import NO_COLUMN, guess
-from crossfade.training.table import Broken, Record, Table
+from crossfade.training.row_file import message_row, write_rows
+from crossfade.training.table import Broken, Record, Table, read_table
 from crossfade.types import Message, Passage
 
 USER, ASSISTANT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}
@@ -85,11 +88,38 @@ def test_a_row_s_own_system_message_wins(row: dict[str, Any]) -> None:
     assert example.row.messages == (Message("system", "Be brief."), Message("user", "Hi"))
 
 
-def test_the_last_answer_is_learned_and_the_turns_before_it_are_its_prompt() -> None:
-    turns = [USER, ASSISTANT, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "Bye."}]
-    (example,) = examples({"messages": turns})
+MORE = [{"role": "user", "content": "And?"}, {"role": "assistant", "content": "Bye."}]
+SHARED = [{"from": "human" if n % 2 == 0 else "gpt", "value": text} for n, text in enumerate("abcd")]
+
+
+@pytest.mark.parametrize("row", [{"messages": [USER, ASSISTANT, *MORE]}, {"conversations": SHARED}])
+def test_every_answer_of_a_conversation_is_learned_and_the_last_is_the_response(row: dict[str, Any]) -> None:
+    (example,) = examples(row)
     assert [m.role for m in example.row.messages] == ["user", "assistant", "user"]
-    assert example.row.response == "Bye."
+    assert example.row.response in ("Bye.", "d")
+    assert example.row.also == (1,)
+    (instructed,) = examples(row, instructions="Be kind.")
+    assert instructed.row.also == (2,)
+    assert instructed.row.messages[2].role == "assistant"
+
+
+def test_an_answer_of_weight_0_is_context_and_so_is_one_to_nobody() -> None:
+    context = {**ASSISTANT, "weight": 0}
+    (example,) = examples({"messages": [USER, context, *MORE]})
+    assert (example.row.response, example.row.also) == ("Bye.", ())
+    (example,) = examples({"messages": [USER, ASSISTANT, MORE[0], {**MORE[1], "weight": 0}]})
+    assert (example.row.messages, example.row.response) == ((Message("user", "Hi"),), "Hello.")
+    (example,) = examples({"messages": [ASSISTANT, USER, *MORE[1:]]})
+    assert (len(example.row.messages), example.row.also) == (2, ())
+    (broken,) = to_examples(table({"messages": [USER, context]}), CHAT_OF_MESSAGES)[1]
+    assert "holds no answer of an assistant but of weight 0" in broken.why
+
+
+def test_what_is_written_is_read_again_with_what_counts(tmp_path: Path) -> None:
+    turns = tuple(Message("user" if n % 2 == 0 else "assistant", text) for n, text in enumerate("abcde"))
+    rows = [TrainingRow(turns, "f", also=also) for also in ((), (1,), (1, 3))]
+    write_rows(tmp_path / "rows.jsonl", map(message_row, rows))
+    assert [e.row for e in to_examples(read_table(tmp_path / "rows.jsonl"), CHAT_OF_MESSAGES)[0]] == rows
 
 
 def test_passages_are_no_part_of_what_a_row_asks() -> None:
@@ -171,6 +201,7 @@ def test_chats_have_no_input() -> None:
 
 PAIR = Mapping(form="pair", prompt="p", response="r")
 CHAT = Mapping(form="messages", prompt="m")
+CHAT_OF_MESSAGES = Mapping(form="messages", prompt="messages")
 
 
 @pytest.mark.parametrize(

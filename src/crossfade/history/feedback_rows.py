@@ -101,9 +101,12 @@ def given(prompt: Prompt) -> tuple[Message, ...]:
 
 
 def _row(one: _Opinion, answer: Answer, *, prompt: tuple[Message, ...], response: str) -> dict[str, Any]:
-    turns = (*prompt, Message("assistant", response))
+    turns: list[dict[str, Any]] = [{"role": turn.role, "content": turn.content} for turn in prompt]
+    for turn in turns:
+        if turn["role"] == "assistant":  # what was answered before is context: nobody said whether it was good
+            turn["weight"] = 0
     return {
-        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+        "messages": [*turns, {"role": "assistant", "content": response}],
         "source": one.source,
         "corpus": answer.query.corpus,
         "task": answer.query.task,

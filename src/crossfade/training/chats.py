@@ -1,15 +1,16 @@
-"""Conversations as lists of turns: OpenAI's messages and ShareGPT's. The last answer is learned, the turns before it
-are its prompt, and what a person said after it, which nobody answered, is left out."""
+"""Conversations as lists of turns: OpenAI's messages and ShareGPT's. Every answer to a person is learned but those of
+`weight` 0, as in OpenAI's files: they are context. What follows the last learned answer is left out."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from crossfade.types import Message
 
-Conversation = tuple[tuple[Message, ...], str]
-"""The messages of the prompt and the response."""
+Conversation = tuple[tuple[Message, ...], str, tuple[int, ...]]
+"""The messages of the prompt, the response, and the places among the messages of the answers that are learned too."""
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _FROM = {
     "system": "system",
@@ -23,7 +24,7 @@ _FROM = {
 
 
 def from_messages(value: Any, column: str) -> Conversation:
-    """OpenAI's chat messages, `role` and `content`. Raises ValueError with what is wrong in one clause."""
+    """OpenAI's chat messages, `role`, `content` and `weight`. Raises ValueError with what is wrong in one clause."""
     return _conversation(value, column, keys=("role", "content"), roles=_ROLES)
 
 
@@ -43,6 +44,7 @@ def looks_like(value: Any, key: str) -> bool:
 
 def _conversation(value: Any, column: str, *, keys: tuple[str, str], roles: dict[str, str]) -> Conversation:
     turns: list[Message] = []
+    learned: list[int] = []
     for number, turn in enumerate(_listed(value), start=1):
         where = f"{column}, turn {number}"
         if not isinstance(turn, dict) or not isinstance(turn.get(keys[0]), str):
@@ -54,13 +56,26 @@ def _conversation(value: Any, column: str, *, keys: tuple[str, str], roles: dict
         if not content:
             raise ValueError(f"{where} has no text")
         turns.append(Message(role, content))
-    while turns and turns[-1].role != "assistant":
-        turns.pop()
-    if not turns:
-        raise ValueError(f"{column} holds no answer of an assistant")
-    if all(turn.role != "user" for turn in turns):
+        if role == "assistant" and turn.get("weight") != 0:
+            learned.append(len(turns) - 1)
+    if not learned:
+        context = any(turn.role == "assistant" for turn in turns)
+        raise ValueError(f"{column} holds no answer of an assistant" + (" but of weight 0" if context else ""))
+    asked = [place for place, turn in enumerate(turns) if turn.role == "user"]
+    if not asked or asked[0] > learned[-1]:
         raise ValueError(f"{column} holds no question before the answer")
-    return tuple(turns[:-1]), turns[-1].content
+    *earlier, last = learned
+    return tuple(turns[:last]), turns[last].content, tuple(place for place in earlier if place > asked[0])
+
+
+def as_messages(messages: Sequence[Message], learned: Collection[int] = ()) -> list[dict[str, Any]]:
+    """A conversation in OpenAI's form. The last answer is learned, and of those before it the ones at these places."""
+    last = len(messages) - 1
+    return [
+        {"role": turn.role, "content": turn.content}
+        | ({"weight": 0} if turn.role == "assistant" and place != last and place not in learned else {})
+        for place, turn in enumerate(messages)
+    ]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -21,6 +21,7 @@ import yaml
 
 from crossfade.corpora.registry import FORMS
 from crossfade.errors import TrainingError
+from crossfade.training.chats import as_messages
 from crossfade.training.forms import Mapping as Columns
 from crossfade.training.forms import check_mapping, to_examples
 from crossfade.training.table import Broken, Record, Table
@@ -96,8 +97,7 @@ def _row(record: Record, alone: Table, mapping: Columns, form: str, read: Read, 
     text = written(value, form, read=read, heading=heading)
     if mapping.response:
         return {**record.values, mapping.response: text}
-    turns = (*row.messages, Message("assistant", text))
-    return {**record.values, mapping.prompt: [{"role": turn.role, "content": turn.content} for turn in turns]}
+    return {**record.values, mapping.prompt: as_messages((*row.messages, Message("assistant", text)))}
 
 
 def _objects(text: str, read: Read) -> Iterator[dict[str, Any]]:

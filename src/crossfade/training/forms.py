@@ -6,6 +6,7 @@
     sharegpt   {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]}
     label      {"text": "Great quarter", "label": "good"}, asked with a template such as "Good or bad? {text}"
 
+Of a conversation every answer is learned, but for those whose `weight` is 0.
 A response that is no text becomes JSON with sorted keys, so that what means the same is written the same. To keep an
 order of keys that matters, give the response as a text.
 """
@@ -117,18 +118,18 @@ def _example(record: Record, mapping: Mapping) -> Example:
     """Raises ValueError with what is wrong in one clause."""
     if mapping.form in ("messages", "sharegpt"):
         read = from_messages if mapping.form == "messages" else from_sharegpt
-        turns, response = read(record.values.get(mapping.prompt), mapping.prompt)
+        turns, response, also = read(record.values.get(mapping.prompt), mapping.prompt)
         asked = "\n".join(question_in(turn.content) for turn in turns if turn.role != "system")
     else:
         response = _needed(record, mapping.response)
         asked = "\n\n".join(_asked(record, mapping))
         template = mapping.template if mapping.form == "label" else TEXT
-        turns = (Message("user", template.replace(TEXT, asked)),)
+        turns, also = (Message("user", template.replace(TEXT, asked)),), ()
     if not any(turn.role == "system" for turn in turns):
         system = as_text(record.values.get(mapping.system)) if mapping.system else ""
         if system := system or mapping.instructions.strip():
-            turns = (Message("system", system), *turns)
-    return Example(record.line, TrainingRow(turns, response), asked)
+            turns, also = (Message("system", system), *turns), tuple(place + 1 for place in also)
+    return Example(record.line, TrainingRow(turns, response, also=also), asked)
 
 
 def _asked(record: Record, mapping: Mapping) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crossfade.errors import TrainingError
+from crossfade.training.chats import as_messages
 from crossfade.training.data import TrainingRow
 from crossfade.types import Message
 
@@ -16,7 +17,7 @@ from crossfade.types import Message
 def message_row(row: TrainingRow) -> dict[str, Any]:
     """A row in the form of chat messages, its kind beside them where it has one."""
     turns = (*row.messages, Message("assistant", row.response))
-    told = {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
+    told: dict[str, Any] = {"messages": as_messages(turns, row.also)}
     return {**told, "kind": row.kind} if row.kind else told
 
 
