@@ -44,7 +44,7 @@ def build(
             Order(
                 name=f"{adapter.name}-{_slug(base)}",
                 purpose=adapter.purpose,
-                source=TaskData(data, corpus, corpus.task(str(card.get("task") or ""))),
+                source=TaskData(data, corpus, corpus.task(str(card.get("task") or "")), **card.get("mix", {})),
                 out=out or settings.my_adapters,
                 command=f"crossfade adapters build --base {shlex.quote(base)} {adapter.name}",
                 settings=settings_from(str(card.get("method")), card.get("settings", {})),
