@@ -347,7 +347,7 @@ def test_the_shipped_adapters_are_trained_again_for_another_base(
     data = order.source.corpus.folder / "train" / "rows.jsonl"
     data.parent.mkdir()
     data.write_bytes(data_of(order).read_bytes())
-    source = replace(order.source, path=data)
+    source = replace(order.source, path=data, numbers=1)
     shipped = read_adapter(train(replace(order, source=source, out=tmp_path / "shipped"), tiny_llama))
     qwen2 = build("qwen2", tmp_path / "qwen2")
     patch_startup(monkeypatch, engine=lambda: FakeEngine(adapters=()))
@@ -368,6 +368,8 @@ def test_the_shipped_adapters_are_trained_again_for_another_base(
     assert made.folder == tmp_path / "home" / "my-adapters" / "bank-qwen2"
     assert made.base_sha256 == qwen2.identity != shipped.base_sha256
     assert made.card["settings"] == shipped.card["settings"]
+    assert made.card["mix"] == shipped.card["mix"] == {"numbers": 1}
+    assert made.card["rows"] == shipped.card["rows"]
     assert made.card["data_file_sha256"] == shipped.card["data_file_sha256"]
     assert made.card["held_out_loss"][-1][1] < made.card["held_out_loss"][0][1]
     monkeypatch.setattr(sys, "argv", ["crossfade", *arguments])
