@@ -2,7 +2,8 @@
 
     python benchmarks/own_data.py finance PATH      texts with a label: bearish, bullish or neutral
     python benchmarks/own_data.py slots PATH        a sentence and its slots as a JSON object
-    python benchmarks/own_data.py xquad PATH        SQuAD format: answers from the gold paragraph, articles held out
+    python benchmarks/own_data.py xquad PATH        SQuAD format: answers from the gold paragraph, articles held out,
+                                                    going on from the shipped adapter that reads passages
 
 Rows are split by the hash of their text, articles of XQuAD by that of their title: a fifth is never trained on. The
 training is `crossfade train` on the rest, in a process of its own. All modes are given the same instructions.
@@ -44,7 +45,7 @@ INSTRUCTIONS = {
 OPTIONS = {
     "finance": ["--epochs", "3", "--rank", "16"],
     "slots": ["--epochs", "2", "--rank", "16"],
-    "xquad": ["--epochs", "2", "--rank", "16", "--learning-rate", "6e-4", "--batch", "8"],
+    "xquad": ["--start", "domain", "--epochs", "1", "--rank", "8", "--learning-rate", "5e-4", "--batch", "8"],
 }
 
 
