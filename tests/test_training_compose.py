@@ -433,6 +433,20 @@ def test_the_command_writes_the_rows_of_a_training_and_counts_their_kinds(
     assert "is there already" in run(*words, str(out)).error()
 
 
+def test_numbers_that_are_asked_for_by_rule_come_besides(run: Crossfade, questions: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpora" / "tidewell" / "docs" / "doc1.md").write_text(
+        "# Fact 1\n\nThe fee of the first fact is $17.\n"
+    )
+    words = ("data", "compose", "tidewell", "--questions", str(questions), "--rough", "--out")
+    before = json.loads(run(*words, str(tmp_path / "before.jsonl"), "--json").out)
+    told = json.loads(run(*words, str(tmp_path / "rows.jsonl"), "--json", "--numbers", "30").out)
+    table = read_table(tmp_path / "rows.jsonl")
+    asked = [e.row for e in to_examples(table, guess(table))[0] if "___" in e.row.messages[-1].content or e.row.also]
+    assert {row.response for row in asked} == {"$17"}
+    assert told["rows"] - before["rows"] == told["kinds"]["cloze"]
+    assert {kind: n for kind, n in told["kinds"].items() if kind != "cloze"} == before["kinds"]
+
+
 def test_the_report_finds_the_composed_rows_fit_to_be_trained_on(
     run: Crossfade, questions: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,12 @@ def compose(
     shuffled: Annotated[
         float, typer.Option("--shuffled", min=0, max=1, help="The share with passages in another order.")
     ] = 0.0,
+    cut: Annotated[
+        float, typer.Option("--cut", min=0, max=1, help="The share read without the sentences that tell, too.")
+    ] = 0.0,
+    numbers: Annotated[
+        int, typer.Option("--numbers", min=0, max=1000, help="How often a document's number is asked for without it.")
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     rough: Annotated[bool, typer.Option("--rough", help="Count tokens as characters / 4.")] = False,
     replace: Replace = False,
@@ -116,6 +122,7 @@ def compose(
     What `crossfade train --task` does with a file, to be looked at, changed, and trained with `crossfade train --data`.
     """
     from crossfade.corpora.registry import read_rows
+    from crossfade.training.cloze import asked_by_rule
     from crossfade.training.compose import KINDS
     from crossfade.training.compose import compose as compose_rows
     from crossfade.training.row_file import check_free, message_row, write_rows
@@ -136,8 +143,10 @@ def compose(
             limit=max_tokens,
             earlier_turns=earlier_turns,
             shuffled=shuffled,
+            cut=cut,
             seed=seed,
         )
+        made += asked_by_rule(rows, found.documents, instructions=chosen.instructions, often=numbers, seed=seed)
     if not made:
         raise TrainingError(f"No row was made of the {len(rows)} in {questions}. Give questions with answers.")
     write_rows(out, map(message_row, made), replace=replace)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from crossfade.corpora.registry import Document
 from crossfade.training.data import TrainingRow
@@ -94,6 +95,16 @@ def facts(document: Document) -> list[Fact]:
                     end = number.start() + len(number[0].rstrip(" ,"))
                     found.append(Fact(document.name, document.title, heading, sentence, number.start(), end))
     return found
+
+
+def asked_by_rule(
+    rows: Sequence[Mapping[str, Any]], documents: Sequence[Document], *, instructions: str, often: int, seed: int
+) -> list[TrainingRow]:
+    """`cloze_rows` of the documents that rows name, those numbers less often that a row's answer tells; none for 0."""
+    taught = {(name, digits(str(row.get("answer") or ""))) for row in rows for name in row.get("documents", ())}
+    named = {name for name, _ in taught}
+    asked = [document for document in documents if document.name in named] if often else []
+    return cloze_rows(asked, instructions=instructions, often=often, taught=taught, draw=random.Random(seed))
 
 
 def cloze_rows(

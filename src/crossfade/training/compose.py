@@ -2,11 +2,11 @@
 
 The prompt is built by the same function as in the chat, so that the adapter meets in use what it met in training.
 A question with its passages teaches to read. The same question with a number of the passages replaced by another one
-teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
-right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
-2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who asks seldom uses the
-words of the document. Where it is asked for, some rows come after earlier turns, as in a chat, and some have their
-passages in another order, so that neither what was said before nor the first place stands for the answer.
+teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, or
+only the sentence, the right answer is that the documents do not say. Without any passage the answer is taught by heart.
+(After RAFT, arXiv 2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who
+asks seldom uses the words of the document. Where it is asked for, some rows come after earlier turns, as in a chat, and
+some have their passages in another order, so that neither what was said nor the first place stands for the answer.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ KINDS = {
     "near miss": "a question with passages of its document, but without those that tell",
     "cut": "a question with the passages that tell, but without their sentences that do",
     "by heart": "a question without passages",
+    "cloze": "numbers of the documents asked for by rule, several to a row, without passages",
 }
 """How a row can come about, each with what it is."""
 SWAPPED, TAKEN_AWAY, NEAR_MISS = 0.8, 0.2, 0.35

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from crossfade.corpora.registry import Corpus, Task, read_rows
 from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping_rows, read_judging
-from crossfade.training.cloze import cloze_rows, digits
+from crossfade.training.cloze import asked_by_rule
 from crossfade.training.compose import Finder, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.findings import about_overlap, joined
@@ -134,9 +134,11 @@ class TaskData:
             )
             for part in parts
         )
-        drawn = _drawn(learned, self.max_rows, seed)
+        asked = asked_by_rule(
+            parts[0], self.corpus.documents, instructions=self.task.instructions, often=self.numbers, seed=seed
+        )
         return Rows(
-            (*drawn, *self._numbers(parts[0], seed)) if self.numbers else drawn,
+            (*_drawn(learned, self.max_rows, seed), *asked),
             tuple(watched[:MOST_HELD_OUT]),
             data=self.path.name,
             file_sha256=sha256,
@@ -144,18 +146,6 @@ class TaskData:
             corpus=self.corpus.name,
             mix=self.mix,
             report={"despite_overlap": self.despite_overlap, "findings": allowed} if allowed else None,
-        )
-
-    def _numbers(self, rows: Sequence[dict[str, Any]], seed: int) -> list[TrainingRow]:
-        """The numbers of the documents that learned rows name, asked for without passages."""
-        asked = {(name, digits(str(row.get("answer") or ""))) for row in rows for name in row.get("documents", ())}
-        named = {name for name, _ in asked}
-        return cloze_rows(
-            [document for document in self.corpus.documents if document.name in named],
-            instructions=self.task.instructions,
-            often=self.numbers,
-            taught=asked,
-            draw=random.Random(seed),
         )
 
     def _overlaps(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from crossfade.ui import answering, building, render
-from crossfade.ui.building import Built
+from crossfade.ui.building import MOST_OFTEN, Built
 from crossfade.ui.controls import AT_ONCE, QUIET
 from crossfade.ui.language import label, language_of, say
 from crossfade.ui.owner import owner_of
@@ -87,6 +87,9 @@ class RowBuilders:
                 0, 1, value=0, step=0.05, label=label("training.earlier_turns"), min_width=160
             )
             field["shuffled"] = gr.Slider(0, 1, value=0, step=0.05, label=label("training.shuffled"), min_width=160)
+        with gr.Row():
+            field["cut"] = gr.Slider(0, 1, value=0, step=0.05, label=label("training.cut"), min_width=160)
+            field["numbers"] = gr.Slider(0, MOST_OFTEN, value=0, step=1, label=label("training.numbers"), min_width=160)
 
     def _teacher(self) -> None:
         field, files = self.fields, self._files(None)

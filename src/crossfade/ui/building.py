@@ -23,6 +23,7 @@ from crossfade.evaluation.structure import parse
 from crossfade.history.database import Database
 from crossfade.history.opinions import Opinions
 from crossfade.public_address import serves_others
+from crossfade.training.cloze import asked_by_rule
 from crossfade.training.compose import KINDS, compose
 from crossfade.training.distil import Distilled, Distilling, distil
 from crossfade.training.formats import rewritten
@@ -46,6 +47,8 @@ LISTED = 20
 """So many rows that were left out are named."""
 MOST_TOKENS = 1024
 """Of a row that is made of a corpus, as a training takes it where nothing else is said."""
+MOST_OFTEN = 50
+"""The most that a number can be asked for here."""
 AT_ONCE = 4
 _KINDS = {
     "as it is": "training.kind_as_it_is",
@@ -54,7 +57,9 @@ _KINDS = {
     "absent": "training.kind_absent",
     "taken away": "training.kind_taken_away",
     "near miss": "training.kind_near_miss",
+    "cut": "training.kind_cut",
     "by heart": "training.kind_by_heart",
+    "cloze": "training.kind_cloze",
 }
 Work = Callable[[Callable[[Told], None], Event], "Built"]
 
@@ -116,8 +121,12 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
             limit=MOST_TOKENS,
             earlier_turns=_share(given["earlier_turns"]),
             shuffled=_share(given["shuffled"]),
+            cut=_share(given["cut"]),
             progress=progress,
         )
+        task = corpus.task(given["task"] or "")
+        often = max(0, min(int(given["numbers"] or 0), MOST_OFTEN))
+        made += asked_by_rule(rows, corpus.documents, instructions=task.instructions, often=often, seed=0)
         if not made:
             raise TrainingError(say(language, "training.nothing_made"))
         out = files.free(f"{corpus.name}-{_slug(path.stem)}.jsonl")
