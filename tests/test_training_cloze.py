@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from crossfade.corpora.registry import Document, read_corpus
-from crossfade.training.cloze import LONGEST, TAUGHT, cloze_rows, digits, facts
+from crossfade.corpora.registry import Corpus, Document, read_corpus
+from crossfade.training.cloze import LONGEST, TAUGHT, asked_by_rule, cloze_rows, digits, facts
 from crossfade.training.data import TrainingRow
+from crossfade.training.overlap import Embed
 from crossfade.training.rows import TaskData
 from crossfade.training.run_folder import RunFolder
 from crossfade.training.tokens import rough_prompt_count
@@ -69,6 +73,20 @@ def test_what_other_rows_ask_for_is_asked_for_less_often() -> None:
     assert counts["1.5%"] == 12 + 3
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_refused_is_asked_in_another_wording_and_what_has_none_not_at_all(seed: int) -> None:
+    def refused(asked: Sequence[dict[str, Any]]) -> list[int]:
+        assert all(row["documents"] == ["tern"] and row["answer"] in NUMBERS for row in asked)
+        return [n for n, row in enumerate(asked) if "How" in row["question"] or row["answer"] == "TA-04"]
+
+    rows = cloze_rows([TERN], instructions="", often=12, refused=refused, draw=random.Random(seed))
+    asked = pairs(rows)
+    assert asked
+    assert not [question for question, answer in asked if "How" in question or answer == "TA-04"]
+    counts = Counter(answer for _, answer in asked)
+    assert all(counts[number] > 12 for number in NUMBERS if number != "TA-04"), "drawn again until it may be asked"
+
+
 def test_a_conversation_has_some_questions_and_every_answer_is_learned() -> None:
     rows = made(often=60)
     assert {len(row.also) + 1 for row in rows[:-1]} == {1, 3, LONGEST}
@@ -83,7 +101,8 @@ def test_two_ways_to_write_a_number_are_one() -> None:
     assert digits("9:30 a.m.") == "930"
 
 
-def test_only_documents_that_learned_rows_name_are_asked_about(tmp_path: Path) -> None:
+@pytest.fixture
+def coast(tmp_path: Path) -> Corpus:
     docs = tmp_path / "coast" / "docs"
     docs.mkdir(parents=True)
     for name in ("tern", "gull"):
@@ -92,17 +111,40 @@ def test_only_documents_that_learned_rows_name_are_asked_about(tmp_path: Path) -
         'title = "C"\ndescription = "c"\ndefault_task = "answer"\n'
         '[tasks.answer]\ntitle = "A"\ninstructions = "Answer."\nadapter = "domain"\n'
     )
+    return read_corpus(tmp_path, "coast")
+
+
+def test_only_documents_that_learned_rows_name_are_asked_about(coast: Corpus, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     row = {"question": "What is the monthly fee of Gull?", "answer": "$4.41", "documents": ["gull"], "kind": "fact"}
     file.write_text(json.dumps(row) + "\n")
-    corpus = read_corpus(tmp_path, "coast")
-    data = TaskData(file, corpus, corpus.task("answer"), numbers=6)
+    data = TaskData(file, coast, coast.task("answer"), numbers=6)
     rows = data.rows(finder=None, count=rough_prompt_count, limit=1024, seed=0)
     assert rows.mix == {"numbers": 6}
     asked = pairs([row for row in rows.learned if row.kind == "cloze"])
     assert asked
     assert not [question for question, _ in asked if "Tern" in question]
     assert rows == data.rows(finder=None, count=rough_prompt_count, limit=1024, seed=0), "the same seed, the same rows"
+
+
+def test_no_number_is_asked_for_as_a_set_of_the_corpus_asks_for_it(coast: Corpus) -> None:
+    def made(embed: Embed | None) -> set[tuple[str, str]]:
+        rows = [{"documents": ["gull"], "answer": ""}]
+        return set(pairs(asked_by_rule(rows, coast, instructions="", often=40, seed=1, embed=embed)))
+
+    before = made(None)
+    fee = next(question for question, answer in sorted(before) if answer == "$4.41" and len(question.split()) > 5)
+    judged = {"question": fee, "answers": ["$4.41"], "documents": ["gull"]}
+    (coast.folder / "eval.jsonl").write_text(json.dumps(judged) + "\n")
+    assert {answer for _, answer in made(None)} == {answer for _, answer in before}
+    assert fee not in {question for question, _ in made(None)}, "its words are those of a judging question"
+
+    def alike(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[0.6, 0.8] if text != fee else [1.0, 0.0] for text in texts], dtype=np.float32)
+
+    by_meaning = made(alike)
+    assert "$4.41" not in {answer for _, answer in by_meaning}, "the same fact, and at all alike"
+    assert {answer for _, answer in before} - {answer for _, answer in by_meaning} == {"$4.41"}
 
 
 def test_a_run_s_folder_keeps_which_answers_are_learned(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from crossfade.cli_common import AsJson, Base, started, stopped_by_signals
 from crossfade.cli_data import base_folder
+from crossfade.cli_rows import embed_of
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say
@@ -146,7 +147,8 @@ def compose(
             cut=cut,
             seed=seed,
         )
-        made += asked_by_rule(rows, found.documents, instructions=chosen.instructions, often=numbers, seed=seed)
+        embed = embed_of(startup) if numbers else None
+        made += asked_by_rule(rows, found, instructions=chosen.instructions, often=numbers, seed=seed, embed=embed)
     if not made:
         raise TrainingError(f"No row was made of the {len(rows)} in {questions}. Give questions with answers.")
     write_rows(out, map(message_row, made), replace=replace)

@@ -226,7 +226,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
     from crossfade.models.hf_folder import hf_folder
     from crossfade.training.adapter import begin, check_order
     from crossfade.training.methods import SERVED
-    from crossfade.training.rows import OwnData, TaskData
+    from crossfade.training.rows import TaskData
     from crossfade.training.run_folder import RunFolder, new_run
 
     check_order(order)
@@ -249,7 +249,7 @@ def begun(order: Order, startup: Startup, *, run: str = "", fit: bool = True) ->
         base=settings.base,
         base_sha256=base_identity(source, settings.home),
         finder=startup.index(order.source.corpus) if isinstance(order.source, TaskData) else None,
-        embed=embed_of(startup) if isinstance(order.source, OwnData) and order.source.names_sets else None,
+        embed=embed_of(startup) if order.source.compares else None,
     )
     for finding in (folder.order()["report"] or {}).get("findings", ()):
         tell(f"{finding['severity']}: {finding['text']}")

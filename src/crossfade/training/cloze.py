@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossfade.corpora.registry import Document
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.corpora.registry import Corpus, Document
+from crossfade.training.against import read_judging
 from crossfade.training.data import TrainingRow
+from crossfade.training.overlap import Embed, overlaps, shared_words
 from crossfade.types import Message
 
 TAUGHT, GAPS = 6, 4
 """A number that a row asks for is asked for so many times less often; to so many questions comes one with a gap."""
+TRIES = 4
 LONGEST = 12
 """The most questions of one conversation; some have one or three, as a person's first question is what counts."""
 WORDS = (4, 34)
@@ -98,13 +104,38 @@ def facts(document: Document) -> list[Fact]:
 
 
 def asked_by_rule(
-    rows: Sequence[Mapping[str, Any]], documents: Sequence[Document], *, instructions: str, often: int, seed: int
+    rows: Sequence[Mapping[str, Any]],
+    corpus: Corpus,
+    *,
+    instructions: str,
+    often: int,
+    seed: int,
+    embed: Embed | None,
 ) -> list[TrainingRow]:
-    """`cloze_rows` of the documents that rows name, those numbers less often that a row's answer tells; none for 0."""
+    """`cloze_rows` of the documents that rows name, those numbers less often that a row's answer tells; none for 0.
+
+    What asks the same as a question that lies beside the documents is not asked: by `overlaps` with `embed`, without it
+    by its words.
+    """
+    if not often:
+        return []
     taught = {(name, digits(str(row.get("answer") or ""))) for row in rows for name in row.get("documents", ())}
     named = {name for name, _ in taught}
-    asked = [document for document in documents if document.name in named] if often else []
-    return cloze_rows(asked, instructions=instructions, often=often, taught=taught, draw=random.Random(seed))
+    judging = [row for path in corpus.question_sets for row in read_judging(path).rows]
+    compared = _once(embed) if embed else None
+
+    def judged(asked: Sequence[dict[str, Any]]) -> set[int]:
+        found = overlaps(asked, judging, compared) if compared else shared_words(asked, judging)
+        return {overlap.training for overlap in found}
+
+    return cloze_rows(
+        [document for document in corpus.documents if document.name in named],
+        instructions=instructions,
+        often=often,
+        taught=taught,
+        refused=judged,
+        draw=random.Random(seed),
+    )
 
 
 def cloze_rows(
@@ -112,19 +143,29 @@ def cloze_rows(
     *,
     instructions: str,
     often: int,
-    taught: Collection[tuple[str, str]] = (),
     draw: random.Random,
+    taught: Collection[tuple[str, str]] = (),
+    refused: Callable[[Sequence[dict[str, Any]]], Collection[int]] = lambda asked: (),
 ) -> list[TrainingRow]:
     """Conversations in which every number of the documents is asked for `often` times, and a gap is filled besides.
 
-    `taught` are the (document, digits) that other rows ask for, as `digits` has them: these come less often.
+    `taught` are the (document, digits) that other rows ask for, as `digits` has them: these come less often. `refused`
+    tells the numbers of the questions that may not be asked, of rows with `question`, `answer` and `documents`; others
+    are drawn in their place, `TRIES` times at most.
     """
-    pairs = []
+    wanted: list[tuple[Fact, Callable[[Fact, random.Random], str]]] = []
     for document in documents:
         for fact in facts(document):
             times = max(2, often // TAUGHT) if (fact.document, digits(fact.answer)) in taught else often
-            pairs += [(_question(fact, draw), fact.answer) for _ in range(times)]
-            pairs += [(_gap(fact), fact.answer) for _ in range(max(1, times // GAPS))]
+            wanted += [(fact, _question)] * times + [(fact, _gap)] * max(1, times // GAPS)
+    pairs: list[tuple[str, str]] = []
+    for _ in range(TRIES):
+        asked: list[dict[str, Any]] = [
+            {"question": ask(fact, draw), "answer": fact.answer, "documents": [fact.document]} for fact, ask in wanted
+        ]
+        wrong = set(refused(asked))
+        pairs += [(row["question"], row["answer"]) for n, row in enumerate(asked) if n not in wrong]
+        wanted = [wanted[n] for n in sorted(wrong)]
     draw.shuffle(pairs)
     made = []
     while pairs:
@@ -132,6 +173,18 @@ def cloze_rows(
         made.append(_conversation(pairs[:size], instructions))
         del pairs[:size]
     return made
+
+
+def _once(embed: Embed) -> Embed:
+    """The same embedder, which reads each text once."""
+    seen: dict[str, Any] = {}
+
+    def read(texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in seen]
+        seen.update(zip(new, embed(new) if new else (), strict=True))
+        return np.stack([seen[text] for text in texts])
+
+    return read
 
 
 def digits(text: str) -> str:
@@ -146,7 +199,7 @@ def _conversation(pairs: Sequence[tuple[str, str]], instructions: str) -> Traini
     return TrainingRow(messages, turns[-1].content, kind="cloze", also=also)
 
 
-def _gap(fact: Fact) -> str:
+def _gap(fact: Fact, draw: random.Random) -> str:
     return f"{fact.title}. {fact.sentence[: fact.start]}___{fact.sentence[fact.end :]}"
 
 

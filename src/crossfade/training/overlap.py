@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -53,17 +52,29 @@ def overlaps(
     if not training or not judging:
         return []
     asked, judged = [_text(r) for r in training], [_text(r) for r in judging]
-    meant, found, steps = [], [], 2 * len(training)
+    meant, steps = [], 2 * len(training)
+    found: list[Overlap] = []
     for i in range(0, len(asked), AT_ONCE):
         progress(i, steps)
         meant.append(embed(asked[i : i + AT_ONCE]))
     cosine = np.concatenate(meant) @ embed(judged).T
-    grams = [_trigrams(t) for t in judged]
+    by_words = _Shared(judged, least=same_words)
     for i in range(len(training)):
         if i % AT_ONCE == 0:
             progress(len(training) + i, steps)
-        of_row = _of_row(i, training, judging, cosine, grams, same_words=same_words, same_meaning=same_meaning)
-        found += list(islice(of_row, 1))
+        shared = by_words.of(asked[i])
+        near = {*np.flatnonzero(cosine[i] >= min(same_meaning, SAME_FACT)).tolist(), *shared}
+        for j in sorted(near, key=lambda j: -cosine[i, j]):
+            value = float(cosine[i, j])
+            if j in shared:
+                found.append(Overlap(i, j, f"shared word trigrams {shared[j]:.0%}"))
+            elif value >= same_meaning:
+                found.append(Overlap(i, j, f"cosine {value:.2f}"))
+            elif value >= SAME_FACT and _same_fact(training[i], judging[j]):
+                found.append(Overlap(i, j, f"same document and answer, cosine {value:.2f}"))
+            else:
+                continue
+            break
     return found
 
 
@@ -75,45 +86,37 @@ def shared_words(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Overlap]:
     """What `overlaps` finds by words alone, in a time that grows with the rows and not with their product."""
-    grams = [_trigrams(_text(row)) for row in judging]
-    having: dict[tuple[str, ...], list[int]] = {}
-    for j, of_row in enumerate(grams):
-        for gram in of_row:
-            having.setdefault(gram, []).append(j)
+    by_words = _Shared([_text(row) for row in judging], least=same_words)
     found = []
     for i, row in enumerate(training):
         if i % TOLD_EVERY == 0:
             progress(i, len(training))
-        own = _trigrams(_text(row))
-        counts = Counter(j for gram in own for j in having.get(gram, ()))
-        for j, count in sorted(counts.items()):
-            fewest = min(len(own), len(grams[j]))
-            if fewest >= FEWEST_TRIGRAMS and count >= same_words * fewest:
-                found.append(Overlap(i, j, f"shared word trigrams {count / fewest:.0%}"))
-                break
+        if shared := by_words.of(_text(row)):
+            j = min(shared)
+            found.append(Overlap(i, j, f"shared word trigrams {shared[j]:.0%}"))
     return found
 
 
-def _of_row(
-    i: int,
-    training: Sequence[dict[str, Any]],
-    judging: Sequence[dict[str, Any]],
-    cosine: NDArray[np.float32],
-    grams: Sequence[frozenset[tuple[str, ...]]],
-    *,
-    same_words: float,
-    same_meaning: float,
-) -> Iterator[Overlap]:
-    own = _trigrams(_text(training[i]))
-    for j in np.argsort(-cosine[i]):
-        value = float(cosine[i, j])
-        shared = len(own & grams[j]) / max(1, min(len(own), len(grams[j])))
-        if shared >= same_words and min(len(own), len(grams[j])) >= FEWEST_TRIGRAMS:
-            yield Overlap(i, int(j), f"shared word trigrams {shared:.0%}")
-        elif value >= same_meaning:
-            yield Overlap(i, int(j), f"cosine {value:.2f}")
-        elif value >= SAME_FACT and _same_fact(training[i], judging[j]):
-            yield Overlap(i, int(j), f"same document and answer, cosine {value:.2f}")
+class _Shared:
+    """Finds the texts that share at least so much of the word trigrams of the shorter of two."""
+
+    def __init__(self, texts: Sequence[str], *, least: float) -> None:
+        self._least, self._grams = least, [_trigrams(text) for text in texts]
+        self._having: dict[tuple[str, ...], list[int]] = {}
+        for j, grams in enumerate(self._grams):
+            for gram in grams:
+                self._having.setdefault(gram, []).append(j)
+
+    def of(self, text: str) -> dict[int, float]:
+        """The share for each text, by its number."""
+        own = _trigrams(text)
+        counts = Counter(j for gram in own for j in self._having.get(gram, ()))
+        fewest = {j: min(len(own), len(self._grams[j])) for j in counts}
+        return {
+            j: count / fewest[j]
+            for j, count in counts.items()
+            if fewest[j] >= FEWEST_TRIGRAMS and count >= self._least * fewest[j]
+        }
 
 
 def _same_fact(row: dict[str, Any], judge: dict[str, Any]) -> bool:

@@ -61,6 +61,10 @@ class Source(Protocol):
     def told(self) -> str:
         """The rows in a few words: the file, and what of it is used."""
 
+    @property
+    def compares(self) -> bool:
+        """Whether rows are compared by meaning, for which an embedder is needed."""
+
     def rows(
         self,
         *,
@@ -73,8 +77,8 @@ class Source(Protocol):
     ) -> Rows:
         """The rows, none of more than `limit` tokens where passages can be left out to fit.
 
-        A row that holds one of `control_tokens` would end or forge a turn. With `embed` a person's own rows are
-        compared by meaning with the sets that they may not overlap.
+        A row that holds one of `control_tokens` would end or forge a turn. With `embed` a person's own rows, and what
+        is asked by rule, are compared by meaning with the sets that they may not overlap.
         """
 
 
@@ -83,8 +87,8 @@ class TaskData:
     """A file of rows of a corpus's task, made into more by `compose`.
 
     Its shares are `earlier_turns`, `shuffled` and `cut`. `max_rows` are drawn from the rows made, all for 0. Besides,
-    every number of the documents that rows name is asked for `numbers` times without passages. No row may ask what a
-    set of the corpus asks, unless `despite_overlap` says why.
+    every number of the documents that rows name is asked for `numbers` times without passages, never as a set of the
+    corpus asks for it. No row may ask what a set of the corpus asks, unless `despite_overlap` says why.
     """
 
     path: Path
@@ -96,6 +100,11 @@ class TaskData:
     cut: float = 0.0
     numbers: int = 0
     despite_overlap: str = ""
+
+    @property
+    def compares(self) -> bool:
+        """Whether what is asked by rule is compared by meaning with the corpus's sets."""
+        return self.numbers > 0
 
     @property
     def mix(self) -> dict[str, float]:
@@ -135,7 +144,7 @@ class TaskData:
             for part in parts
         )
         asked = asked_by_rule(
-            parts[0], self.corpus.documents, instructions=self.task.instructions, often=self.numbers, seed=seed
+            parts[0], self.corpus, instructions=self.task.instructions, often=self.numbers, seed=seed, embed=embed
         )
         return Rows(
             (*_drawn(learned, self.max_rows, seed), *asked),
@@ -172,7 +181,7 @@ class OwnData:
     despite_overlap: str = ""
 
     @property
-    def names_sets(self) -> bool:
+    def compares(self) -> bool:
         """Whether a set is compared by meaning too, since a person named it."""
         return any(not judging.by_words for judging in self.against)
 

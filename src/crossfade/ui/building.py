@@ -126,7 +126,8 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
         )
         task = corpus.task(given["task"] or "")
         often = max(0, min(int(given["numbers"] or 0), MOST_OFTEN))
-        made += asked_by_rule(rows, corpus.documents, instructions=task.instructions, often=often, seed=0)
+        embed = startup.open_embedder().embed if often else None
+        made += asked_by_rule(rows, corpus, instructions=task.instructions, often=often, seed=0, embed=embed)
         if not made:
             raise TrainingError(say(language, "training.nothing_made"))
         out = files.free(f"{corpus.name}-{_slug(path.stem)}.jsonl")
