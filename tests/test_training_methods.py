@@ -158,6 +158,26 @@ def test_qlora_tells_what_its_adapter_is_worth_on_the_whole_base(base: Path, tmp
     assert there != record.held_out_loss[-1][1]
 
 
+def test_qlora_learns_after_a_measurement_as_before_it(base: Path) -> None:
+    """bitsandbytes packs a measured layer anew on a CPU with AVX-512 BF16, and packed it passes no gradient on."""
+    (row,) = encode_rows(rows(1), tokenizer_of(base), max_tokens=128).rows
+    tokens, method = torch.tensor([row.tokens]), method_of(SMALL["qlora"])
+    torch.manual_seed(0)
+    model = method.prepare(method.load(base), steps=1)
+
+    def gradients() -> dict[str, Any]:
+        model.train().zero_grad()
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    before = gradients()
+    with torch.no_grad():
+        model.eval()(input_ids=tokens)
+    after = gradients()
+    assert any(gradient.any() for gradient in before.values())
+    assert all(torch.equal(gradient, after[name]) for name, gradient in before.items())
+
+
 def test_methods_differ_in_what_they_train(base: Path, tmp_path: Path) -> None:
     trainable = {
         name: train_by(replace(SMALL[name], epochs=2), base, tmp_path / name).trainable_parameters for name in SMALL

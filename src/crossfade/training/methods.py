@@ -108,7 +108,12 @@ class Qlora(Lora):
         device = device_name()
         products = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
         four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=products)
-        return load_whole(base_folder, quantization_config=four_bits, device_map={"": device})
+        model = load_whole(base_folder, quantization_config=four_bits, device_map={"": device})
+        for layer in model.modules():
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                # bitsandbytes packs the layers of a model that is measured, and what is packed passes no gradient on.
+                layer.support_avx512bf16_for_cpu = False
+        return model
 
     def prepare(self, model: Any, *, steps: int) -> Any:
         model.requires_grad_(False)
