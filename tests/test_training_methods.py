@@ -56,6 +56,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_method_has_settings_and_a_word_on_where_it_is_served() -> None:
     assert set(METHODS) == set(SETTINGS) == set(SERVED) == set(SMALL)
     assert "on a CPU it saves memory, not time" in SERVED["qlora"]
+    assert all("choose LoRA for llama.cpp" in SERVED[name] for name in ("p-tuning", "full"))
     for name, kind in SETTINGS.items():
         assert kind.method == name
         for preset in PRESETS.values():

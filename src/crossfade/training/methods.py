@@ -37,7 +37,8 @@ SERVED = {
     "adalora": "on every engine, folded into LoRA",
     "p-tuning": "on the transformers engine alone, without a blend; choose LoRA for llama.cpp",
     "freeze": "on every engine, its difference to the base written as LoRA of full rank",
-    "full": "as a base of its own: start Crossfade with --base and its folder; no adapter of the old base fits it",
+    "full": "as a base of its own on the transformers engine: start Crossfade with --base and its folder; no adapter "
+    "of the old base fits it; choose LoRA for llama.cpp",
 }
 """Where what a method makes can be chatted with."""
 
