@@ -168,9 +168,15 @@ def test_the_methods_are_compared_on_the_same_rows(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CROSSFADE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CROSSFADE_CORPORA", str(tmp_path / "corpora"))
+    judging = write_corpus(tmp_path / "corpora") / "eval.jsonl"
+    judging.write_text('{"question": "Share 3 goes up"}\n', encoding="utf-8")
     words = ["--data", str(data), "--methods", "lora,freeze", "--base", str(base), "--out", str(tmp_path / "out")]
-    code, out, err = crossfade(monkeypatch, capsys, "train", "compare", *words, "--epochs", "1", "--json")
+    why = ["--despite-overlap", "It is a rehearsal, and nothing is judged."]
+    few = ["--epochs", "1", "--max-tokens", "200"]
+    code, out, err = crossfade(monkeypatch, capsys, "train", "compare", *words, *why, *few, "--json")
     assert not code, err
+    assert {run.order()["settings"]["max_tokens"] for run in list_runs(tmp_path / "home" / "trainings")} == {200}
     untrained, lora, freeze = json.loads(out)
     assert (untrained["method"], lora["method"], freeze["method"]) == ("base", "lora", "freeze")
     assert set(lora["scores"]) == {"macro-F1", "accuracy", "majority"}
@@ -182,6 +188,8 @@ def test_the_methods_are_compared_on_the_same_rows(
     assert [(row["method"], row["state"]) for row in json.loads(out)] == [("freeze", "done"), ("lora", "done")]
     code, _, _ = crossfade(monkeypatch, capsys, "train", "resume", "lora-1-1")
     assert "is done; what it made is in" in str(code)
+    code, _, _ = crossfade(monkeypatch, capsys, "train", "compare", *words)
+    assert "say in a sentence why they may be learned" in str(code)
     code, _, _ = crossfade(monkeypatch, capsys, "train", "compare", "--data", str(data), "--methods", "lora,magic")
     assert "Unknown method 'magic'" in str(code)
 
