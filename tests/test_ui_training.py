@@ -249,6 +249,7 @@ def no_embedder() -> Any:
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
     for module in (data_view, training_form):
         monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
@@ -438,9 +439,10 @@ def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_train
     given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
     long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
     *_, (shown, file) = order._check(request(who="ann"), *(given | {"pasted": ROWS + long}).values())
-    told, saved = html.unescape(shown), json.loads(Path(file.value).read_text())
+    path = Path(file.value["path"] if isinstance(file.value, dict) else file.value)
+    told, saved = html.unescape(shown), json.loads(path.read_text())
     assert (saved["usable"], saved["too_long"][0][0], file.visible) == (31, 31, True)
-    assert f"of-{owner_of(request(who='ann'))}" in file.value, "nobody else is served it"
+    assert f"of-{owner_of(request(who='ann'))}" in path.parts, "nobody else is served it"
     assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
     assert "characters / 4" not in told
     forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
