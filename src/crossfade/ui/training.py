@@ -186,12 +186,12 @@ class TrainingOrder:
             copy.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             return [report_html(report, language), gr.DownloadButton(value=str(copy), visible=True)]
 
+        yield [gr.skip(), gr.DownloadButton(visible=False)]
         try:
             for item in in_thread(work):
-                yield item.result if isinstance(item, Done) else [told_html(item), gr.DownloadButton(visible=False)]
+                yield item.result if isinstance(item, Done) else [told_html(item), gr.skip()]
         except Exception as error:
-            told = render.note_html(answering.sentence(error, language), kind="error")
-            yield [told, gr.DownloadButton(visible=False)]
+            yield [render.note_html(answering.sentence(error, language), kind="error"), gr.skip()]
 
     def _order(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Look at the rows, telling how far it is, then order the training; closed before that, it orders none."""
