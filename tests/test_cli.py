@@ -100,6 +100,16 @@ def test_the_task_is_that_of_the_named_adapter_and_weights_are_passed_on(run: Cr
     assert engine.asked[-1].blend == (("json", 0.5),)
 
 
+def test_an_adapter_of_one_s_own_rows_is_asked_with_their_instructions(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path
+) -> None:
+    card = {"instructions": "Tell the mood.", "purpose": "Tells moods"}
+    handmade_adapters.write(tmp_path / "home" / "my-adapters" / "moods", card=card)
+    trace = json.loads(run("ask", "Up", "--mode", "fine-tune", "--adapter", "moods", "--json").out)
+    assert trace["task"] == "own-moods"
+    assert engine.asked[-1].prompt.messages[0].content == "Tell the mood."
+
+
 def test_sampling_and_schema_reach_the_engine(run: Crossfade, engine: FakeEngine) -> None:
     run(
         "ask",

@@ -136,6 +136,31 @@ def test_with_the_training_libraries_tokens_are_the_base_s_own_and_meanings_are_
     }
 
 
+def test_the_virtual_tokens_of_p_tuning_take_their_room_of_the_context(
+    run: Crossfade, engine: FakeEngine, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text('{"max_position_embeddings": 256}')
+    monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", list)
+    monkeypatch.setattr("crossfade.models.fetch.fetch", lambda *_, **__: Path("base.gguf"))
+    monkeypatch.setattr("crossfade.models.hf_folder.hf_folder", lambda *_: tmp_path / "base")
+    monkeypatch.setattr("crossfade.training.tokens.open_tokenizer", lambda _: LetterTokenizer())
+    limits = [
+        json.loads(run("data", "report", str(rows), *COLUMNS[:-1], "--json", *method).out)["limit"]
+        for method in ((), ("--method", "p-tuning"))
+    ]
+    assert limits == [256, 236]
+
+
+def test_on_a_terminal_the_report_tells_how_far_it_is(
+    run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    found = run("data", "report", str(rows), *COLUMNS)
+    assert "Comparing the rows with each other: 0 of " in found.err
+    assert found.err.endswith(f"\r{'':<78}\r")
+
+
 def test_help_answers_at_once_and_loads_no_heavy_library() -> None:
     code = (
         "import sys; sys.argv = ['crossfade', 'data', 'report', '--help']\nfrom crossfade.cli import main\n"

@@ -27,6 +27,8 @@ from crossfade.engines.choosing import Chooser
 from crossfade.engines.torch_base import load_base
 from crossfade.engines.transformers_engine import PIECE, TransformersEngine
 from crossfade.errors import AdapterError, EngineError, ModelError
+from crossfade.training.base_model import linear
+from crossfade.training.save import save_difference
 from crossfade.types import Blend, Message, Query, Sampling
 from engine_kit import COBALT, KINDS, MARBLE, AnyEngine, Kind, ask, busy, next_tokens, running_kind, stream, until
 from fake_engine import fake_pipeline
@@ -636,6 +638,28 @@ def test_adalora_is_folded_exactly(kind: Kind, tiny_llama: TinyModel, tmp_path: 
     with running_kind(kind, tiny_llama, tmp_path / "home", adapters=[folder]) as engine:
         for text, wanted in zip(PROMPTS, clear, strict=False):
             assert ask(engine, text, (("ada", 1.0),), max_new_tokens=STEPS).text.startswith(wanted)
+
+
+def test_what_freeze_writes_is_served_as_the_weights_that_it_learned(
+    kind: Kind, tiny_llama: TinyModel, tmp_path: Path
+) -> None:
+    import torch
+
+    tokenizer, reference = tokenizer_of(tiny_llama.folder), model_of(tiny_llama.folder)
+    torch.manual_seed(5)
+    changed = {}
+    for name, layer in linear(reference):
+        if name.startswith("model.layers.1."):
+            before = layer.weight.detach().clone()
+            layer.weight.data += torch.randn_like(before).mul(0.1).half().float()
+            changed[name] = (before, layer.weight)
+    save_difference(changed, tmp_path / "frozen", base="tiny")
+    clear = [clear_beginning(reference, tokenizer, text) for text in PROMPTS[:12]]
+    assert sum(len(text) > 5 for text in clear) > 8, "most prompts must be able to tell"
+    assert clear != [clear_beginning(model_of(tiny_llama.folder), tokenizer, text) for text in PROMPTS[:12]]
+    with running_kind(kind, tiny_llama, tmp_path / "home", adapters=[tmp_path / "frozen"]) as engine:
+        for text, wanted in zip(PROMPTS, clear, strict=False):
+            assert ask(engine, text, (("frozen", 1.0),), max_new_tokens=STEPS).text.startswith(wanted)
 
 
 def test_p_tuning_is_served_by_transformers_alone_and_said_before(

@@ -56,6 +56,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_method_has_settings_and_a_word_on_where_it_is_served() -> None:
     assert set(METHODS) == set(SETTINGS) == set(SERVED) == set(SMALL)
     assert "on a CPU it saves memory, not time" in SERVED["qlora"]
+    assert all("choose LoRA for llama.cpp" in SERVED[name] for name in ("p-tuning", "full"))
     for name, kind in SETTINGS.items():
         assert kind.method == name
         for preset in PRESETS.values():
@@ -156,6 +157,26 @@ def test_qlora_tells_what_its_adapter_is_worth_on_the_whole_base(base: Path, tmp
     there = record.more["held_out_loss_on_the_whole_base"]
     assert there == pytest.approx(record.held_out_loss[-1][1], rel=0.3)
     assert there != record.held_out_loss[-1][1]
+
+
+def test_qlora_learns_after_a_measurement_as_before_it(base: Path) -> None:
+    """bitsandbytes packs a measured layer anew on a CPU with AVX-512 BF16, and packed it passes no gradient on."""
+    (row,) = encode_rows(rows(1), tokenizer_of(base), max_tokens=128).rows
+    tokens, method = torch.tensor([row.tokens]), method_of(SMALL["qlora"])
+    torch.manual_seed(0)
+    model = method.prepare(method.load(base), steps=1)
+
+    def gradients() -> dict[str, Any]:
+        model.train().zero_grad()
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    before = gradients()
+    with torch.no_grad():
+        model.eval()(input_ids=tokens)
+    after = gradients()
+    assert any(gradient.any() for gradient in before.values())
+    assert all(torch.equal(gradient, after[name]) for name, gradient in before.items())
 
 
 def test_methods_differ_in_what_they_train(base: Path, tmp_path: Path) -> None:

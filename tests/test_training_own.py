@@ -25,7 +25,7 @@ from crossfade.startup import Startup
 from crossfade.training.adapter import Order, train_adapter
 from crossfade.training.against import JudgingSet
 from crossfade.training.guess import guess
-from crossfade.training.record import LoraSettings
+from crossfade.training.record import FullSettings, LoraSettings
 from crossfade.training.rows import INSTRUCTIONS, OwnData
 from crossfade.training.run_folder import list_runs
 from crossfade.training.table import read_table
@@ -80,6 +80,24 @@ def test_the_instructions_of_the_rows_become_a_task_of_every_corpus(base: Path, 
     (corpus,) = Startup(settings).corpora
     assert corpus.task_of_adapter("moods").instructions == made.card["instructions"]
     assert corpus.task_of_adapter("another") == read_corpus(tmp_path / "corpora", "bank").task("")
+
+
+def test_a_base_that_was_trained_whole_is_asked_with_the_instructions_of_its_rows(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    write_corpus(tmp_path / "corpora")
+    given = replace(order(data), settings=FullSettings(epochs=1, max_tokens=256))
+    made = train(given, base, tmp_path)
+    told = {name: str(tmp_path / path) for name, path in (("HOME", ""), ("CORPORA", "corpora"), ("ADAPTERS", "no"))}
+    settings = Settings.from_environment({f"CROSSFADE_{name}": path for name, path in told.items()})
+    (corpus,) = Startup(settings.with_base(str(made))).corpora
+    task = corpus.task("")
+    assert (task.name, task.title, task.adapter) == ("own-moods", "Tells moods", "")
+    assert task.instructions == "Classify this text as bad or good. Answer with the label alone."
+    assert corpus.task("answer").instructions, "the corpus's own can still be asked"
+    assert Startup(settings).corpus("bank").default_task == "answer"
+    (made / "card.json").write_text("{")
+    assert Startup(settings.with_base(str(made))).corpus("bank").default_task == "answer"
 
 
 def test_what_is_measured_is_drawn_from_all_of_a_sorted_file(base: Path, data: Path, tmp_path: Path) -> None:
@@ -150,9 +168,15 @@ def test_the_methods_are_compared_on_the_same_rows(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CROSSFADE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CROSSFADE_CORPORA", str(tmp_path / "corpora"))
+    judging = write_corpus(tmp_path / "corpora") / "eval.jsonl"
+    judging.write_text('{"question": "Share 3 goes up"}\n', encoding="utf-8")
     words = ["--data", str(data), "--methods", "lora,freeze", "--base", str(base), "--out", str(tmp_path / "out")]
-    code, out, err = crossfade(monkeypatch, capsys, "train", "compare", *words, "--epochs", "1", "--json")
+    why = ["--despite-overlap", "It is a rehearsal, and nothing is judged."]
+    few = ["--epochs", "1", "--max-tokens", "200"]
+    code, out, err = crossfade(monkeypatch, capsys, "train", "compare", *words, *why, *few, "--json")
     assert not code, err
+    assert {run.order()["settings"]["max_tokens"] for run in list_runs(tmp_path / "home" / "trainings")} == {200}
     untrained, lora, freeze = json.loads(out)
     assert (untrained["method"], lora["method"], freeze["method"]) == ("base", "lora", "freeze")
     assert set(lora["scores"]) == {"macro-F1", "accuracy", "majority"}
@@ -164,6 +188,8 @@ def test_the_methods_are_compared_on_the_same_rows(
     assert [(row["method"], row["state"]) for row in json.loads(out)] == [("freeze", "done"), ("lora", "done")]
     code, _, _ = crossfade(monkeypatch, capsys, "train", "resume", "lora-1-1")
     assert "is done; what it made is in" in str(code)
+    code, _, _ = crossfade(monkeypatch, capsys, "train", "compare", *words)
+    assert "say in a sentence why they may be learned" in str(code)
     code, _, _ = crossfade(monkeypatch, capsys, "train", "compare", "--data", str(data), "--methods", "lora,magic")
     assert "Unknown method 'magic'" in str(code)
 

@@ -97,6 +97,7 @@ def test_broken_and_empty_rows_are_listed_with_line_and_why() -> None:
 def test_no_usable_row_and_one_row_are_errors_that_say_what_is_needed() -> None:
     assert [f.kind for f in report([qa("", "")]).errors] == ["no rows"]
     (finding,) = report([qa("Who?", "Jo")]).errors
+    assert finding.text.startswith("1 row, line 1, cannot be split")
     assert "At least 2 rows" in finding.text
     assert finding.lines == (1,)
 
@@ -104,8 +105,12 @@ def test_no_usable_row_and_one_row_are_errors_that_say_what_is_needed() -> None:
 def test_all_responses_equal_is_an_error_that_names_the_column() -> None:
     made = report([qa(row["question"], "yes") for row in GOOD])
     (finding,) = made.errors
-    assert "All 100 responses in column answer are 'yes'" in finding.text
+    assert "All 100 responses in column answer, lines 1, 2, 3, 4, 5, 6, 7, 8 and 92 more, are 'yes';" in finding.text
     assert "choose another column" in finding.text
+    said = {"role": "assistant", "content": "yes"}
+    chats = [{"chat": [{"role": "user", "content": row["question"]}, said]} for row in GOOD[:3]]
+    (finding,) = report(chats).errors
+    assert finding.text.startswith("All 3 last answers in column chat, lines 1, 2 and 3, are 'yes';")
 
 
 def test_duplicates_near_duplicates_and_contradictions_are_told_apart() -> None:
@@ -138,6 +143,7 @@ def test_a_label_never_seen_in_the_learned_part_is_told() -> None:
     moods[min(out) - 1]["label"] = "odd"
     finding = the(report(moods), "label never learned")
     assert finding.lines == (min(out),)
+    assert finding.text.startswith("Never learned of column label, because")
     assert f"'odd', line {min(out)}" in finding.text
     assert "Add rows" in finding.text
 

@@ -91,7 +91,9 @@ def test_the_share_is_about_what_was_asked_for() -> None:
         assert abs(len(made.held_out) / 2000 - share) < 0.03
 
 
-@pytest.mark.parametrize(("texts", "told"), [(["a"], "1 row cannot"), (["a b", "A  b", "a b!"], "3 rows, all almost")])
+@pytest.mark.parametrize(
+    ("texts", "told"), [(["a"], "1 row, line 1, cannot"), (["a b", "A  b", "a b!"], "3 rows, all almost")]
+)
 def test_one_row_or_one_text_cannot_be_split(texts: list[str], told: str) -> None:
     with pytest.raises(TrainingError, match=f"{told}.*At least 2 rows that ask different things are needed"):
         split(examples(texts))

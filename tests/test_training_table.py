@@ -67,6 +67,16 @@ def test_parquet_tells_the_same_rows(tmp_path: Path) -> None:
         read_table(written(tmp_path, "false.parquet", "no such thing"))
 
 
+def test_texts_that_parquet_holds_as_bytes_are_texts_and_other_bytes_a_broken_row(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": b"Sch\xc3\xb6n?", "response": "yes"}, {"prompt": b"\xff\xd8", "response": "no"}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    table = read_table(tmp_path / "rows.parquet")
+    assert values(table) == [{"prompt": "Schön?", "response": "yes"}]
+    assert [(row.line, row.why) for row in table.broken] == [(2, "it holds bytes that are no text in UTF-8")]
+
+
 def test_without_pyarrow_parquet_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(TrainingError, match="pip install pyarrow"):
@@ -135,6 +145,7 @@ def test_a_broken_line_is_listed_and_the_others_are_read(line: str, why: str, tm
         ('a,b\n"c"d,e\n', 3, "quote"),
         ('a,b\n"c,d\n', 3, "quote that is not closed"),
         ('a,b\n"c,d\ne,f\ng,"h"\n', 3, "with it the lines up to 5 are left out"),
+        (f"a,b\n{'word ' * 30_000},c\n", 3, "a text has more than 131,072 characters; shorten it, or look for a quote"),
     ],
 )
 def test_a_broken_csv_row_is_listed_and_the_others_are_read(rows: str, line: int, why: str, tmp_path: Path) -> None:
@@ -172,7 +183,10 @@ def test_a_broken_csv_row_is_listed_and_the_others_are_read(rows: str, line: int
         ("rows.json", '[{"a": 1},\n{"a": ]', r"line 2, column 7: not JSON"),
         ("rows.json", '[{"a": 1}\n{"a": 2}]', r"line 2, column 1: not JSON \(expected ','\)"),
         ("rows.json", '[{"a": 1}', "not JSON"),
+        ("rows.json", '[{"a": 1}]\n[{"a": 2}]', r"line 2, column 1: not JSON \(Extra data\)"),
+        ("rows.json", '{"data": [{"a": 1}]}\n}', r"line 2, column 1: not JSON \(Extra data\)"),
         ("rows.json", "[" * 100_000, "nesting too deep"),
+        ("rows.csv", "prompt,response\ra,b\rc,d\r", "line 1: the header is not CSV .* Save the file anew"),
         ("rows.csv", "text,text\na,b\n", r"line 1: the column 'text' stands there twice"),
     ],
 )
@@ -198,6 +212,13 @@ def test_a_file_is_read_up_to_the_largest_size_and_not_beyond(tmp_path: Path, mo
     monkeypatch.setattr("crossfade.training.table.MOST_BYTES", len(GOOD) - 1)
     with pytest.raises(TrainingError, match=r"at most .* MB are read\. Take a sample"):
         read_table(path)
+
+
+def test_a_file_of_200_megabytes_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.truncate(200_000_000)
+    with pytest.raises(TrainingError, match=r"a\.jsonl has 200\.0 MB; at most 100\.0 MB are read\. Take a sample"):
+        read_table(tmp_path / "a.jsonl")
 
 
 def test_more_rows_than_allowed_are_refused_broken_ones_counted(

@@ -161,15 +161,15 @@ def test_every_word_of_a_report_is_said_in_chinese_but_what_people_wrote() -> No
         whys = ("the texts are the same", "cosine 0.90", "shared word trigrams 50%")
         whys += ("same document and answer, cosine 0.60",)
         findings = [
-            *about_rows(told, broken, response=""),
-            *about_rows(told, broken, response="答"),
-            *about_rows([], [], response=""),
+            *about_rows(told, broken, column="答", last=True),
+            *about_rows(told, broken, column="答"),
+            *about_rows([], [], column=""),
             *about_lengths([(line, 99) for line in lines], 9, column="问"),
             *about_lengths([(0, 1), *((line, 99) for line in lines)], 9, column="问"),
             *about_control([Example(line, TrainingRow((), "@"), "") for line in lines], ["@"]),
             *about_twins(groups, groups, groups),
-            *about_labels(labels, named, Split((), ()), judged),
-            *about_labels(labels, named, None, judged),
+            *about_labels(labels, named, Split((), ()), judged, column="答"),
+            *about_labels(labels, named, None, judged, column="答"),
             *(f for why in whys for f in about_overlap([Overlapping(line, "评测", 2, why) for line in lines], "")),
             *about_overlap([Overlapping(line, "评测", 2, whys[0]) for line in lines], "可以"),
             *about_personal([(kind, lines) for kind in KINDS]),
@@ -249,6 +249,7 @@ def no_embedder() -> Any:
 def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TrainingOrder, FakeDesk]:
     for module in (data_view, training_form):
         monkeypatch.setattr(module, "missing_libraries", lambda: ["torch"])
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
     desk = FakeDesk(tmp_path / "trainings")
     settings = Settings.from_environment({"CROSSFADE_HOME": str(tmp_path)})
     (settings.my_bases / "taken").mkdir(parents=True)
@@ -437,7 +438,11 @@ def test_where_rows_can_be_trained_on_the_report_counts_and_refuses_as_the_train
         monkeypatch.setattr(data_view, name, fake)
     given = dict.fromkeys(order.fields) | {"source": row_files.PASTED, "method": "lora", "preset": "quick"}
     long = json.dumps({"prompt": "x" * 70, "response": "y"}) + "\n"
-    told = html.unescape(list(order._check(request(), *(given | {"pasted": ROWS + long}).values()))[-1])
+    *_, (shown, file) = order._check(request(who="ann"), *(given | {"pasted": ROWS + long}).values())
+    path = Path(file.value["path"] if isinstance(file.value, dict) else file.value)
+    told, saved = html.unescape(shown), json.loads(path.read_text())
+    assert (saved["usable"], saved["too_long"][0][0], file.visible) == (31, 31, True)
+    assert f"of-{owner_of(request(who='ann'))}" in path.parts, "nobody else is served it"
     assert "1 row has more than 64 tokens" in told, "the base's context, not what was asked for"
     assert "characters / 4" not in told
     forged = json.dumps({"prompt": "Hi", "response": "<|end|>"}) + "\n"
@@ -613,6 +618,14 @@ def test_a_file_that_is_sent_is_kept_out_of_the_served_folder_under_a_plain_name
     program.write_text("MZ")
     assert "was not kept" in str(part[0]._upload(request(), str(program))[-1])
     assert len(part[0]._files(request()).names()) == 2
+
+
+@pytest.mark.parametrize(
+    "rows", ['{"prompt": "a", "response": "b"}', '[\n {"prompt": "a", "response": "b"}\n]', "prompt,response\na,b"]
+)
+def test_rows_are_pasted_as_json_lines_as_a_list_or_as_csv(rows: str, tmp_path: Path) -> None:
+    (record,) = read_table(row_files.RowFiles(tmp_path).path(row_files.PASTED, rows, "en")).records
+    assert record.values == {"prompt": "a", "response": "b"}
 
 
 def opened_to_others(part: TrainingOrder) -> None:

@@ -154,8 +154,9 @@ def _query(startup: Startup, question: str, corpus: str, task: str, adapters: li
         startup.registry.get(name)
     check_blend(blend, [name for name, _ in blend])
     cards = {card.name: card for card in startup.adapters}
-    own = cards[blend[0][0]].task if blend and blend[0][0] in cards else ""
-    chosen = found.task(task) if task else found.task(own) if own in found.tasks else found.task("")
+    card = cards.get(blend[0][0]) if blend else None
+    own = found.tasks.get(card.task, found.task_of_adapter(card.name)) if card else found.task("")
+    chosen = found.task(task) if task else own
     if not blend and chosen.adapter:
         blend = ((_adapter_of(chosen, cards.values(), startup.settings.base), 1.0),)
     sampling = Sampling(max_new_tokens=chosen.max_new_tokens)

@@ -23,7 +23,7 @@ from crossfade.cli_rows import (
     embed_of,
 )
 from crossfade.settings import Settings
-from crossfade.terminal import Bar, print_json, say, tell
+from crossfade.terminal import Bar, Line, print_json, say, tell
 
 data_app = typer.Typer(help="Look at rows before training, and make rows.", no_args_is_help=True)
 
@@ -66,7 +66,8 @@ def report(
     from crossfade.training.tokens import open_tokenizer, rough_count, tokenizer_count
 
     allowed = sentence(despite_overlap)  # what cannot be asked is refused before a model is fetched
-    table = read_table(file)
+    line = Line()
+    table = read_table(file, progress=lambda rows: line(f"Reading: {rows:,} rows"))
     mapping = guess(
         table,
         form=form,
@@ -89,18 +90,22 @@ def report(
         mapping,
         count=tokenizer_count(tokenizer) if tokenizer else rough_count,
         rough=tokenizer is None,
-        limit=within_context(max_tokens, folder) if folder else max_tokens,
+        limit=within_context(max_tokens, folder, virtual=getattr(wanted, "virtual_tokens", 0))
+        if folder
+        else max_tokens,
         against=judging,
         embed=embed_of(startup) if named and not rough else None,
         despite_overlap=allowed,
         control_tokens=tokenizer.all_special_tokens if tokenizer else (),
         plan=plan_of(wanted, folder, list_runs(settings.trainings)) if folder else None,
+        progress=line,
     )
+    line.clear()
     if as_json:
         print_json(found.as_json())
     else:
-        for line in found.as_lines():
-            say(line)
+        for text in found.as_lines():
+            say(text)
     if found.errors:
         raise typer.Exit(1)
 

@@ -14,7 +14,9 @@ import typer
 
 from crossfade.cli_common import AsJson, Base
 from crossfade.cli_rows import (
+    Against,
     Data,
+    DespiteOverlap,
     Form,
     InputColumn,
     Instructions,
@@ -26,7 +28,7 @@ from crossfade.cli_rows import (
     Template,
     own_data,
 )
-from crossfade.cli_train import Epochs, Seed, begun
+from crossfade.cli_train import Epochs, MaxTokens, Seed, begun
 from crossfade.errors import TrainingError
 from crossfade.settings import Settings
 from crossfade.terminal import print_json, say, tell
@@ -52,7 +54,10 @@ def compare_methods(
     system_column: SystemColumn = "",
     template: Template = "",
     instructions: Instructions = "",
+    against: Against = None,
+    despite_overlap: DespiteOverlap = "",
     epochs: Epochs = None,
+    max_tokens: MaxTokens = None,
     max_rows: MaxRows = 0,
     seed: Seed = None,
     base: Base = "",
@@ -90,8 +95,15 @@ def compare_methods(
         "instructions": instructions,
     }
     startup = Startup(settings)
-    source = own_data(data, columns, max_rows=max_rows, corpora=startup.corpora)
-    changes = {"epochs": epochs, "seed": seed}
+    source = own_data(
+        data,
+        columns,
+        max_rows=max_rows,
+        against=against or (),
+        corpora=startup.corpora,
+        despite_overlap=despite_overlap,
+    )
+    changes = {"epochs": epochs, "max_tokens": max_tokens, "seed": seed}
     orders = [
         Order(
             name=f"{method}-{number}",

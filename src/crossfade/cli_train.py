@@ -48,6 +48,7 @@ train_app.command("delete")(delete)
 
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000)]
 Seed = Annotated[int | None, typer.Option("--seed", min=0)]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=8, help="Longer rows are left out.")]
 
 
 @train_app.callback(invoke_without_command=True)
@@ -76,7 +77,7 @@ def train(
     layers: Annotated[str, typer.Option("--layers", help="Of Freeze: blocks such as -1,-2.")] = "",
     virtual_tokens: Annotated[int | None, typer.Option("--virtual-tokens", min=1, help="Of P-Tuning.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, max=4096, help="Rows of one optimizer step.")] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=8, help="Longer rows are left out.")] = None,
+    max_tokens: MaxTokens = None,
     micro_tokens: Annotated[
         int | None,
         typer.Option("--micro-tokens", min=1, help="Tokens computed together; by default as the memory allows."),

@@ -61,7 +61,7 @@ class Startup:
         self.settings = settings
         self.registry: Registry = adapters_of(settings)
         read, self.broken_corpora = _read_corpora(settings.corpora)
-        self.corpora = tuple(with_own_tasks(corpus, self.registry) for corpus in read)
+        self.corpora = tuple(with_own_tasks(corpus, self.registry, base=settings.base) for corpus in read)
         self.pipeline: Pipeline | None = None
         self.embedder: LlamaCppEmbedder | None = None
         self.without_documents = ""
@@ -161,7 +161,7 @@ class Startup:
         for corpus in self.corpora:
             if corpus.name == name:
                 return corpus
-        return with_own_tasks(read_corpus(self.settings.corpora, name), self.registry)
+        return with_own_tasks(read_corpus(self.settings.corpora, name), self.registry, base=self.settings.base)
 
     def index(self, corpus: Corpus) -> Index:
         """The index of a corpus, opened or built on first use. Raises CorpusError, ModelError."""
@@ -200,7 +200,7 @@ class Startup:
             self._load_adapters(engine, found, loaded=same & set(engine.adapters))
             self.registry = found  # last: what is listed is served
             self._tell_served(engine)
-            self.corpora = tuple(with_own_tasks(corpus, found) for corpus in self.corpora)
+            self.corpora = tuple(with_own_tasks(corpus, found, base=self.settings.base) for corpus in self.corpora)
 
     def _index_all(self) -> None:
         """Index every corpus; one whose documents are broken is told, and asked again when a question needs them."""

@@ -53,3 +53,20 @@ class Bar:
         end = "\r" if sys.stderr.isatty() else "\n"
         if sys.stderr.isatty() or done == total:
             sys.stderr.write(f"{stage:<10} {share}{end}")
+
+
+class Line:
+    """How far work is, on a line of a terminal that is written over; elsewhere nothing is told."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Show the stage with how much of it is done."""
+        self._write(f"{stage}: {done:,} of {total:,}" if total else stage)
+
+    def clear(self) -> None:
+        """Make room for the answer."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{text:<78}\r")
+            sys.stderr.flush()

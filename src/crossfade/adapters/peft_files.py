@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,13 @@ class AdapterFiles:
     @property
     def purpose(self) -> str:
         """One line for people: what the adapter is for."""
-        text = " ".join(str(self.card.get("purpose") or "").split())[:300]
-        return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
+        return purpose_of(self.card)
+
+
+def purpose_of(card: Mapping[str, Any]) -> str:
+    """The purpose that a card tells, on one line."""
+    text = " ".join(str(card.get("purpose") or "").split())[:300]
+    return text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold half a surrogate pair
 
 
 def read_adapter(folder: Path) -> AdapterFiles:

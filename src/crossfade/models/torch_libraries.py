@@ -37,10 +37,10 @@ def require_torch_libraries(what: str) -> None:
 
 def quiet_libraries() -> None:
     """Keep from people what the libraries tell each other: bars over loaded weights, kernels that only a hub has."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # before it is imported, which transformers may do
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def device_name() -> str:

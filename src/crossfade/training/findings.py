@@ -82,8 +82,13 @@ def personal_lines(examples: Iterable[Example]) -> tuple[tuple[str, tuple[int, .
     return tuple((kind, tuple(lines)) for kind, lines in sorted(found.items()))
 
 
-def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, response: str) -> list[Finding]:
-    """Rows that cannot be used, none that can, and responses that are all the same; `response` names their column."""
+def about_rows(
+    examples: Sequence[Example], broken: Sequence[Broken], *, column: str, last: bool = False
+) -> list[Finding]:
+    """Rows that cannot be used, none that can, and responses that are all the same.
+
+    `column` names that of the responses, or with `last` of chats, of which the last answers are learned.
+    """
     found = []
     if broken:
         lines = tuple(row.line for row in broken)
@@ -99,15 +104,16 @@ def about_rows(examples: Sequence[Example], broken: Sequence[Broken], *, respons
         text = "No row can be used. Name the columns that hold the prompt and the response."
         found.append(Finding("no rows", "error", text))
     if len(examples) > 1 and len({example.row.response for example in examples}) == 1:
-        said = examples[0].row.response
+        lines = tuple(example.line for example in examples)
+        said, where = _short(examples[0].row.response), told_lines(lines)
         text = (
-            f"All {len(examples)} responses in column {response} are {_short(said)!r}; a model would learn to say that "
-            "to everything. Give rows with different responses, or choose another column."
-            if response
-            else f"All {len(examples)} last answers are {_short(said)!r}; a model would learn to say that to "
-            "everything. Give rows with different answers."
+            f"All {len(lines)} last answers in column {column}, {where}, are {said!r}; a model would learn to say that "
+            "to everything. Give rows with different answers."
+            if last
+            else f"All {len(lines)} responses in column {column}, {where}, are {said!r}; a model would learn to say "
+            "that to everything. Give rows with different responses, or choose another column."
         )
-        found.append(Finding("one response", "error", text, tuple(example.line for example in examples)))
+        found.append(Finding("one response", "error", text, lines))
     return found
 
 
@@ -181,9 +187,17 @@ def _where(groups: Groups) -> str:
 
 
 def about_labels(
-    labels: Sequence[tuple[str, int]], examples: Sequence[Example], made: Split | None, judged: Sequence[JudgingSet]
+    labels: Sequence[tuple[str, int]],
+    examples: Sequence[Example],
+    made: Split | None,
+    judged: Sequence[JudgingSet],
+    *,
+    column: str,
 ) -> list[Finding]:
-    """Labels with few rows, labels that are held out and never learned, and labels that only a judging set knows."""
+    """Labels with few rows, labels that are held out and never learned, and labels that only a judging set knows.
+
+    `column` names that of the labels.
+    """
     found = []
     lines: dict[str, list[int]] = {label: [] for label, _ in labels}
     for example in examples:
@@ -192,10 +206,15 @@ def about_labels(
     unseen = [label for label in lines if label not in learned]
     rare = [label for label in lines if label in learned and len(lines[label]) < RARE] if len(lines) > 1 else []
     if unseen:
-        text = f"Never learned, because all their rows are held out: {_labels(unseen, lines)}. Add rows of them."
+        text = (
+            f"Never learned of column {column}, because all their rows are held out: {_labels(unseen, lines)}. Add "
+            "rows of them."
+        )
         found.append(Finding("label never learned", "warning", text, _all_lines(unseen, lines)))
     if rare:
-        text = f"Labels with few rows: {_labels(rare, lines)}. Give each at least {RARE}, or join some."
+        text = (
+            f"Labels with few rows in column {column}: {_labels(rare, lines)}. Give each at least {RARE}, or join some."
+        )
         found.append(Finding("rare label", "warning", text, _all_lines(rare, lines)))
     known = {label for label, _ in labels}
     for judging in judged if known else ():

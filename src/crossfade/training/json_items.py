@@ -57,15 +57,19 @@ def _lists(text: str, at: int) -> Iterator[tuple[str, int]]:
         if isinstance(value, list) and (not value or isinstance(value[0], dict)):
             yield str(key), start
         at = _next(text, at, "}")
+    _ended(text, at + 1)
 
 
 def _array(text: str, at: int) -> Iterator[tuple[int, Any]]:
     """Place and value of each item of the list that begins at a place."""
+    is_all = at == _after(text, 0)
     at = _after(text, at + 1)
     while text[at : at + 1] != "]":
         value, end = _DECODER.raw_decode(text, at)
         yield at, value
         at = _next(text, end, "]")
+    if is_all:
+        _ended(text, at + 1)
 
 
 def _next(text: str, at: int, close: str) -> int:
@@ -78,6 +82,13 @@ def _expected(text: str, at: int, sign: str) -> int:
     if text[at : at + 1] != sign:
         raise json.JSONDecodeError(f"expected {sign!r}", text, at)
     return at + 1
+
+
+def _ended(text: str, at: int) -> None:
+    """See that nothing follows: a second list would be passed over without a word."""
+    at = _after(text, at)
+    if text[at:]:
+        raise json.JSONDecodeError("Extra data", text, at)
 
 
 def _after(text: str, at: int) -> int:

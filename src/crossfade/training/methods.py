@@ -37,7 +37,8 @@ SERVED = {
     "adalora": "on every engine, folded into LoRA",
     "p-tuning": "on the transformers engine alone, without a blend; choose LoRA for llama.cpp",
     "freeze": "on every engine, its difference to the base written as LoRA of full rank",
-    "full": "as a base of its own: start Crossfade with --base and its folder; no adapter of the old base fits it",
+    "full": "as a base of its own on the transformers engine: start Crossfade with --base and its folder; no adapter "
+    "of the old base fits it; choose LoRA for llama.cpp",
 }
 """Where what a method makes can be chatted with."""
 
@@ -108,7 +109,12 @@ class Qlora(Lora):
         device = device_name()
         products = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
         four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=products)
-        return load_whole(base_folder, quantization_config=four_bits, device_map={"": device})
+        model = load_whole(base_folder, quantization_config=four_bits, device_map={"": device})
+        for layer in model.modules():
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                # bitsandbytes packs the layers of a model that is measured, and what is packed passes no gradient on.
+                layer.support_avx512bf16_for_cpu = False
+        return model
 
     def prepare(self, model: Any, *, steps: int) -> Any:
         model.requires_grad_(False)

@@ -115,6 +115,7 @@ def data_report(
     """
     despite = sentence(despite_overlap)
     examples, broken = to_examples(table, mapping)
+    learned_from = mapping.response or mapping.prompt
     groups = near_groups([example.asked for example in examples], progress=partial(progress, COMPARING))
     made, unsplit = _split(examples, share, groups)
     tokens = [(example.line, count(example.row)) for example in _telling(examples, partial(progress, COUNTING))]
@@ -126,12 +127,14 @@ def data_report(
         found += overlapping(examples, judging, embed=embed, table=table, progress=partial(progress, JUDGING))
     personal = findings.personal_lines(_telling(examples, partial(progress, PERSONAL)))
     all_findings = [
-        *findings.about_rows(examples, broken, response=mapping.response),
+        *findings.about_rows(examples, broken, column=learned_from, last=not mapping.response),
         *unsplit,
         *findings.about_lengths(tokens, limit, column=mapping.prompt),
         *findings.about_control(examples, control_tokens),
         *findings.about_twins(exact, near, contradictions),
-        *findings.about_labels(labels, examples, made, [judging for judging in against if not judging.by_words]),
+        *findings.about_labels(
+            labels, examples, made, [judging for judging in against if not judging.by_words], column=learned_from
+        ),
         *findings.about_overlap(found, despite),
         *findings.about_personal(personal),
     ]

@@ -46,9 +46,8 @@ def split(examples: Sequence[Example], share: float = SHARE, *, groups: Sequence
     places = sorted(_place([texts[n] for n in group], group) for group in groups or near_groups(texts))
     if len(places) < 2:
         raise TrainingError(
-            f"{len(examples)} {'row' if len(examples) == 1 else 'rows, all almost the same,'} cannot be split into "
-            "what is learned and what is held out. At least 2 rows that ask different things are needed, for a useful "
-            "adapter some hundreds."
+            f"{_rows(examples)} cannot be split into what is learned and what is held out. At least 2 rows that ask "
+            "different things are needed, for a useful adapter some hundreds."
         )
     border = sum(place < share for place, _ in places)
     border = min(max(border, 1), len(places) - 1)
@@ -57,6 +56,12 @@ def split(examples: Sequence[Example], share: float = SHARE, *, groups: Sequence
         tuple(example for number, example in enumerate(examples) if number not in out),
         tuple(example for number, example in enumerate(examples) if number in out),
     )
+
+
+def _rows(examples: Sequence[Example]) -> str:
+    if len(examples) == 1:
+        return f"1 row, line {examples[0].line},"
+    return f"{len(examples)} rows, all almost the same,"
 
 
 def _place(texts: Sequence[str], group: Sequence[int]) -> tuple[float, tuple[int, ...]]:

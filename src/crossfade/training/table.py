@@ -18,8 +18,9 @@ from typing import Any
 from crossfade.errors import TrainingError
 from crossfade.training.json_items import json_items
 
-MOST_BYTES = 200_000_000
-"""The largest file that is read. Training on more would take weeks on a CPU; in Parquet, bytes are those unpacked."""
+MOST_BYTES = 100_000_000
+"""The largest file that is read; in Parquet, bytes are those unpacked. Training on so much takes days on a CPU, and
+comparing its rows with each other 4 GB of memory."""
 MOST_ROWS = 500_000
 """The most rows that are read: millions of tiny ones fit into the bytes, and not into memory."""
 TOLD_EVERY = 5_000
@@ -212,14 +213,10 @@ def _csv(path: Path) -> Iterator[Record | Broken]:
         except StopIteration:
             return
         except csv.Error as error:
-            if reader.line_num == line:
-                yield Broken(line, f"not CSV ({error}); look for a quote that is not closed")
-            else:
-                yield Broken(
-                    line,
-                    f"not CSV ({error}); look for a quote that is not closed; with it the lines up to "
-                    f"{reader.line_num} are left out",
-                )
+            why = _not_csv(error)
+            if reader.line_num > line:
+                why = f"{why}; with it the lines up to {reader.line_num} are left out"
+            yield Broken(line, why)
             continue
         if len(cells) == len(header):
             yield Record(line, dict(zip(header, cells, strict=True)))
@@ -229,6 +226,14 @@ def _csv(path: Path) -> Iterator[Record | Broken]:
             )
         else:
             yield Broken(line, _EMPTY)
+
+
+def _not_csv(error: csv.Error) -> str:
+    """What is wrong with a row that the library does not read, in one clause."""
+    if "field limit" in str(error):
+        most = csv.field_size_limit()
+        return f"a text has more than {most:,} characters; shorten it, or look for a quote that is not closed"
+    return f"not CSV ({error}); look for a quote that is not closed"
 
 
 def _opened(path: Path) -> tuple[Any, list[str]]:
@@ -242,7 +247,10 @@ def _opened(path: Path) -> tuple[Any, list[str]]:
         reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
         header = [name.strip() or f"column {number}" for number, name in enumerate(next(reader, []), start=1)]
     except csv.Error as error:
-        raise TrainingError(f"{path.name}, line 1: the header is not CSV ({error}). Name each column once.") from error
+        raise TrainingError(
+            f"{path.name}, line 1: the header is not CSV ({error}). Save the file anew, in a spreadsheet as 'CSV "
+            "UTF-8'."
+        ) from error
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise TrainingError(f"{path.name}, line 1: the column {twice[0]!r} stands there twice. Name each column once.")
     return reader, header
@@ -264,9 +272,19 @@ def _parquet(path: Path) -> Iterator[Record | Broken]:
         for batch in file.iter_batches(batch_size=1000):
             for values in batch.to_pylist():
                 number += 1
-                yield _row(number, json.loads(json.dumps(values, default=str)))  # dates and decimals as text
-    except (ValueError, TypeError) as error:  # pyarrow's own errors are kinds of ValueError
+                yield _of_parquet(number, values)
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's own errors are kinds of these
         raise TrainingError(f"{path.name} is no Parquet file: {error}. Save the rows as JSONL.") from error
+
+
+def _of_parquet(number: int, values: dict[str, Any]) -> Record | Broken:
+    """A row with what JSON has no form for as text: dates and decimals, and bytes, which some writers make of texts."""
+    try:
+        return _row(
+            number, json.loads(json.dumps(values, default=lambda v: v.decode() if type(v) is bytes else str(v)))
+        )
+    except UnicodeDecodeError:
+        return Broken(number, "it holds bytes that are no text in UTF-8")
 
 
 _KINDS: dict[str, Reader] = {

@@ -67,6 +67,7 @@ def train(
     memory are short.
     """
     require_training_libraries()
+    quiet_libraries()
     from transformers import set_seed
 
     from crossfade.training.methods import method_of
@@ -74,7 +75,6 @@ def train(
     from crossfade.training.trainer import limits_told, run, steps_of
 
     check_free(out)
-    quiet_libraries()
     tokenizer = open_tokenizer(base_folder)
     learned = encode_rows(rows, tokenizer, max_tokens=settings.max_tokens)
     none = EncodedRows(rows=(), too_long=())

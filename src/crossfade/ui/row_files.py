@@ -74,7 +74,7 @@ class RowFiles:
         return next(path for path in names if not path.exists())
 
     def path(self, source: str | None, pasted: str | None, language: str, *, ending: str = "") -> Path:
-        """The file of the rows; pasted ones become one, a `.csv` or `.jsonl` where no ending is given.
+        """The file of the rows; pasted ones become one, a `.jsonl`, `.json` or `.csv` where no ending is given.
 
         Raises TrainingError.
         """
@@ -90,7 +90,7 @@ class RowFiles:
         self.folder.mkdir(parents=True, exist_ok=True)
         # By what it says: an order that waits is carried out on these rows, whatever is pasted meanwhile.
         name = f"pasted-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-        path = self.folder / f"{name}{ending or ('.jsonl' if text[0] in '{[' else '.csv')}"
+        path = self.folder / f"{name}{ending or {'{': '.jsonl', '[': '.json'}.get(text[0], '.csv')}"
         path.write_text(text + "\n", encoding="utf-8")
         return path
 

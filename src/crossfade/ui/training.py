@@ -5,6 +5,7 @@ A training is `crossfade train` in a process of its own; what is shown of it is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
@@ -26,7 +27,7 @@ from crossfade.ui.order_words import against_of, changes_of, columns_of, text_of
 from crossfade.ui.owner import person_of
 from crossfade.ui.phrases import said
 from crossfade.ui.row_files import PASTED, RowFiles, files_of
-from crossfade.ui.served import copy_for
+from crossfade.ui.served import copy_for, place_for
 from crossfade.ui.training_choices import (
     OF_METHOD,
     adapter_kind,
@@ -82,7 +83,8 @@ class TrainingOrder:
             self._delete, field["source"], [field["source"], self.form.sure, self.form.notice], **AT_ONCE
         )
         queued: dict[str, Any] = {"concurrency_id": TAB, "concurrency_limit": 1, **QUIET}
-        self._long(self.form.check, self.form.stop_check, self._check, self.form.report, [self.form.report])
+        looked = [self.form.report, self.form.report_file]
+        self._long(self.form.check, self.form.stop_check, self._check, self.form.report, looked)
         self.form.get_file.click(
             self._get_file, [field["source"], field["pasted"]], [self.form.notice, self.form.download], **queued
         )
@@ -174,18 +176,22 @@ class TrainingOrder:
     def _files(self, request: gr.Request) -> RowFiles:
         return files_of(request, self._startup.settings)
 
-    def _check(self, request: gr.Request, *values: Any) -> Iterator[str]:
-        """The report on the rows, telling how far it is; closed before its end, it stops."""
+    def _check(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        """The report on the rows, and its file, telling how far it is; closed before its end, it stops."""
         given, language, files = self._given(values), language_of(request), self._files(request)
 
-        def work(tell: Callable[[Told], None], stop: Event) -> str:
-            return report_html(self._report(files, given, language, tell, planned=True), language)
+        def work(tell: Callable[[Told], None], stop: Event) -> list[Any]:
+            report = self._report(files, given, language, tell, planned=True)
+            copy = place_for(request, self.form.report_file.GRADIO_CACHE, f"{report.name}.report.json")
+            copy.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            return [report_html(report, language), gr.DownloadButton(value=str(copy), visible=True)]
 
+        yield [gr.skip(), gr.DownloadButton(visible=False)]
         try:
             for item in in_thread(work):
-                yield item.result if isinstance(item, Done) else told_html(item)
+                yield item.result if isinstance(item, Done) else [told_html(item), gr.skip()]
         except Exception as error:
-            yield render.note_html(answering.sentence(error, language), kind="error")
+            yield [render.note_html(answering.sentence(error, language), kind="error"), gr.skip()]
 
     def _order(self, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         """Look at the rows, telling how far it is, then order the training; closed before that, it orders none."""

@@ -123,6 +123,9 @@ class TrainingForm:
             self.keep = gr.Button(label("training.keep"), elem_id="train-keep", min_width=140)
         self.download = gr.DownloadButton(label("training.download"), visible=False, elem_id="train-download")
         self.report = gr.HTML("", elem_id="train-report")
+        self.report_file = gr.DownloadButton(
+            label("training.report_file"), visible=False, elem_id="train-report-file", size="sm"
+        )
 
     def _draw_method(self) -> None:
         field = self.fields
