@@ -17,6 +17,7 @@ import pytest
 import crossfade
 import handmade_adapters
 from cli_kit import Crossfade, Run
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import Settings
 from fake_engine import FakeEngine, FakeRetriever, passage, patch_startup, write_corpus
 
@@ -327,7 +328,7 @@ def test_training_without_its_libraries_says_how_to_get_them(
     run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossfade.models.torch_libraries._NEEDED", ("a_library_that_nobody_has",))
-    assert "pip install 'crossfade[train]'" in run("train", "--data", str(rows), "--name", "new").error()
+    assert how_to_install("train") in run("train", "--data", str(rows), "--name", "new").error()
 
 
 def in_its_own_process(*arguments: str, timeout: float = 120, **environment: str) -> Run:

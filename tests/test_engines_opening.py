@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from crossfade.engines import opening
 from crossfade.engines.opening import SERVED_WEIGHTS, engine_name, has_gpu, served_weights
 from crossfade.errors import ModelError
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import DEFAULT_BASE, Settings
 
 
@@ -69,5 +71,5 @@ def test_an_engine_without_its_libraries_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", lambda: ["torch"])
     monkeypatch.setattr(opening, "fetch", lambda *_, **__: tmp_path)
-    with pytest.raises(ModelError, match=r"torch not found.*crossfade\[transformers\]"):
+    with pytest.raises(ModelError, match=rf"torch not found.*{re.escape(how_to_install('transformers'))}"):
         opening.open_engine(settings)

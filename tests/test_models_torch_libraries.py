@@ -1,0 +1,27 @@
+"""How an extra is installed is told as it works where this runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from crossfade.models import torch_libraries
+from crossfade.models.torch_libraries import how_to_install
+
+
+@pytest.mark.parametrize(
+    ("in_checkout", "prefix", "command"),
+    [
+        (True, ".venv", ".venv/bin/pip install -e '.[train]'"),
+        (True, "../elsewhere", "pip install -e '.[train]'"),
+        (False, ".venv", "pip install 'crossfade[train]'"),
+    ],
+)
+def test_an_extra_is_installed_from_the_checkout_or_by_name(
+    in_checkout: bool, prefix: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_libraries, "checkout", lambda: tmp_path if in_checkout else None)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / prefix))
+    assert how_to_install("train") == command
