@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ pytest.importorskip("peft")
 import handmade_adapters as made
 from crossfade.adapters.blending import write_blend
 from crossfade.adapters.peft_files import read_adapter
+from crossfade.engines import transformers_engine
 from crossfade.engines.choosing import Chooser
 from crossfade.engines.torch_base import load_base
 from crossfade.engines.transformers_engine import PIECE, TransformersEngine
@@ -169,6 +171,40 @@ def test_a_stop_while_waiting_for_a_place_ends_it(kind: Kind, tiny_llama: TinyMo
         assert (only.finish, only.text) == ("cancelled", "")
         first.close()  # type: ignore[attr-defined]
         assert ask(engine, QUESTION, MARBLE).text == "marble"
+
+
+def test_more_requests_than_may_wait_are_told_that_it_is_busy(
+    kind: Kind, tiny_llama: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_kind(kind, tiny_llama, tmp_path, slots=1, context=16_384) as engine:
+        first = stream(engine, QUESTION, max_new_tokens=MANY)
+        next(first)
+        few_may_wait(engine, monkeypatch, waiting=1, seconds=2.0)
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(ask, engine, QUESTION, MARBLE)
+            assert until(lambda: waiting(engine) == 1, seconds=1) is not None
+            with pytest.raises(EngineError, match=r"busy: 1 .*Try again"):
+                ask(engine, QUESTION, COBALT)
+            with pytest.raises(EngineError, match=r"was busy for 2 s\. Try again"):
+                second.result(timeout=5)
+        assert waiting(engine) == 0
+        first.close()  # type: ignore[attr-defined]
+        assert ask(engine, QUESTION, COBALT).text == "cobalt"
+
+
+def few_may_wait(engine: AnyEngine, monkeypatch: pytest.MonkeyPatch, *, waiting: int, seconds: float) -> None:
+    """Let so many requests wait for a place, and so long."""
+    if isinstance(engine, TransformersEngine):
+        monkeypatch.setattr(transformers_engine, "WAITING", waiting)
+        monkeypatch.setattr(transformers_engine, "PATIENCE", seconds)
+    else:
+        monkeypatch.setattr(engine._server.slots, "_waiting", waiting)
+        monkeypatch.setattr(engine._server.slots, "_patience", seconds)
+
+
+def waiting(engine: AnyEngine) -> int:
+    """How many requests wait for a place."""
+    return len(engine._waiting) if isinstance(engine, TransformersEngine) else engine._server.slots._queue
 
 
 def test_a_reader_that_goes_frees_its_place(engine: AnyEngine) -> None:
@@ -599,6 +635,24 @@ def test_code_beside_the_weights_never_runs(tiny_llama: TinyModel, tmp_path: Pat
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_base(folder, precision="float32", device="cpu")
     assert not canary.exists()
+
+
+def test_a_base_beyond_the_memory_says_what_to_change(tiny_llama: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(ModelError, match=r"does not fit into memory\. .*smaller base"):
+        load_base(tiny_llama.folder, precision="float32", device="cpu")
+
+
+def test_bits_without_their_library_say_what_to_install(tiny_llama: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else found(name))
+    with pytest.raises(ModelError, match=r"CROSSFADE_BITS=4 needs bitsandbytes: .*pip install"):
+        load_base(tiny_llama.folder, precision="float32", bits=4, device="cpu")
 
 
 @pytest.mark.parametrize("bits", [4, 8])
