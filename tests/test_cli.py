@@ -165,6 +165,13 @@ def test_models_and_adapters_are_listed(run: Crossfade, engine: FakeEngine, tmp_
     assert "for ticket" in plain.out
 
 
+def test_a_model_that_is_fetched_is_told_with_its_path(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    gguf = tmp_path / "mine.gguf"
+    gguf.write_bytes(b"GGUF")
+    assert run("models", "--fetch", str(gguf)).out == f"{gguf}\n"
+    assert json.loads(run("models", "--fetch", str(gguf), "--json").out) == {"name": str(gguf), "path": str(gguf)}
+
+
 def test_serve_gives_the_page_a_startup_with_the_wanted_address(
     run: Crossfade, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
