@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -635,24 +634,6 @@ def test_code_beside_the_weights_never_runs(tiny_llama: TinyModel, tmp_path: Pat
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_base(folder, precision="float32", device="cpu")
     assert not canary.exists()
-
-
-def test_a_base_beyond_the_memory_says_what_to_change(tiny_llama: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import AutoModelForCausalLM
-
-    def full(*_: Any, **__: Any) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
-    with pytest.raises(ModelError, match=r"does not fit into memory\. .*smaller base"):
-        load_base(tiny_llama.folder, precision="float32", device="cpu")
-
-
-def test_bits_without_their_library_say_what_to_install(tiny_llama: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else found(name))
-    with pytest.raises(ModelError, match=r"CROSSFADE_BITS=4 needs bitsandbytes: .*pip install"):
-        load_base(tiny_llama.folder, precision="float32", bits=4, device="cpu")
 
 
 @pytest.mark.parametrize("bits", [4, 8])
