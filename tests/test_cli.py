@@ -17,6 +17,7 @@ import pytest
 import crossfade
 import handmade_adapters
 from cli_kit import Crossfade, Run
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import Settings
 from fake_engine import FakeEngine, FakeRetriever, passage, patch_startup, write_corpus
 
@@ -172,6 +173,13 @@ def test_models_and_adapters_are_listed(run: Crossfade, engine: FakeEngine, tmp_
     plain = run("adapters")
     assert "refused:" in plain.out
     assert "for ticket" in plain.out
+
+
+def test_a_model_that_is_fetched_is_told_with_its_path(run: Crossfade, engine: FakeEngine, tmp_path: Path) -> None:
+    gguf = tmp_path / "mine.gguf"
+    gguf.write_bytes(b"GGUF")
+    assert run("models", "--fetch", str(gguf)).out == f"{gguf}\n"
+    assert json.loads(run("models", "--fetch", str(gguf), "--json").out) == {"name": str(gguf), "path": str(gguf)}
 
 
 def test_serve_gives_the_page_a_startup_with_the_wanted_address(
@@ -337,7 +345,7 @@ def test_training_without_its_libraries_says_how_to_get_them(
     run: Crossfade, engine: FakeEngine, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossfade.models.torch_libraries._NEEDED", ("a_library_that_nobody_has",))
-    assert "pip install 'crossfade[train]'" in run("train", "--data", str(rows), "--name", "new").error()
+    assert how_to_install("train") in run("train", "--data", str(rows), "--name", "new").error()
 
 
 def in_its_own_process(*arguments: str, timeout: float = 120, **environment: str) -> Run:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli_kit import Crossfade
+from crossfade.models.torch_libraries import how_to_install
 from fake_engine import FakeEngine
 from letter_tokenizer import LetterTokenizer
 
@@ -114,7 +115,7 @@ def test_without_the_training_libraries_tokens_are_estimated_and_that_is_said(
     monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", lambda: ["torch"])
     found = run("data", "report", str(rows), *COLUMNS[:-1])
     assert found.code == 0
-    assert "pip install 'crossfade[train]'" in found.err
+    assert how_to_install("train") in found.err
     assert "characters / 4" in found.out
 
 

@@ -23,6 +23,7 @@ pytest.importorskip("peft")
 import handmade_adapters as made
 from crossfade.adapters.blending import write_blend
 from crossfade.adapters.peft_files import read_adapter
+from crossfade.engines import transformers_engine
 from crossfade.engines.choosing import Chooser
 from crossfade.engines.torch_base import load_base
 from crossfade.engines.transformers_engine import PIECE, TransformersEngine
@@ -171,6 +172,40 @@ def test_a_stop_while_waiting_for_a_place_ends_it(kind: Kind, tiny_llama: TinyMo
         assert (only.finish, only.text) == ("cancelled", "")
         first.close()  # type: ignore[attr-defined]
         assert ask(engine, QUESTION, MARBLE).text == "marble"
+
+
+def test_more_requests_than_may_wait_are_told_that_it_is_busy(
+    kind: Kind, tiny_llama: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_kind(kind, tiny_llama, tmp_path, slots=1, context=16_384) as engine:
+        first = stream(engine, QUESTION, max_new_tokens=MANY)
+        next(first)
+        few_may_wait(engine, monkeypatch, waiting=1, seconds=2.0)
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(ask, engine, QUESTION, MARBLE)
+            assert until(lambda: waiting(engine) == 1, seconds=1) is not None
+            with pytest.raises(EngineError, match=r"busy: 1 .*Try again"):
+                ask(engine, QUESTION, COBALT)
+            with pytest.raises(EngineError, match=r"was busy for 2 s\. Try again"):
+                second.result(timeout=5)
+        assert waiting(engine) == 0
+        first.close()  # type: ignore[attr-defined]
+        assert ask(engine, QUESTION, COBALT).text == "cobalt"
+
+
+def few_may_wait(engine: AnyEngine, monkeypatch: pytest.MonkeyPatch, *, waiting: int, seconds: float) -> None:
+    """Let so many requests wait for a place, and so long."""
+    if isinstance(engine, TransformersEngine):
+        monkeypatch.setattr(transformers_engine, "WAITING", waiting)
+        monkeypatch.setattr(transformers_engine, "PATIENCE", seconds)
+    else:
+        monkeypatch.setattr(engine._server.slots, "_waiting", waiting)
+        monkeypatch.setattr(engine._server.slots, "_patience", seconds)
+
+
+def waiting(engine: AnyEngine) -> int:
+    """How many requests wait for a place."""
+    return len(engine._waiting) if isinstance(engine, TransformersEngine) else engine._server.slots._queue
 
 
 def test_a_reader_that_goes_frees_its_place(engine: AnyEngine) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from crossfade.engines import opening
 from crossfade.engines.opening import SERVED_WEIGHTS, engine_name, has_gpu, served_weights
 from crossfade.errors import ModelError
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import DEFAULT_BASE, Settings
 
 
@@ -58,10 +63,21 @@ def test_the_engine_is_the_one_asked_for_or_the_one_that_can(
 
 
 def test_without_a_driver_torch_is_not_even_asked_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    if Path("/proc/driver/nvidia/version").exists():
-        pytest.skip("this machine has a GPU")
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    monkeypatch.setattr(opening, "DRIVERS", ("/nowhere",))
+    monkeypatch.setitem(sys.modules, "torch", None)
     assert has_gpu() is False
+
+
+@pytest.mark.parametrize("usable", [True, False])
+@pytest.mark.parametrize("driver", ["/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd"])
+def test_where_there_is_a_driver_torch_says_whether_it_can_use_the_gpu(
+    driver: str, usable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: path == driver)
+    monkeypatch.setattr(opening, "missing_libraries", list)
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: usable))
+    monkeypatch.setitem(sys.modules, "torch", torch)  # type: ignore[misc]
+    assert has_gpu() is usable
 
 
 def test_an_engine_without_its_libraries_says_what_to_install(
@@ -69,5 +85,5 @@ def test_an_engine_without_its_libraries_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("crossfade.models.torch_libraries.missing_libraries", lambda: ["torch"])
     monkeypatch.setattr(opening, "fetch", lambda *_, **__: tmp_path)
-    with pytest.raises(ModelError, match=r"torch not found.*crossfade\[transformers\]"):
+    with pytest.raises(ModelError, match=rf"torch not found.*{re.escape(how_to_install('transformers'))}"):
         opening.open_engine(settings)

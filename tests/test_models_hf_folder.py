@@ -23,7 +23,7 @@ def fetched() -> Path:
     folder = Settings.from_environment().home / "models" / model.name
     assert not isinstance(model.source, str)
     if not is_whole(model.source, folder):  # type: ignore[arg-type]
-        pytest.skip("the default base has not been fetched; run `crossfade models`")
+        pytest.skip("the default base has not been fetched; fetch it with: crossfade models --fetch smollm2-135m")
     return folder / model.source.files[0].name  # type: ignore[union-attr]
 
 

@@ -114,7 +114,7 @@ def test_the_identity_is_that_of_the_bytes(embedder: LlamaCppEmbedder, gguf: Pat
 
 
 def test_a_missing_embedder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no embedder at .*gone\.gguf"):
+    with pytest.raises(ModelError, match=r"no embedder at .*gone\.gguf.*--fetch minilm"):
         LlamaCppEmbedder(tmp_path / "gone.gguf")
 
 

@@ -61,6 +61,7 @@ def test_after_loading_questions_are_answered_by_every_adapter(settings: Setting
     assert startup.error == ""
     assert startup.pipeline
     assert set(engine.adapters) == {"domain", "json"}
+    assert any(line.startswith("Model: ready, 2 adapters; context 1,000 tokens") for line in startup.status)
     answer = startup.pipeline.ask(Query("fee?", corpus="bank", task="", blend=(("json", 1.0),), rag=True, icl=True))
     assert answer.generation.adapters[0][:2] == ("json", 1.0)
     assert answer.passages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ pytest.importorskip("peft")
 
 from crossfade.adapters.peft_files import read_adapter  # noqa: E402
 from crossfade.errors import TrainingError  # noqa: E402
+from crossfade.models.torch_libraries import how_to_install  # noqa: E402
 from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
 from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
 from crossfade.training.methods import method_of, wrap_with_lora  # noqa: E402
@@ -267,5 +269,5 @@ def test_the_peak_memory_is_a_training_s_own_and_not_that_of_who_started_it() ->
 
 def test_missing_libraries_name_the_extra(monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TrainingError, match=r"pip install 'crossfade\[train\]'"):
+    with pytest.raises(TrainingError, match=re.escape(how_to_install("train"))):
         train(base, tmp_path / "a")

@@ -53,6 +53,7 @@ def test_english_stays_and_what_is_not_known_stays() -> None:
 
 def test_values_are_kept_word_for_word_and_sentences_in_sentences_are_said_too() -> None:
     assert said("zh", "ready, 3 adapters; refused: ready, {x}") == "就绪，3 个适配器；被拒绝：ready, {x}"
+    assert said("zh", "ready, 3 adapters; context 4,096 tokens") == "就绪，3 个适配器；上下文 4,096 个词元"
     assert said("zh", "Index of it's {a}") == "it's {a} 的索引"
 
 
@@ -107,8 +108,8 @@ def test_every_advice_of_a_report_is_said() -> None:
         "loading torch and the weights",
         "40 of 300 passages",
         "ready (rag is new)",
-        "ready, 3 adapters",
-        "ready, 2 adapters; refused: base; made for an unknown base: base",
+        "ready, 3 adapters; context 4,096 tokens",
+        "ready, 2 adapters; context 4,096 tokens; refused: base; made for an unknown base: base",
         "left out",
         "not made",
     ],

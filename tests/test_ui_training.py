@@ -22,6 +22,7 @@ from crossfade.cli import app
 from crossfade.corpora.registry import read_corpus
 from crossfade.engines.protocol import Capabilities
 from crossfade.errors import ModelError, TrainingError
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.against import JudgingSet, Overlapping
 from crossfade.training.data import TrainingRow
@@ -520,6 +521,13 @@ def test_what_the_engine_cannot_serve_is_said_before_and_wants_a_tick(part: tupl
     assert "begins now" in ordered(order, ROWS, "mine", method="p-tuning", anyway=True)[0]
     order._startup.pipeline = None
     assert not order._method(request(), "p-tuning")[1].visible, "while it loads nobody knows"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_libraries_that_are_missing_are_told_with_the_command(language: str, part: tuple[Any, Any]) -> None:
+    told = html.unescape(training_form.missing_note(language))
+    assert "torch" in told
+    assert how_to_install("train") in told
 
 
 def test_the_page_speaks_chinese_where_the_browser_does(part: tuple[TrainingOrder, FakeDesk], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -31,9 +31,6 @@ from crossfade.cli_train import train_app
 from crossfade.errors import CorpusError, CrossfadeError
 from crossfade.settings import Settings
 from crossfade.terminal import Bar, Printable, print_json, printable, say
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="crossfade",
@@ -103,7 +100,11 @@ def models(
     from crossfade.models.fetch import fetch as fetch_model
 
     if fetch:
-        typer.echo(fetch_model(fetch, Settings.from_environment().home, progress=Bar()))
+        path = str(fetch_model(fetch, Settings.from_environment().home, progress=Bar()))
+        if as_json:
+            print_json({"name": fetch, "path": path})
+        else:
+            typer.echo(path)
         return
     rows = [
         {"name": m.name, "kind": m.kind, "title": m.title, "licence": m.licence, "measured": m.measured, "note": m.note}

@@ -112,10 +112,10 @@ def report(
 
 def base_folder(settings: Settings) -> Path | None:
     """The base in Hugging Face form, with its tokenizer, or None where the extra `train` is not installed."""
-    from crossfade.models.torch_libraries import missing_libraries
+    from crossfade.models.torch_libraries import how_to_install, missing_libraries
 
     if missing_libraries():
-        tell("Tokens are estimated; to count them: pip install 'crossfade[train]'")
+        tell(f"Tokens are estimated; to count them: {how_to_install('train')}")
         return None
     from crossfade.models.fetch import fetch
     from crossfade.models.hf_folder import hf_folder

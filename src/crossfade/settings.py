@@ -16,11 +16,15 @@ ENGINES = ("auto", "llama.cpp", "transformers")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
+def checkout() -> Path | None:
+    """The root of the checkout that this runs from, None where Crossfade is installed."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
 def _shipped(kind: str) -> Path:
     """The folder of what comes with Crossfade: at the root of a checkout, inside the package when installed."""
-    package = Path(__file__).resolve().parent
-    checkout = package.parent.parent / kind
-    return checkout if (package.parent.parent / "pyproject.toml").is_file() else package / "data" / kind
+    return (checkout() or Path(__file__).resolve().parent / "data") / kind
 
 
 def variable(name: str) -> str:

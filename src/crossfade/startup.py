@@ -240,13 +240,14 @@ class Startup:
                         engine.unload(adapter.name)  # what had its name before is no longer what is there
 
     def _tell_served(self, engine: Engine) -> None:
-        """Say how many adapters are served, which are refused, and of which the base is not known."""
+        """Say how many adapters are served, what context one answer has, and which adapters are refused or doubtful."""
         refused = f"; refused: {', '.join(sorted(self._refused))}" if self._refused else ""
         doubtful = [a for a in self.registry.adapters.values() if a.doubt and a.name in engine.adapters]
         for adapter in doubtful:
             logger.warning("%s", adapter.doubt)
         unknown = f"; made for an unknown base: {', '.join(a.name for a in doubtful)}" if doubtful else ""
-        self._note("Model", f"ready, {len(engine.adapters)} adapters{refused}{unknown}")
+        context = f"context {engine.capabilities.context:,} tokens"
+        self._note("Model", f"ready, {len(engine.adapters)} adapters; {context}{refused}{unknown}")
 
     def _run_safely(self) -> None:
         try:

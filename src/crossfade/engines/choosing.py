@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import EngineError
+from crossfade.models.torch_libraries import how_to_install
 from crossfade.types import Sampling
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Schemas:
             import xgrammar
         except ImportError as error:
             raise EngineError(
-                "Enforcing a schema on this engine needs xgrammar: pip install 'crossfade[transformers]'."
+                f"Enforcing a schema on this engine needs xgrammar: {how_to_install('transformers')}"
             ) from error
         try:
             if self._compiler is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crossfade.engines.choosing import Chooser
 from crossfade.engines.torch_adapters import Added
-from crossfade.engines.torch_base import TorchBase
+from crossfade.engines.torch_base import TorchBase, is_out_of_memory
 from crossfade.errors import CrossfadeError, EngineError
 from crossfade.types import Generation
 
@@ -66,7 +66,7 @@ class Job:
         generation = Generation(
             text=self.text,
             prompt_tokens=len(self.ids),
-            cached_tokens=0,
+            cached_tokens=0,  # each prompt is read whole
             new_tokens=len(self.tokens),
             seconds_to_first=self.first or seconds,
             seconds=seconds,
@@ -80,7 +80,7 @@ def told(error: BaseException) -> CrossfadeError:
     """An error of the model as a sentence for people."""
     if isinstance(error, CrossfadeError):
         return error
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
+    if is_out_of_memory(error):
         return EngineError(
             "The model ran out of memory; other questions are answered on. Ask for less: a shorter question, fewer "
             "new tokens, a lower CROSSFADE_CONTEXT or CROSSFADE_SLOTS, or a smaller base."

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SERVED_WEIGHTS = "Q8_0"
 """What `weights = auto` means for the embedded default; chosen by measurement, see benchmarks/README.md."""
 
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")
+"""What is there where a GPU's driver is: NVIDIA's, that of Windows below Linux (WSL), AMD's."""
+
 
 def open_engine(
     settings: Settings, *, progress: Progress | None = None, report: Callable[[str], None] | None = None
@@ -56,7 +59,7 @@ def engine_name(settings: Settings, source: Path) -> str:
 
 def has_gpu() -> bool:
     """Whether torch can use a GPU; torch is imported only where a driver is there, since that takes seconds."""
-    if not Path("/proc/driver/nvidia/version").exists() and os.name != "nt":
+    if not any(map(os.path.exists, DRIVERS)) and os.name != "nt":
         return False
     if missing_libraries():
         return False

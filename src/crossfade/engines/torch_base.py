@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from jinja2 import TemplateError
 
 from crossfade.engines.requests import defuse
 from crossfade.errors import EngineError, ModelError
-from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, quiet_libraries
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, how_to_install, quiet_libraries
 from crossfade.types import Message
 
 
@@ -68,7 +69,12 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
         model = model if bits else model.to(device)
-    except Exception as error:  # each file of a folder has errors of its own kind, out of memory among them
+    except Exception as error:  # each file of a folder has errors of its own kind
+        if is_out_of_memory(error):
+            raise ModelError(
+                f"The model in {folder} does not fit into memory. Set CROSSFADE_BITS=4, free memory, or choose a "
+                "smaller base."
+            ) from error
         why = " ".join(str(error).split())[:300]
         raise ModelError(
             f"The model in {folder} cannot be loaded: {why}. Give a folder with config.json, tokenizer and safetensors."
@@ -89,6 +95,11 @@ def load_base(folder: Path, *, precision: str = "auto", bits: int = 0, device: s
     )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ended, that of a GPU or of the machine."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
+
+
 def _auto_precision(device: str) -> str:
     if has_fast_bfloat16(device):
         return "bfloat16"
@@ -98,6 +109,8 @@ def _auto_precision(device: str) -> str:
 def _quantised(bits: int, dtype: Any) -> Any:
     from transformers import BitsAndBytesConfig
 
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ModelError(f"CROSSFADE_BITS={bits} needs bitsandbytes: {how_to_install('transformers')}")
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

@@ -2,7 +2,7 @@
 
 Requests that wait together are written as rows of one batch, each with the update of its own blend, which is fixed when
 the request comes: what is loaded or unloaded meanwhile changes no answer under way. A prompt is read in pieces between
-the steps of the others. The worker alone touches the model.
+the steps of the others, and whole: no prefix is kept, so no token is ever cached. The worker alone touches the model.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from crossfade.errors import ModelError, TrainingError
+from crossfade.settings import checkout
 
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 
@@ -18,11 +20,23 @@ def missing_libraries() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra; in a checkout it is given at its root.
+
+    Its pip is that of the `.venv` which `make` makes there, where this runs in it: another one installs elsewhere.
+    """
+    root = checkout()
+    if root is None:
+        return f"pip install 'crossfade[{extra}]'"
+    pip = ".venv/bin/pip" if Path(sys.prefix).resolve() == root / ".venv" else "pip"
+    return f"{pip} install -e '.[{extra}]'"
+
+
 def require_training_libraries() -> None:
     """Raises TrainingError, with the command that mends it, when the extra `train` is not installed."""
     if missing := missing_libraries():
         raise TrainingError(
-            f"Training needs the extra 'train' ({', '.join(missing)} not found): pip install 'crossfade[train]'"
+            f"Training needs the extra 'train' ({', '.join(missing)} not found): {how_to_install('train')}"
         )
 
 
@@ -30,8 +44,7 @@ def require_torch_libraries(what: str) -> None:
     """Raises ModelError, with the command that mends it, where `what` (a sentence's beginning) cannot be done."""
     if missing := missing_libraries():
         raise ModelError(
-            f"{what} needs the extra 'transformers' ({', '.join(missing)} not found): "
-            "pip install 'crossfade[transformers]'"
+            f"{what} needs the extra 'transformers' ({', '.join(missing)} not found): {how_to_install('transformers')}"
         )
 
 

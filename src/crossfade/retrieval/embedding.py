@@ -50,7 +50,7 @@ class LlamaCppEmbedder:
         import xllamacpp
 
         if not gguf.is_file():
-            raise ModelError(f"There is no embedder at {gguf}. Fetch it again with `crossfade models`.")
+            raise ModelError(f"There is no embedder at {gguf}. Fetch it again: crossfade models --fetch minilm")
         with gguf.open("rb") as file:
             self._identity = hashlib.file_digest(file, "sha256").hexdigest()
         self._name = gguf.stem

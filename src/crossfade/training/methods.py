@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crossfade.adapters.peft_config import MAX_RANK
 from crossfade.errors import TrainingError
-from crossfade.models.torch_libraries import device_name, has_fast_bfloat16
+from crossfade.models.torch_libraries import device_name, has_fast_bfloat16, how_to_install
 from crossfade.training.base_model import linear, linear_layers, load_whole
 from crossfade.training.record import (
     AdaLoraSettings,
@@ -105,7 +105,7 @@ class Qlora(Lora):
         from transformers import BitsAndBytesConfig
 
         if importlib.util.find_spec("bitsandbytes") is None:
-            raise TrainingError("QLoRA needs bitsandbytes: pip install 'crossfade[transformers]'")
+            raise TrainingError(f"QLoRA needs bitsandbytes: {how_to_install('transformers')}")
         device = device_name()
         products = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
         four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=products)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from crossfade.models.torch_libraries import missing_libraries
+from crossfade.models.torch_libraries import how_to_install, missing_libraries
 from crossfade.ui import render
 from crossfade.ui.builders import RowBuilders
 from crossfade.ui.language import label, say
@@ -183,5 +183,7 @@ class TrainingForm:
 
 def missing_note(language: str) -> str:
     """What has to be installed before anything can be trained, if anything."""
-    missing = missing_libraries()
-    return render.note_html(say(language, "training.libraries", missing=", ".join(missing))) if missing else ""
+    if not (missing := missing_libraries()):
+        return ""
+    told = say(language, "training.libraries", missing=", ".join(missing), command=how_to_install("train"))
+    return render.note_html(told)
