@@ -87,7 +87,7 @@ def about_rows(
 ) -> list[Finding]:
     """Rows that cannot be used, none that can, and responses that are all the same.
 
-    `column` names that of the responses, or with `last` of chats, of which the last answers are learned.
+    `column` names that of the responses, or with `last` of chats, of which the last answers are compared.
     """
     found = []
     if broken:
