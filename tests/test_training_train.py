@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from training_kit import SETTINGS, load, make_base, rows, tokenizer_of, train, weights
+from training_kit import SETTINGS, load, make_base, rows, tokenizer_of, train, train_by, weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -23,9 +23,9 @@ from crossfade.errors import TrainingError  # noqa: E402
 from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
 from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
 from crossfade.training.methods import method_of, wrap_with_lora  # noqa: E402
-from crossfade.training.record import TrainingProgress  # noqa: E402
+from crossfade.training.record import AdaLoraSettings, TrainingProgress  # noqa: E402
 from crossfade.training.run_folder import RunFolder  # noqa: E402
-from crossfade.training.trainer import mean_loss, run  # noqa: E402
+from crossfade.training.trainer import row_losses, run  # noqa: E402
 from crossfade.types import Message  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
@@ -54,14 +54,16 @@ def test_only_the_response_and_its_end_are_learned(base: Path) -> None:
 def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: Path) -> None:
     model = load(base).eval()
     encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
-    total = 0.0
-    for row in encoded:
+    expected = []
+    for row in sorted(encoded, key=len):
         tokens = torch.tensor([row.tokens])
         logits = model(tokens).logits[0, row.prompt_length - 1 : -1]
-        total += float(torch.nn.functional.cross_entropy(logits, tokens[0, row.prompt_length :], reduction="sum"))
-    expected = total / learned_tokens(encoded)
+        expected.append(
+            float(torch.nn.functional.cross_entropy(logits, tokens[0, row.prompt_length :], reduction="sum"))
+        )
     for micro_batch in (1, 3, 8):
-        found = mean_loss(model, encoded, micro_batch=micro_batch, micro_tokens=1000, padding=0, device="cpu")
+        settings = replace(SETTINGS, micro_batch=micro_batch)
+        found = row_losses(model, encoded, settings, padding=0, device="cpu")
         assert found == pytest.approx(expected, rel=2e-2)  # bfloat16 products where the machine has them
 
 
@@ -200,6 +202,22 @@ def test_a_run_that_breaks_down_says_what_to_change_and_writes_nothing(base: Pat
     with pytest.raises(TrainingError, match="learning_rate"):
         train(tmp_path / "base", tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_held_out_loss_that_is_no_number_ends_the_run_too(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.training.trainer.row_losses", lambda *args, **kwargs: (1.0, float("nan")))
+    with pytest.raises(TrainingError, match=r"not a number at step 0 .*learning_rate"):
+        train(base, tmp_path / "a", held_out=rows(10)[8:])
+
+
+def test_what_a_method_adds_to_the_loss_is_no_part_of_the_held_out_one(base: Path, tmp_path: Path) -> None:
+    ada = AdaLoraSettings(orthogonality=10.0, epochs=1, batch=2, max_tokens=128, rank=2, first_rank=4)
+    given = {"held_out": rows(12)[8:]}
+    record, plain = train_by(ada, base, tmp_path / "a", **given), train(base, tmp_path / "b", **given)
+    assert record.train_loss[0][1] > plain.train_loss[0][1] + 1
+    assert record.held_out_loss[0] == pytest.approx(plain.held_out_loss[0], rel=1e-3), "neither has learned yet"
 
 
 def test_an_exception_of_the_progress_ends_the_training_and_writes_nothing(base: Path, tmp_path: Path) -> None:
