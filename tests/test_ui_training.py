@@ -77,7 +77,9 @@ def progress(step: int, loss: float) -> TrainingProgress:
 def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     assert "Waits" in run_html(run, "en")
-    assert "Waits for 3 before it" in run_html(run, "en", before=3)
+    for count in (1, 3):
+        assert f"Waits for {count} before it" in run_html(run, "en", before=count)
+    assert "nothing here begins it" in run_html(run, "en", before=None)
     for step in (1, 2, 3):
         run.log(progress(step, 3.0 - step / 2))
     run.log_held_out(Measurement(0, 3.1))
@@ -239,8 +241,8 @@ class FakeDesk:
         run.ticket(name, method, data, arguments=arguments, owner=owner)
         return run
 
-    def waiting(self) -> list[RunFolder]:
-        return []
+    def before(self, run: RunFolder) -> int:
+        return len(self.ordered) - 1
 
     def runs(self) -> list[RunFolder]:
         return list_runs(self._folder)
@@ -562,7 +564,7 @@ def test_an_open_page_finds_what_another_one_ordered_and_else_asks_for_nothing(
     assert chosen.value == "mine-1"
     assert "mine" in shown
     assert timer.active
-    ordered(order, ROWS, "second")
+    assert "it waits for 1 before it" in ordered(order, ROWS, "second")[0]
     _, chosen, *_ = runs._ask(request(), mark, "mine-1")
     assert chosen.value == "mine-1", "what still goes stays in sight"
     assert [value for _, value in chosen.choices] == ["second-1", "mine-1"]

@@ -20,8 +20,8 @@ SAMPLE_CHARACTERS = 400
 LONG_SECONDS = 90
 
 
-def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
-    """A run as it stands. `before` trainings come first where it waits."""
+def run_html(run: RunFolder, language: str, *, before: int | None = 0) -> str:
+    """A run as it stands. Where it waits `before` trainings come first; for None nobody here will begin it."""
     about, state, progress = run.about(), run.state(), run.progress()
     name = state["state"]
     titles = {key: str(about.get(key, "")) for key in ("name", "method", "data")}
@@ -39,11 +39,13 @@ def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
     return "".join(parts)
 
 
-def _words(state: dict[str, object], language: str, *, before: int, begun: bool) -> str:
+def _words(state: dict[str, object], language: str, *, before: int | None, begun: bool) -> str:
     """The state in a sentence."""
     match state["state"]:
         case "waiting":
-            return say(language, "training.waits_for", count=before) if before > 1 else say(language, "training.waits")
+            if before is None:
+                return say(language, "training.left_waiting")
+            return say(language, "training.waits_for", count=before) if before else say(language, "training.waits")
         case "running":
             return say(language, "training.trains") if begun else say(language, "training.makes_rows")
         case "done":
