@@ -42,7 +42,7 @@ class Watch:
         self._train: list[tuple[int, float]] = []
         self._held_out: list[Measurement] = []
         self._started = self._measuring = self._before = 0.0
-        self._from = self._last = 0
+        self._from = self._last = self._looks = 0
 
     def begin(self, step: int) -> None:
         """The run begins after `step`: 0, or that of the checkpoint from which it goes on."""
@@ -76,7 +76,7 @@ class Watch:
             held_out=held_out,
             tokens_per_second=self._tokens_a_step * (step - self._from) / seconds,
             seconds=self._before + seconds + self._measuring,
-            seconds_left=seconds / (step - self._from) * (self._steps - step),
+            seconds_left=self._left(step, seconds),
         )
         self._folder.log(progress)
         if self._progress:
@@ -105,6 +105,14 @@ class Watch:
         read_state(self._folder.best, self._model, self._method)
         return kept.step
 
+    def _left(self, step: int, seconds: float) -> float:
+        """The seconds that are left after a step: those of the steps, and of the measurements among them."""
+        if step == self._steps:
+            return 0.0
+        looks = math.ceil(self._steps / self._every) - step // self._every
+        a_look = self._measuring / self._looks if self._looks else 0.0
+        return seconds / (step - self._from) * (self._steps - step) + a_look * looks
+
     def _since(self) -> float:
         return max(1e-9, time.perf_counter() - self._started - self._measuring)
 
@@ -128,4 +136,5 @@ class Watch:
         if self._sample:
             self._folder.log_samples(self._sample(step))
         self._measuring += time.perf_counter() - began
+        self._looks += 1
         return found.loss if found else None
