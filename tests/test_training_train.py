@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -67,6 +68,27 @@ def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: 
         assert found == pytest.approx(expected, rel=2e-2)  # bfloat16 products where the machine has them
 
 
+def test_the_head_is_computed_where_tokens_are_learned_and_nowhere_else(base: Path, tmp_path: Path) -> None:
+    given = encode_rows(rows()[::3], tokenizer_of(base), max_tokens=128).rows  # their prompts are equally long
+    learned = max(len(row) - row.prompt_length for row in given)
+    assert len({row.prompt_length for row in given}) == 1
+    settings = replace(SETTINGS, epochs=1)
+    model, seen = load(base), set()
+    model.lm_head.register_forward_hook(lambda module, states, logits: seen.add(states[0].shape[1]))
+    run(
+        wrap_with_lora(model, settings),
+        given,
+        method=method_of(settings),
+        held_out=given,
+        settings=settings,
+        folder=RunFolder(tmp_path / "run"),
+        padding=0,
+        device="cpu",
+    )
+    assert seen
+    assert max(seen) == learned < given[0].prompt_length
+
+
 def test_micro_batches_hold_every_row_once_within_their_limits() -> None:
     encoded = [EncodedRow(tokens=tuple(range(length)), prompt_length=1) for length in (9, 3, 40, 5, 8, 3, 21, 100)]
     micro = cut(encoded, micro_batch=3, micro_tokens=42)
@@ -115,6 +137,24 @@ def test_training_lowers_the_loss_of_learned_and_held_out_rows(base: Path, tmp_p
     assert record.rows == 16
     assert record.data_sha256 == rows_sha256(rows(16))
     assert record.tokens_per_second > 0
+
+
+def test_the_rate_rises_falls_as_a_cosine_and_no_gradient_is_longer_than_one(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, lengths, take = [], [], torch.optim.AdamW.step
+
+    def step(optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        rates.append(optimizer.param_groups[0]["lr"])
+        lengths.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+        return take(optimizer, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    train(base, tmp_path / "a", rows(16), settings={"epochs": 10, "warm_up": 0.25, "learning_rate": 1e-2})
+    rising, falling = [n / 10 for n in range(10)], [(1 + math.cos(math.pi * n / 30)) / 2 for n in range(30)]
+    assert rates == pytest.approx([1e-2 * share for share in rising + falling])
+    assert max(lengths) == pytest.approx(1.0, abs=1e-3), "some would have been longer"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(base: Path, tmp_path: Path) -> None:
