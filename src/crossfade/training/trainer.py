@@ -160,7 +160,7 @@ def _callback(
                 return
             cancelled = stop is not None and stop.is_set()
             watch.step(state.global_step, float(logs["loss"]), float(logs.get("grad_norm", 0.0)), last=cancelled)
-            if cancelled or watch.is_of_no_use:
+            if cancelled or watch.gets_worse:
                 control.should_training_stop = True
             elif time.monotonic() - self.written >= checkpoint_seconds:
                 control.should_save = True

@@ -83,7 +83,7 @@ class Watch:
             self._progress(progress)
 
     @property
-    def is_of_no_use(self) -> bool:
+    def gets_worse(self) -> bool:
         """Whether the held-out rows get worse by going on."""
         return gets_worse(self._held_out, patience=self._settings.patience)
 
