@@ -151,7 +151,7 @@ def main() -> None:
     print(
         f"\n{len(learned)} rows, {card['minutes']:.1f} minutes of training at {card['tokens_per_second']:.0f} tokens/s"
         f", {minutes:.1f} with loading and rows; kept step {card['kept_step']}; held-out loss "
-        f"{card['held_out_loss'][0][1]} -> {min(loss for _, loss in card['held_out_loss'][1:])}"
+        f"{card['held_out_loss'][0][1]} -> {dict(card['held_out_loss'])[card['kept_step']]}"
     )
 
 

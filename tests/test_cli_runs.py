@@ -47,6 +47,13 @@ def test_nothing_but_a_run_is_deleted(run: Crossfade, ended: RunFolder, name: st
     assert ended.path.exists()
 
 
+def test_a_run_that_the_app_ordered_and_never_began_goes_on_there(run: Crossfade, ended: RunFolder) -> None:
+    ordered = new_run(ended.path.parent, "later")
+    ordered.ticket("later", "lora", "rows.csv", arguments=["--data", "rows.csv"])
+    assert "later-1" in run("train", "list").out
+    assert "ordered in the app and has no rows yet" in run("train", "resume", "later-1").error()
+
+
 def test_a_run_that_trains_is_kept(run: Crossfade, ended: RunFolder) -> None:
     with ended.held():
         assert "cancel it" in run("train", "delete", "mine-1", "--yes").error()

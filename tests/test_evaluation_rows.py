@@ -49,11 +49,12 @@ def test_no_rows_are_an_error() -> None:
 def results(tmp_path: Path) -> list[MethodResult]:
     (tmp_path / "weights").write_bytes(b"x" * 2_000_000)
     card = {
-        "held_out_loss": [[0, 3.0], [5, 1.5], [9, 1.2]],
+        "held_out_loss": [[0, 3.0], [5, 1.2], [9, 1.25]],
+        "kept_step": 9,
         "trainable_parameters": 1000,
         "peak_memory_mb": 900,
         "minutes": 2.5,
-        "held_out_loss_on_the_whole_base": 1.25,
+        "held_out_loss_on_the_whole_base": 1.5,
     }
     base = MethodResult(method="base", scores={"macro-F1": 0.2, "accuracy": 0.5})
     lora = result_of("lora", tmp_path, card, ["a", "b", "a", "b"], ["a", "b", "a", "a"])
@@ -64,7 +65,7 @@ def test_the_table_tells_what_each_method_took_and_why_one_failed(tmp_path: Path
     head, _, base, lora, full = table(results(tmp_path)).splitlines()
     assert head.startswith("| method | macro-F1 | accuracy |")
     assert base.startswith("| base | 0.200 | 0.500 |")
-    assert "| 1.200 | 1,000 | 900 | 2.5 | 2.0 | held-out loss on the whole base 1.250 |" in lora
+    assert "| 1.250 | 1,000 | 900 | 2.5 | 2.0 | held-out loss on the whole base 1.500 |" in lora, "of what was kept"
     assert full.endswith("| the memory does not suffice |")
 
 

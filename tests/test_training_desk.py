@@ -90,6 +90,7 @@ def test_one_trains_and_the_others_wait_in_their_order(desk: Desk) -> None:
     first, second, third = (order(desk, "lasts", name) for name in "abc")
     wait_for(lambda: state(first) == "running")
     assert desk.waiting() == [second, third]
+    assert [desk.before(run) for run in (first, second, third)] == [0, 1, 2]
     desk.cancel(second)
     assert state(second) == "cancelled"
     assert desk.waiting() == [third]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from crossfade.startup import Startup
 from crossfade.training.adapter import Order, train_adapter
 from crossfade.training.against import JudgingSet
 from crossfade.training.guess import guess
+from crossfade.training.plan import FEWEST_TOGETHER, MOST_ON_CPU
 from crossfade.training.record import FullSettings, LoraSettings
 from crossfade.training.rows import INSTRUCTIONS, OwnData
 from crossfade.training.run_folder import list_runs
@@ -162,6 +165,25 @@ def test_the_command_tells_which_rows_it_leaves_out(
     assert "warning: 1 row cannot be used and will be left out, line 42: text is empty." in err
     assert "1 row has more than 256 tokens and will be left out, line 43." in err
     assert "rows.jsonl had over 256 tokens: line" in err
+
+
+def test_the_same_command_gives_the_same_weights_and_the_run_records_what_made_them(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROSSFADE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("crossfade.training.plan.memory_of_machine", lambda: 4_000_000)
+    words = ["train", "--data", str(data), "--name", "moods", "--base", str(base), "--replace", "--json"]
+    first, second = (json.loads(crossfade(monkeypatch, capsys, *words)[1]) for _ in range(2))
+    assert first["sha256"] == second["sha256"]
+    recorded, _ = list_runs(tmp_path / "home" / "trainings")
+    told = recorded.order()
+    assert shlex.split(told["command"]) == ["crossfade", *words]
+    assert told["data_file_sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert {"python", "processors", "threads", "torch", "transformers", "peft"} <= told["environment"].keys()
+    assert FEWEST_TOGETHER <= told["settings"]["micro_tokens"] < MOST_ON_CPU, "what so small a machine bears"
+    assert [step for step, _ in first["held_out_loss"]] == [m.step for m in recorded.measurements()]
+    assert {sample.step for sample in recorded.samples()} == {m.step for m in recorded.measurements()}
+    assert len(recorded.progress()) == first["held_out_loss"][-1][0]
 
 
 def test_the_methods_are_compared_on_the_same_rows(

@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from safetensors import SafetensorError  # noqa: E402
+
 from crossfade.errors import TrainingError  # noqa: E402
 from crossfade.training.record import TrainingProgress  # noqa: E402
 from crossfade.training.run_folder import RunFolder, list_runs  # noqa: E402
@@ -116,6 +118,23 @@ def test_a_checkpoint_that_was_half_written_is_passed_over(base: Path, tmp_path:
     assert all(torch.equal(w, weights(tmp_path / "a")[name]) for name, w in weights(tmp_path / "whole").items())
 
 
+def test_a_best_of_steps_that_are_taken_again_gives_way_to_the_one_before_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured at steps 0, 3, 6, 9 and 12; killed at 6, the best so far, it goes on from the checkpoint of step 5."""
+    told = iter([3.0, 1.0, 0.5, 9.0, 9.0, 9.0, 3.0, 1.0])
+    monkeypatch.setattr("crossfade.training.trainer.row_losses", lambda *args, **kwargs: (next(told),) * 2)
+    folder, given = RunFolder(tmp_path / "run"), {"held_out": rows(12)[8:]}
+    with pytest.raises(Killed):
+        train(base, tmp_path / "a", folder=folder, progress=kill_at(6), checkpoint_seconds=0, **given)
+    assert [m.step for m in folder.measurements()] == [0, 3, 6]
+    assert folder.last_checkpoint() == folder.checkpoints / "checkpoint-5"
+    assert train(base, tmp_path / "a", folder=folder, **given).kept_step == 3
+    stop = Event()
+    train(base, tmp_path / "three", progress=lambda p: stop.set() if p.step == 2 else None, stop=stop, **given)
+    assert all(torch.equal(w, weights(tmp_path / "a")[name]) for name, w in weights(tmp_path / "three").items())
+
+
 def test_what_is_kept_is_the_best_by_the_held_out_rows(base: Path, tmp_path: Path) -> None:
     other = [replace(row, response="No colour at all, sorry.") for row in rows(8)]
     settings = {"epochs": 12, "evaluations": 12}
@@ -158,9 +177,19 @@ def test_samples_are_answered_at_each_measurement(base: Path, tmp_path: Path) ->
     assert samples[0].answer != samples[-2].answer
 
 
-def test_a_full_disk_says_where_to_go_on(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file data/0"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_says_where_to_go_on(
+    error: Exception, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*args: Any, **kwargs: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr("crossfade.training.trainer.write_state", full)
     folder = RunFolder(tmp_path / "run-1")

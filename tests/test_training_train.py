@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from training_kit import SETTINGS, load, make_base, rows, tokenizer_of, train, weights
+from training_kit import SETTINGS, load, make_base, rows, tokenizer_of, train, train_by, weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -25,9 +26,9 @@ from crossfade.models.torch_libraries import how_to_install  # noqa: E402
 from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors  # noqa: E402
 from crossfade.training.data import EncodedRow, TrainingRow, encode_rows, rows_sha256  # noqa: E402
 from crossfade.training.methods import method_of, wrap_with_lora  # noqa: E402
-from crossfade.training.record import TrainingProgress  # noqa: E402
+from crossfade.training.record import AdaLoraSettings, TrainingProgress  # noqa: E402
 from crossfade.training.run_folder import RunFolder  # noqa: E402
-from crossfade.training.trainer import mean_loss, run  # noqa: E402
+from crossfade.training.trainer import row_losses, run  # noqa: E402
 from crossfade.types import Message  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the training libraries warn of each other's old names
@@ -85,15 +86,38 @@ def test_a_template_that_rewrites_earlier_turns_leaves_the_response_alone_to_lea
 def test_the_loss_at_kept_positions_equals_the_loss_of_the_whole_sequence(base: Path) -> None:
     model = load(base).eval()
     encoded = encode_rows(rows(), tokenizer_of(base), max_tokens=128).rows
-    total = 0.0
-    for row in encoded:
+    expected = []
+    for row in sorted(encoded, key=len):
         tokens = torch.tensor([row.tokens])
         logits = model(tokens).logits[0, row.prompt_length - 1 : -1]
-        total += float(torch.nn.functional.cross_entropy(logits, tokens[0, row.prompt_length :], reduction="sum"))
-    expected = total / learned_tokens(encoded)
+        expected.append(
+            float(torch.nn.functional.cross_entropy(logits, tokens[0, row.prompt_length :], reduction="sum"))
+        )
     for micro_batch in (1, 3, 8):
-        found = mean_loss(model, encoded, micro_batch=micro_batch, micro_tokens=1000, padding=0, device="cpu")
+        settings = replace(SETTINGS, micro_batch=micro_batch)
+        found = row_losses(model, encoded, settings, padding=0, device="cpu")
         assert found == pytest.approx(expected, rel=2e-2)  # bfloat16 products where the machine has them
+
+
+def test_the_head_is_computed_where_tokens_are_learned_and_nowhere_else(base: Path, tmp_path: Path) -> None:
+    given = encode_rows(rows()[::3], tokenizer_of(base), max_tokens=128).rows  # their prompts are equally long
+    learned = max(len(row) - row.prompt_length for row in given)
+    assert len({row.prompt_length for row in given}) == 1
+    settings = replace(SETTINGS, epochs=1)
+    model, seen = load(base), set()
+    model.lm_head.register_forward_hook(lambda module, states, logits: seen.add(states[0].shape[1]))
+    run(
+        wrap_with_lora(model, settings),
+        given,
+        method=method_of(settings),
+        held_out=given,
+        settings=settings,
+        folder=RunFolder(tmp_path / "run"),
+        padding=0,
+        device="cpu",
+    )
+    assert seen
+    assert max(seen) == learned < given[0].prompt_length
 
 
 def test_micro_batches_hold_every_row_once_within_their_limits() -> None:
@@ -146,6 +170,24 @@ def test_training_lowers_the_loss_of_learned_and_held_out_rows(base: Path, tmp_p
     assert record.rows == 16
     assert record.data_sha256 == rows_sha256(rows(16))
     assert record.tokens_per_second > 0
+
+
+def test_the_rate_rises_falls_as_a_cosine_and_no_gradient_is_longer_than_one(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, lengths, take = [], [], torch.optim.AdamW.step
+
+    def step(optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        rates.append(optimizer.param_groups[0]["lr"])
+        lengths.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+        return take(optimizer, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    train(base, tmp_path / "a", rows(16), settings={"epochs": 10, "warm_up": 0.25, "learning_rate": 1e-2})
+    rising, falling = [n / 10 for n in range(10)], [(1 + math.cos(math.pi * n / 30)) / 2 for n in range(30)]
+    assert rates == pytest.approx([1e-2 * share for share in rising + falling])
+    assert max(lengths) == pytest.approx(1.0, abs=1e-3), "some would have been longer"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(base: Path, tmp_path: Path) -> None:
@@ -233,6 +275,22 @@ def test_a_run_that_breaks_down_says_what_to_change_and_writes_nothing(base: Pat
     with pytest.raises(TrainingError, match="learning_rate"):
         train(tmp_path / "base", tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_held_out_loss_that_is_no_number_ends_the_run_too(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossfade.training.trainer.row_losses", lambda *args, **kwargs: (1.0, float("nan")))
+    with pytest.raises(TrainingError, match=r"not a number at step 0 .*learning_rate"):
+        train(base, tmp_path / "a", held_out=rows(10)[8:])
+
+
+def test_what_a_method_adds_to_the_loss_is_no_part_of_the_held_out_one(base: Path, tmp_path: Path) -> None:
+    ada = AdaLoraSettings(orthogonality=10.0, epochs=1, batch=2, max_tokens=128, rank=2, first_rank=4)
+    given = {"held_out": rows(12)[8:]}
+    record, plain = train_by(ada, base, tmp_path / "a", **given), train(base, tmp_path / "b", **given)
+    assert record.train_loss[0][1] > plain.train_loss[0][1] + 1
+    assert record.held_out_loss[0] == pytest.approx(plain.held_out_loss[0], rel=1e-3), "neither has learned yet"
 
 
 def test_an_exception_of_the_progress_ends_the_training_and_writes_nothing(base: Path, tmp_path: Path) -> None:

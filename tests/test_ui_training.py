@@ -25,6 +25,7 @@ from crossfade.errors import ModelError, TrainingError
 from crossfade.models.torch_libraries import how_to_install
 from crossfade.settings import DEFAULT_BASE, Settings
 from crossfade.training.against import JudgingSet, Overlapping
+from crossfade.training.best import Measurement
 from crossfade.training.data import TrainingRow
 from crossfade.training.estimate import Machine, Plan, Size
 from crossfade.training.findings import (
@@ -77,11 +78,13 @@ def progress(step: int, loss: float) -> TrainingProgress:
 def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     assert "Waits" in run_html(run, "en")
-    assert "Waits for 3 before it" in run_html(run, "en", before=3)
+    for count in (1, 3):
+        assert f"Waits for {count} before it" in run_html(run, "en", before=count)
+    assert "nothing here begins it" in run_html(run, "en", before=None)
     for step in (1, 2, 3):
         run.log(progress(step, 3.0 - step / 2))
-    run.log_held_out(0, 3.1)
-    run.log_held_out(3, 1.9)
+    run.log_held_out(Measurement(0, 3.1))
+    run.log_held_out(Measurement(3, 1.9))
     run.log_samples([Sample(0, "Q", "gold", "before"), Sample(3, "Q", "gold", "now")])
     with run.held():
         run.tell("running")
@@ -91,6 +94,18 @@ def test_a_run_shows_its_state_curves_and_samples(tmp_path: Path) -> None:
     assert shown.count("<circle") == 2
     assert all(word in shown for word in ("before", "now", "gold", "At step 3"))
     assert "Interrupted" in run_html(run, "en")
+
+
+@pytest.mark.parametrize(("last", "kept"), [((1.0, 3.0), 10), ((2.0, 2.1), 5)])
+def test_the_ring_is_at_the_step_that_is_kept(last: tuple[float, float], kept: int, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    for step in (5, 10):
+        run.log(progress(step, 2.0))
+    run.log_held_out(Measurement(5, 1.5, (1.5, 1.5)))
+    run.log_held_out(Measurement(10, sum(last) / 2, last))
+    ring = re.search(r'<circle [^>]*class="cf-kept"[^>]*><title>step (\d+)', run_html(run, "en"))
+    assert ring
+    assert int(ring[1]) == kept
 
 
 def test_a_run_that_failed_says_why_and_a_whole_base_how_to_use_it(tmp_path: Path) -> None:
@@ -227,8 +242,8 @@ class FakeDesk:
         run.ticket(name, method, data, arguments=arguments, owner=owner)
         return run
 
-    def waiting(self) -> list[RunFolder]:
-        return []
+    def before(self, run: RunFolder) -> int:
+        return len(self.ordered) - 1
 
     def runs(self) -> list[RunFolder]:
         return list_runs(self._folder)
@@ -537,7 +552,7 @@ def test_the_page_speaks_chinese_where_the_browser_does(part: tuple[TrainingOrde
         assert told in drawn, told
     run = run_of(tmp_path / "run")
     run.log(progress(1, 2.0))
-    run.log_held_out(0, 3.1)
+    run.log_held_out(Measurement(0, 3.1))
     run.tell("done")
     drawn = run_html(run, "zh")
     assert "已完成" in drawn
@@ -562,7 +577,7 @@ def test_an_open_page_finds_what_another_one_ordered_and_else_asks_for_nothing(
     assert chosen.value == "mine-1"
     assert "mine" in shown
     assert timer.active
-    ordered(order, ROWS, "second")
+    assert "it waits for 1 before it" in ordered(order, ROWS, "second")[0]
     _, chosen, *_ = runs._ask(request(), mark, "mine-1")
     assert chosen.value == "mine-1", "what still goes stays in sight"
     assert [value for _, value in chosen.choices] == ["second-1", "mine-1"]

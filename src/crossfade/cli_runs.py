@@ -29,6 +29,8 @@ def resume(
     path = Settings.from_environment().trainings / run
     folder = RunFolder(path if path.is_dir() else Path(run))
     state = folder.state()
+    if folder.arguments() and not folder.has_begun:
+        raise TrainingError(f"The run {run} was ordered in the app and has no rows yet. Go on with it there.")
     if folder.order() and state["state"] in ("done", "cancelled") and not folder.can_go_on:
         made = f"; what it made is in {state['made']}" if state.get("made") else ""
         raise TrainingError(f"The run {run} is {state['state']}{made}. Start a new one.")

@@ -83,7 +83,8 @@ def train(
         typer.Option("--micro-tokens", min=1, help="Tokens computed together; by default as the memory allows."),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option("--patience", min=0, help="Stop after so many measurements without a better one.")
+        int | None,
+        typer.Option("--patience", min=0, help="End after so many measurements clearly worse than the best."),
     ] = None,
     max_rows: MaxRows = 0,
     earlier_turns: Annotated[

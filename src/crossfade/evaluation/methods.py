@@ -34,12 +34,12 @@ class MethodResult:
 
 def result_of(method: str, made: Path, card: Mapping[str, Any], answers: Sequence[str], wanted: Sequence[str]) -> Any:
     """The figures of one method from its card and its answers to the held-out rows."""
-    losses = [loss for step, loss in card.get("held_out_loss", ()) if step]
+    losses = dict(card.get("held_out_loss", ()))
     there = card.get("held_out_loss_on_the_whole_base")
     return MethodResult(
         method=method,
         scores=score_rows(answers, wanted, kind=kind_of(wanted)),
-        held_out_loss=min(losses, default=None),
+        held_out_loss=losses.get(card.get("kept_step")),
         trainable=int(card.get("trainable_parameters", 0)),
         peak_memory_mb=int(card.get("peak_memory_mb", 0)),
         minutes=float(card.get("minutes", 0.0)),

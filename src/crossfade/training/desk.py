@@ -120,6 +120,11 @@ class Desk:
         with self._change:
             return list(self._waiting)
 
+    def before(self, run: RunFolder) -> int:
+        """How many trainings come before one that waits, the one under way among them; 0 for any other run."""
+        with self._change:
+            return self._waiting.index(run) + (self._now is not None) if run in self._waiting else 0
+
     def runs(self) -> list[RunFolder]:
         """All runs, the newest first."""
         return list_runs(self._runs)

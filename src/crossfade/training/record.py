@@ -35,7 +35,7 @@ class RunSettings:
     measured: int = 48
     """So many of the held-out rows are measured: more would take too much of the training's time."""
     patience: int = 0
-    """The run ends after so many measurements without a better one, for 0 never early. The best is kept either way."""
+    """The run ends after so many measurements clearly worse than the best (see `best`), for 0 never early."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -222,7 +222,7 @@ class TrainingRecord:
     """What became of a run: everything an adapter's card says about its making.
 
     `train_loss` and `held_out_loss` hold (step, nats a learned token); the held-out one begins before the first step.
-    `kept_step` is the step whose weights were kept, the best by the held-out rows, and the last where there are none.
+    `kept_step` is the step whose weights were kept, as `best` says, and the last where no rows were held out.
     `peak_memory` is the most that the process held, in bytes. `left_out` and `held_out_left_out` list (row number from
     1, its tokens) of rows longer than max_tokens. Tokens are counted without padding and over all epochs. `data_sha256`
     is of all rows given.

@@ -4,7 +4,7 @@ ticket.json           where it was ordered in the app: the words of its command,
 run.json              what was ordered and where: command, settings, environment, hashes
 rows.jsonl            the rows as they are learned (`held_out` marks those that are watched): data files get edited
 progress.jsonl        a line a step
-held_out.jsonl        a line a measurement of the held-out rows
+held_out.jsonl        a line a measurement of the held-out rows: the step, the loss, and each row's
 samples.jsonl         what the model answered to some held-out rows at each measurement
 checkpoints/          transformers' own, each with a `whole.json` that is written last
 best.safetensors      the parameters with the least held-out loss
@@ -29,6 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from crossfade.errors import TrainingError
+from crossfade.training.best import Measurement
 from crossfade.training.data import TrainingRow
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.types import Message
@@ -118,13 +119,17 @@ class RunFolder:
         """Add a line to the progress."""
         self._append("progress.jsonl", asdict(progress))
 
-    def log_held_out(self, step: int, loss: float) -> None:
+    def log_held_out(self, measurement: Measurement) -> None:
         """Add a measurement of the held-out rows."""
-        self._append("held_out.jsonl", {"step": step, "loss": loss})
+        self._append("held_out.jsonl", asdict(measurement))
 
-    def held_out(self) -> list[tuple[int, float]]:
-        """The (step, loss) pairs of the measurements so far."""
-        return sorted({int(line["step"]): float(line["loss"]) for line in self._lines("held_out.jsonl")}.items())
+    def measurements(self) -> list[Measurement]:
+        """The measurements of the held-out rows so far, by step."""
+        found = {
+            int(line["step"]): Measurement(int(line["step"]), float(line["loss"]), tuple(line.get("rows", ())))
+            for line in self._lines("held_out.jsonl")
+        }
+        return [found[step] for step in sorted(found)]
 
     def log_samples(self, samples: Sequence[Sample]) -> None:
         """Add lines to the samples."""

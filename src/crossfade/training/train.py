@@ -197,18 +197,11 @@ def _on_the_whole_base(
 
     from crossfade.training.base_model import load_whole
     from crossfade.training.methods import wrap_with_lora
-    from crossfade.training.trainer import mean_loss
+    from crossfade.training.trainer import row_losses
 
     whole = wrap_with_lora(load_whole(base_folder), settings).to(device)
     set_peft_model_state_dict(whole, get_peft_model_state_dict(model))
-    return mean_loss(
-        whole,
-        rows,
-        micro_batch=settings.micro_batch,
-        micro_tokens=settings.micro_tokens,
-        padding=padding,
-        device=device,
-    )
+    return sum(row_losses(whole, rows, settings, padding=padding, device=device)) / learned_tokens(rows)
 
 
 def peak_memory() -> int:

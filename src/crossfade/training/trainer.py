@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from crossfade.errors import TrainingError
 from crossfade.models.torch_libraries import autocast
-from crossfade.training.batches import cut, learned_tokens, to_tensors
+from crossfade.training.batches import IGNORED, cut, learned_tokens, to_tensors
+from crossfade.training.best import Measurement
 from crossfade.training.checkpoint import read_state, write_state
 from crossfade.training.data import EncodedRow
 from crossfade.training.methods import Method
@@ -63,7 +64,7 @@ def run(
     stop: Event | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Curves:
-    """Train the parameters of `model` that want a gradient, in place; the best by the held-out rows are kept.
+    """Train the parameters of `model` that want a gradient, in place; those are kept that `best` says.
 
     It goes on from the last whole checkpoint in `folder`, if there is one. `sample` answers held-out rows at each
     measurement. `stop` ends the run after the step under way, with the best so far. Raises TrainingError: the loss is
@@ -74,15 +75,9 @@ def run(
     steps = steps_of(len(rows), settings)
     tokens = sum(map(len, rows)) * settings.epochs
 
-    def measure() -> float:
-        return mean_loss(
-            model,
-            held_out,
-            micro_batch=settings.micro_batch,
-            micro_tokens=settings.micro_tokens,
-            padding=padding,
-            device=device,
-        )
+    def measure(step: int) -> Measurement:
+        losses = row_losses(model, held_out, settings, padding=padding, device=device)
+        return Measurement(step, sum(losses) / learned_tokens(held_out), losses)
 
     watch = Watch(
         model,
@@ -165,7 +160,7 @@ def _callback(
                 return
             cancelled = stop is not None and stop.is_set()
             watch.step(state.global_step, float(logs["loss"]), float(logs.get("grad_norm", 0.0)), last=cancelled)
-            if cancelled or watch.has_settled:
+            if cancelled or watch.gets_worse:
                 control.should_training_stop = True
             elif time.monotonic() - self.written >= checkpoint_seconds:
                 control.should_save = True
@@ -177,19 +172,28 @@ def _callback(
     return Watching()
 
 
-def mean_loss(
-    model: Any, rows: Sequence[EncodedRow], *, micro_batch: int, micro_tokens: int, padding: int, device: str
-) -> float:
-    """The mean loss of the learned tokens in nats; leaves the model in the mode, training or not, it was in."""
-    import torch
+def row_losses(
+    model: Any, rows: Sequence[EncodedRow], settings: RunSettings, *, padding: int, device: str
+) -> tuple[float, ...]:
+    """Each row's nats over all its learned tokens, the shortest row first; nothing that a method adds to a loss.
 
-    training, total = model.training, 0.0
+    Leaves the model in the mode, training or not, it was in.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    training, losses = model.training, []
     model.eval()
     with torch.no_grad(), autocast(device):
-        for micro in cut(rows, micro_batch=micro_batch, micro_tokens=micro_tokens):
-            total += float(model(**to_tensors(micro, padding=padding, device=device), num_items_in_batch=1).loss)
+        for micro in cut(rows, micro_batch=settings.micro_batch, micro_tokens=settings.micro_tokens):
+            given = to_tensors(micro, padding=padding, device=device)
+            labels = given.pop("shift_labels")  # (rows, kept)
+            del given["labels"]
+            logits = model(**given).logits.float()  # (rows, kept, vocabulary)
+            nats = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
+            losses += nats.view_as(labels).sum(dim=1).tolist()
     model.train(training)
-    return total / learned_tokens(rows)
+    return tuple(losses)
 
 
 def _arguments(settings: RunSettings, rows: int, checkpoints: Path, device: str) -> Any:

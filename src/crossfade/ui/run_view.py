@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from crossfade.training.best import kept_of
 from crossfade.training.record import Sample, TrainingProgress
 from crossfade.training.run_folder import RunFolder
 from crossfade.ui import render
@@ -19,8 +20,8 @@ SAMPLE_CHARACTERS = 400
 LONG_SECONDS = 90
 
 
-def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
-    """A run as it stands. `before` trainings come first where it waits."""
+def run_html(run: RunFolder, language: str, *, before: int | None = 0) -> str:
+    """A run as it stands. Where it waits `before` trainings come first; for None nobody here will begin it."""
     about, state, progress = run.about(), run.state(), run.progress()
     name = state["state"]
     titles = {key: str(about.get(key, "")) for key in ("name", "method", "data")}
@@ -38,11 +39,13 @@ def run_html(run: RunFolder, language: str, *, before: int = 0) -> str:
     return "".join(parts)
 
 
-def _words(state: dict[str, object], language: str, *, before: int, begun: bool) -> str:
+def _words(state: dict[str, object], language: str, *, before: int | None, begun: bool) -> str:
     """The state in a sentence."""
     match state["state"]:
         case "waiting":
-            return say(language, "training.waits_for", count=before) if before > 1 else say(language, "training.waits")
+            if before is None:
+                return say(language, "training.left_waiting")
+            return say(language, "training.waits_for", count=before) if before else say(language, "training.waits")
         case "running":
             return say(language, "training.trains") if begun else say(language, "training.makes_rows")
         case "done":
@@ -81,13 +84,13 @@ def _progress_html(progress: list[TrainingProgress], state: str, language: str) 
 
 
 def _curves(run: RunFolder, progress: list[TrainingProgress], language: str) -> str:
-    held_out = run.held_out()
-    kept = min(((loss, step) for step, loss in held_out if step), default=(0.0, 0))[1]
+    measured, steps = run.measurements(), progress[-1].steps
+    held_out, kept = [(m.step, m.loss) for m in measured], kept_of(measured, steps=steps)
     learned = [(p.step, p.loss) for p in progress]
-    svg = loss_svg(learned, held_out, steps=progress[-1].steps, kept=kept, language=language)
-    measured = ", ".join(f"{loss:.3f}" for _, loss in (held_out[:1] + held_out[-1:] if len(held_out) > 1 else held_out))
+    svg = loss_svg(learned, held_out, steps=steps, kept=kept.step if kept else 0, language=language)
+    ends = ", ".join(f"{loss:.3f}" for _, loss in (held_out[:1] + held_out[-1:] if len(held_out) > 1 else held_out))
     rows = render.escape(say(language, "training.held_out_rows"))
-    told = f'<span class="cf-key-held-out">{rows}</span> {measured}' if held_out else ""
+    told = f'<span class="cf-key-held-out">{rows}</span> {ends}' if held_out else ""
     learned_rows, unit = (render.escape(say(language, key)) for key in ("training.learned_rows", "training.unit"))
     return f'{svg}<p class="cf-key"><span class="cf-key-learned">{learned_rows}</span> {told} {unit}</p>'
 

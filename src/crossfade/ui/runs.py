@@ -198,10 +198,7 @@ class Runs:
         try:
             if not name:
                 return render.note_html(say(language, "training.none_yet"))
-            return run_html(self._run(request, name), language, before=self._before(name))
+            run = self._run(request, name)
+            return run_html(run, language, before=self._desk.before(run) if self._desk.knows(run) else None)
         except (CrossfadeError, OSError) as error:
             return render.note_html(answering.sentence(error, language), kind="error")
-
-    def _before(self, name: str | None) -> int:
-        names = [run.path.name for run in self._desk.waiting()]
-        return names.index(name) + 1 if name in names else 0

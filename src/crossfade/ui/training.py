@@ -227,8 +227,8 @@ class TrainingOrder:
         words = words_of(given, path, base=base, against=against, language=language)
         tell(Told(say(language, "training.ordering")))  # who has left by now has ordered nothing
         run = self._desk.order(words, name=name, method=method, data=path.name, owner=owner)
-        waiting = len(self._desk.waiting())
-        told = say(language, "training.ordered_waits", count=waiting) if waiting > 1 else ""
+        before = self._desk.before(run)
+        told = say(language, "training.ordered_waits", count=before) if before else ""
         return [run.path.name, shown, render.note_html(told or say(language, "training.ordered"))]
 
     def _report(
