@@ -109,6 +109,21 @@ def test_an_adapter_of_one_s_own_rows_is_asked_with_their_instructions(
     trace = json.loads(run("ask", "Up", "--mode", "fine-tune", "--adapter", "moods", "--json").out)
     assert trace["task"] == "own-moods"
     assert engine.asked[-1].prompt.messages[0].content == "Tell the mood."
+    assert engine.asked[-1].prompt.messages[-1].content == "Up"
+
+
+def test_an_adapter_of_labelled_texts_is_asked_with_the_template_of_its_rows(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path
+) -> None:
+    card = {"instructions": "Tell the mood.", "template": "Which mood has {text}? One word."}
+    handmade_adapters.write(tmp_path / "home" / "my-adapters" / "moods", card=card)
+    trace = json.loads(run("ask", "Up {text}", "--mode", "fine-tune", "--adapter", "moods", "--json").out)
+    assert engine.asked[-1].prompt.messages[-1].content == "Which mood has Up {text}? One word."
+    assert trace["question"] == "Up {text}", "what was asked is shown as it was written"
+    for broken in (7, "without a place", "{text}" + "x" * 5000):
+        handmade_adapters.write(tmp_path / "home" / "my-adapters" / "moods", card={**card, "template": broken})
+        run("ask", "Up", "--mode", "fine-tune", "--adapter", "moods", "--json")
+        assert engine.asked[-1].prompt.messages[-1].content == "Up"
 
 
 def test_sampling_and_schema_reach_the_engine(run: Crossfade, engine: FakeEngine) -> None:

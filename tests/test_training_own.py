@@ -85,6 +85,15 @@ def test_the_instructions_of_the_rows_become_a_task_of_every_corpus(base: Path, 
     assert corpus.task_of_adapter("another") == read_corpus(tmp_path / "corpora", "bank").task("")
 
 
+def test_the_template_of_labelled_texts_is_kept_for_what_is_asked_later(base: Path, data: Path, tmp_path: Path) -> None:
+    table = read_table(data)
+    told = OwnData(data, table, guess(table, template="Which mood has {text}?"))
+    made = read_adapter(train(replace(order(data), source=told), base, tmp_path))
+    assert made.card["template"] == "Which mood has {text}?"
+    (run,) = list_runs(tmp_path / "trainings")
+    assert "Which mood has Share" in run.rows()[0][0].messages[-1].content
+
+
 def test_a_base_that_was_trained_whole_is_asked_with_the_instructions_of_its_rows(
     base: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -105,7 +105,7 @@ class Pipeline:
             chosen = chooser.choose(question, k=task.examples, budget=EXAMPLE_TOKENS, count=self._example_tokens)
         seconds = time.perf_counter() - began
         prompt = prompts.build(
-            question,
+            task.put(question),
             instructions=prompts.with_own(task.instructions, query.instructions),
             history=prompts.other_turns(query.history, question),
             passages=found,

@@ -11,13 +11,13 @@ from typing import Any
 
 from crossfade.adapters.peft_files import purpose_of, read_card
 from crossfade.adapters.registry import Registry
-from crossfade.corpora.registry import Corpus, Task
+from crossfade.corpora.registry import TEXT, Corpus, Task
 from crossfade.errors import AdapterError
 
 OWN = "own-"
 """The names of tasks that adapters and bases bring begin so."""
 MAX_INSTRUCTIONS = 4000
-"""Longer instructions in a card, in characters, are passed over."""
+"""Longer instructions and templates in a card, in characters, are passed over."""
 
 
 def with_own_tasks(corpus: Corpus, registry: Registry, *, base: str) -> Corpus:
@@ -42,8 +42,11 @@ def _task_of_base(folder: Path) -> Task | None:
 
 
 def _own_task(name: str, card: Mapping[str, Any], *, adapter: str = "") -> Task | None:
-    """The task of what was trained on a person's own rows, with the instructions that those had."""
+    """The task of what was trained on a person's own rows, with the instructions and the template that those had."""
     instructions = card.get("instructions")
     if not isinstance(instructions, str) or not 0 < len(instructions) <= MAX_INSTRUCTIONS:
         return None
-    return Task(f"{OWN}{name}", purpose_of(card) or name, instructions, adapter=adapter)
+    template = card.get("template")
+    if not isinstance(template, str) or TEXT not in template or len(template) > MAX_INSTRUCTIONS:
+        template = ""
+    return Task(f"{OWN}{name}", purpose_of(card) or name, instructions, adapter=adapter, template=template)

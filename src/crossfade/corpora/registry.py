@@ -26,6 +26,8 @@ from crossfade.types import Example
 
 FORMS = ("json", "yaml", "markdown")
 """What an answer that is an object may be written in."""
+TEXT = "{text}"
+"""What stands in a template for a question's text."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -35,7 +37,8 @@ class Task:
 
     `adapter` is the one used when fine-tuning is switched on without naming another. `schema` is a JSON schema that the
     answer has to satisfy, `form` what an answer that is an object is written in, `rules` are those of a voice that it
-    has to keep, or None. `questions` is the file in the corpus that the task is measured by, or empty.
+    has to keep, or None. `questions` is the file in the corpus that the task is measured by, or empty. `template` is
+    what a question is put into, at `{text}`, or empty: an adapter may bring one, which its rows were asked with.
     """
 
     name: str
@@ -48,6 +51,11 @@ class Task:
     rules: Rules | None = None
     questions: str = ""
     form: str = "json"
+    template: str = ""
+
+    def put(self, question: str) -> str:
+        """The question as the model is asked it."""
+        return self.template.replace(TEXT, question) if self.template else question
 
     @property
     def enforceable(self) -> dict[str, Any] | None:

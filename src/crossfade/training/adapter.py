@@ -111,6 +111,7 @@ def begin(
             "task": rows.task,
             "corpus": rows.corpus,
             "instructions": rows.instructions,
+            "template": rows.template,
             "report": rows.report,
             "mix": rows.mix,
             "start": {"folder": str(order.start.folder), "sha256": order.start.sha256} if order.start else None,
@@ -221,9 +222,9 @@ def _writing(out: Path) -> Iterator[None]:
 
 def card(order: dict[str, Any], record: TrainingRecord, *, start: AdapterFiles | None) -> dict[str, Any]:
     """What is recorded of an adapter beside its weights. Scores are added by evaluating, later."""
-    told = ("purpose", "task", "corpus", "instructions")
+    told = ("purpose", "task", "corpus", "instructions", "template")
     return {
-        **{key: order[key] for key in told if order[key]},
+        **{key: order[key] for key in told if order.get(key)},
         "method": record.method,
         "base": record.base,
         "base_sha256": record.base_identity,

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.corpora.registry import TEXT
 from crossfade.errors import TrainingError
 from crossfade.prompts import question_in
 from crossfade.training.chats import from_messages, from_sharegpt
@@ -26,8 +27,6 @@ from crossfade.training.table import Broken, Record, Table
 from crossfade.types import Message
 
 FORMS = ("pair", "messages", "alpaca", "sharegpt", "label")
-TEXT = "{text}"
-"""What stands in a template for the text of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

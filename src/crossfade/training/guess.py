@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crossfade.corpora.registry import TEXT
 from crossfade.errors import TrainingError
 from crossfade.training.chats import looks_like
-from crossfade.training.forms import FORMS, TEXT, Mapping, as_text, check_column, check_mapping
+from crossfade.training.forms import FORMS, Mapping, as_text, check_column, check_mapping
 from crossfade.training.table import Table
 
 PROMPTS = (

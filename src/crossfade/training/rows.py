@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from crossfade.corpora.registry import Corpus, Task, read_rows
+from crossfade.corpora.registry import TEXT, Corpus, Task, read_rows
 from crossfade.errors import TrainingError
 from crossfade.training.against import JudgingSet, overlapping_rows, read_judging
 from crossfade.training.cloze import asked_by_rule
@@ -39,8 +39,8 @@ class Rows:
     """What is learned and what is watched, and what the card tells of where they came from.
 
     `task` and `corpus` name what the rows are answers to; for a person's own rows they are "" and `instructions` holds
-    the system message that the adapter is asked with, `report` what was found in them. `mix` are the shares that a
-    task's rows were made with, by the names of `TaskData`'s fields, those that are not 0.
+    the system message that the adapter is asked with, `template` what a text is put into, `report` what was found in
+    them. `mix` are the shares that a task's rows were made with, by the names of `TaskData`'s fields, those not 0.
     """
 
     learned: tuple[TrainingRow, ...]
@@ -50,6 +50,7 @@ class Rows:
     task: str = ""
     corpus: str = ""
     instructions: str = ""
+    template: str = ""
     report: dict[str, Any] | None = None
     mix: dict[str, float] = field(default_factory=dict)
 
@@ -223,6 +224,7 @@ class OwnData:
             data=self.path.name,
             file_sha256=_sha256(self.path),
             instructions=common,
+            template=mapping.template if mapping.form == "label" and mapping.template != TEXT else "",
             report=report.as_json(),
         )
 
