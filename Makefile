@@ -24,7 +24,7 @@ format: $(VENV)/.check
 
 test: $(VENV)/.test $(VENV)/.models
 	@sh tests/browser/install.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # For Hugging Face Spaces, which install it before they have the checkout. A test compares.
 requirements: $(VENV)/.venv

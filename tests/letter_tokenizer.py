@@ -8,7 +8,7 @@ from typing import Any
 class LetterTokenizer:
     """Has of a Hugging Face tokenizer what counting and encoding use."""
 
-    eos_token_id = 0
+    eos_token, eos_token_id = "<|end|>", 0
     chat_template = "{}"
     all_special_tokens = ("<|end|>",)
 

@@ -48,7 +48,9 @@ def startup(tmp_path: Path) -> Any:
     set_owner(made, owner_of(request("ann")))
     startup = StandIn(settings=settings)
     startup.refresh_adapters()
-    startup.corpora = tuple(with_own_tasks(corpus, startup.registry) for corpus in startup.corpora)
+    startup.corpora = tuple(
+        with_own_tasks(corpus, startup.registry, base=startup.settings.base) for corpus in startup.corpora
+    )
     return startup
 
 
