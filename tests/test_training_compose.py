@@ -333,41 +333,6 @@ def test_some_passages_stand_in_another_order_than_they_were_found() -> None:
     assert False in straight
 
 
-LONG = FakeRetriever(
-    [
-        passage(
-            n,
-            f"{p} is a product of ours that anyone may have. The monthly fee of {p} is {FEES[p]} flat.\nNobody pays it "
-            f"who is over 65.\n\nAsk the desk for {p}.",
-            document=p,
-        )
-        for n, p in enumerate(PRODUCTS, start=1)
-    ]
-)
-
-
-def test_a_fact_is_read_without_the_sentence_that_tells_too() -> None:
-    rows = [row for row in made(finder=LONG, cut=1.0) if row.kind == "cut"]
-    assert {product_of(row) for row in rows} == set(TAUGHT), "and it is of every fact, and of nothing else"
-    for row in rows:
-        product = product_of(row)
-        assert row.response == ABSENT
-        assert FEES[product] not in shown(row)
-        assert f"{product} is a product of ours that anyone may have. Nobody pays it" in shown(row), "no gap shows"
-        assert f"\n\nAsk the desk for {product}." in shown(row)
-    assert "monthly fee of" in shown(rows[0]), "other products' fees are still told"
-
-
-def test_a_passage_of_which_little_would_be_left_is_not_cut() -> None:
-    assert "cut" not in {row.kind for row in made(cut=1.0)}
-
-
-def test_no_other_row_changes_where_none_is_cut() -> None:
-    kept = made(finder=LONG, cut=0.0)
-    assert "cut" not in {row.kind for row in kept}
-    assert len([row for row in made(finder=LONG, cut=0.5) if row.kind == "cut"]) < len(TAUGHT)
-
-
 def test_passages_that_do_not_fit_are_left_out_and_never_the_answer_s_own() -> None:
     whole = count_words(made(ROWS[:20])[0].messages)
     for limit in range(TASK.max_new_tokens + 20, whole + TASK.max_new_tokens + 5, 3):

@@ -106,9 +106,6 @@ def compose(
     shuffled: Annotated[
         float, typer.Option("--shuffled", min=0, max=1, help="The share with passages in another order.")
     ] = 0.0,
-    cut: Annotated[
-        float, typer.Option("--cut", min=0, max=1, help="The share read without the sentences that tell, too.")
-    ] = 0.0,
     numbers: Annotated[
         int, typer.Option("--numbers", min=0, max=1000, help="How often a document's number is asked for without it.")
     ] = 0,
@@ -144,7 +141,6 @@ def compose(
             limit=max_tokens,
             earlier_turns=earlier_turns,
             shuffled=shuffled,
-            cut=cut,
             seed=seed,
         )
         embed = embed_of(startup) if numbers else None

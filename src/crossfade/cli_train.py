@@ -93,10 +93,6 @@ def train(
     shuffled: Annotated[
         float, typer.Option("--shuffled", min=0, max=1, help="Of a task: the share with passages in another order.")
     ] = 0.0,
-    cut: Annotated[
-        float,
-        typer.Option("--cut", min=0, max=1, help="Of a task: the share read without the sentences that tell, too."),
-    ] = 0.0,
     numbers: Annotated[
         int,
         typer.Option(
@@ -149,7 +145,7 @@ def train(
         "instructions": instructions,
     }
     _check_unused(
-        {"earlier-turns": earlier_turns, "shuffled": shuffled, "cut": cut, "numbers": numbers}
+        {"earlier-turns": earlier_turns, "shuffled": shuffled, "numbers": numbers}
         if not (corpus or task)
         else {option(what): said for what, said in columns.items()} | {"against": against},
         of_task=bool(corpus or task),
@@ -170,7 +166,6 @@ def train(
             max_rows=max_rows,
             earlier_turns=earlier_turns,
             shuffled=shuffled,
-            cut=cut,
             numbers=numbers,
             despite_overlap=sentence(despite_overlap),
         )

@@ -2,11 +2,11 @@
 
 The prompt is built by the same function as in the chat, so that the adapter meets in use what it met in training.
 A question with its passages teaches to read. The same question with a number of the passages replaced by another one
-teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, or
-only the sentence, the right answer is that the documents do not say. Without any passage the answer is taught by heart.
-(After RAFT, arXiv 2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who
-asks seldom uses the words of the document. Where it is asked for, some rows come after earlier turns, as in a chat, and
-some have their passages in another order, so that neither what was said nor the first place stands for the answer.
+teaches to read rather than to remember. With the gold document taken away, or only the passage of it that tells, the
+right answer is that the documents do not say. Without any passage the answer is taught by heart. (After RAFT, arXiv
+2403.10131, in what it mixes.) A row's second wording, `reworded`, is read and learned too: one who asks seldom uses the
+words of the document. Where it is asked for, some rows come after earlier turns, as in a chat, and some have their
+passages in another order, so that neither what was said before nor the first place stands for the answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import random
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -34,7 +33,6 @@ KINDS = {
     "absent": "a question that no document answers, with passages",
     "taken away": "a question without the document that tells its answer",
     "near miss": "a question with passages of its document, but without those that tell",
-    "cut": "a question with the passages that tell, but without their sentences that do",
     "by heart": "a question without passages",
     "cloze": "numbers of the documents asked for by rule, several to a row, without passages",
 }
@@ -75,7 +73,6 @@ def compose(
     limit: int,
     earlier_turns: float = 0.0,
     shuffled: float = 0.0,
-    cut: float = 0.0,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TrainingRow]:
@@ -83,8 +80,7 @@ def compose(
 
     Rows that have `documents` and a `kind` are made into several, with passages found by `finder`, which may use only
     documents that some row names. Of these the share `earlier_turns` comes after one or two other questions, and of
-    those with passages the share `shuffled` has them in another order. The share `cut` of the facts is read without the
-    sentences that tell too. `progress` is told of the rows done and of all;
+    those with passages the share `shuffled` has them in another order. `progress` is told of the rows done and of all;
     what it raises ends the work. Raises TrainingError for a row of another form.
     """
     draw = random.Random(seed)
@@ -114,7 +110,7 @@ def compose(
         if "kind" not in row or finder is None:
             add("as it is", question, answer)
             continue
-        readings = _readings(row, answer, finder, allowed=allowed, passages=passages, cut=cut, draw=draw)
+        readings = _readings(row, answer, finder, allowed=allowed, passages=passages, draw=draw)
         for kind, asked, found, response in readings:
             order = draw.sample(found, len(found)) if shuffled and draw.random() < shuffled else found
             add(kind, asked, response, order, earlier(row))
@@ -150,14 +146,7 @@ def _pair(row: dict[str, Any], number: int) -> tuple[str, str]:
 
 
 def _readings(
-    row: dict[str, Any],
-    answer: str,
-    finder: Finder,
-    *,
-    allowed: set[str],
-    passages: int,
-    cut: float,
-    draw: random.Random,
+    row: dict[str, Any], answer: str, finder: Finder, *, allowed: set[str], passages: int, draw: random.Random
 ) -> list[tuple[str, str, tuple[Passage, ...], str]]:
     """The kind of reading, what is asked, the passages it is read with, and the response to them, for one row."""
     question, gold = row["question"], row.get("documents", [])
@@ -175,13 +164,10 @@ def _readings(
         return found if _supports(found, answer) else ()
 
     made = []
-    told = []
     if found := telling(question):
-        told.append((question, found))
         made.append(("read", question, found, answer))
     again = row.get("reworded", question)
     if found := telling(again):
-        told.append((again, found))
         swapped = _swap(again, answer, found, draw) if draw.random() < SWAPPED else None
         if swapped or again != question:
             made.append(("altered" if swapped else "read", again, *(swapped or (found, answer))))
@@ -193,9 +179,6 @@ def _readings(
         near = [p for p in finder.retrieve(question, k=_NEAR_AMONG, only=allowed) if not _tells(p, question, answer)]
         if any(p.document in gold for p in near[:passages]):
             made.append(("near miss", question, tuple(near[:passages]), ABSENT))
-    for asked, found in dict(told).items() if row["kind"] == "fact" and cut else ():
-        if draw.random() < cut and (left := _without_telling(found, asked, answer)):
-            made.append(("cut", asked, left, ABSENT))
     return made
 
 
@@ -217,27 +200,6 @@ def _tells(passage: Passage, question: str, answer: str) -> bool:
         return any(_holds(text, n) for n in numbers)
     words = [w for w in _WORD.findall(answer) if not _SAYS_NOTHING.fullmatch(w) and w not in asked]
     return not words or any(w in text for w in words)
-
-
-def _without_telling(passages: Sequence[Passage], question: str, answer: str) -> tuple[Passage, ...]:
-    """The passages without the sentences that hold a number of the answer; none where that is not enough or too much.
-
-    What is left is as near to the question as what was there: it teaches to look for the fact, not for its subject.
-    """
-    numbers = [n for n in _NUMBER.findall(answer.lower()) if n not in question.lower()]
-    left = []
-    for passage in passages:
-        paragraphs = re.split(r"\n\s*\n", passage.text)
-        for place, paragraph in enumerate(paragraphs):
-            sentences = re.split(r"(?<=[.!?])\s+", paragraph)
-            kept = [s for s in sentences if not any(_holds(s.lower(), n) for n in numbers)]
-            if len(kept) * 2 < len(sentences):
-                return ()
-            if len(kept) < len(sentences):  # lines as long as before: a gap that shows would be learned instead
-                width = max(map(len, paragraph.splitlines()))
-                paragraphs[place] = textwrap.fill(" ".join(kept), width, break_long_words=False, break_on_hyphens=False)
-        left.append(replace(passage, text="\n\n".join(paragraphs)))
-    return () if not numbers or any(_tells(p, question, answer) for p in left) else tuple(left)
 
 
 def _holds(text: str, number: str) -> bool:

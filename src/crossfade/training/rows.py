@@ -87,7 +87,7 @@ class Source(Protocol):
 class TaskData:
     """A file of rows of a corpus's task, made into more by `compose`.
 
-    Its shares are `earlier_turns`, `shuffled` and `cut`. `max_rows` are drawn from the rows made, all for 0. Besides,
+    Its shares are `earlier_turns` and `shuffled`. `max_rows` are drawn from the rows made, all for 0. Besides,
     every number of the documents that rows name is asked for `numbers` times without passages, never as a set of the
     corpus asks for it. No row may ask what a set of the corpus asks, unless `despite_overlap` says why.
     """
@@ -98,7 +98,6 @@ class TaskData:
     max_rows: int = 0
     earlier_turns: float = 0.0
     shuffled: float = 0.0
-    cut: float = 0.0
     numbers: int = 0
     despite_overlap: str = ""
 
@@ -110,7 +109,7 @@ class TaskData:
     @property
     def mix(self) -> dict[str, float]:
         """The shares that are not 0, by name."""
-        shares = {name: getattr(self, name) for name in ("max_rows", "earlier_turns", "shuffled", "cut", "numbers")}
+        shares = {name: getattr(self, name) for name in ("max_rows", "earlier_turns", "shuffled", "numbers")}
         return {name: share for name, share in shares.items() if share}
 
     @property
@@ -139,7 +138,6 @@ class TaskData:
                 limit=limit,
                 earlier_turns=self.earlier_turns,
                 shuffled=self.shuffled,
-                cut=self.cut,
                 seed=seed,
             )
             for part in parts

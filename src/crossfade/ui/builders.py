@@ -87,9 +87,7 @@ class RowBuilders:
                 0, 1, value=0, step=0.05, label=label("training.earlier_turns"), min_width=160
             )
             field["shuffled"] = gr.Slider(0, 1, value=0, step=0.05, label=label("training.shuffled"), min_width=160)
-        with gr.Row():
-            field["cut"] = gr.Slider(0, 1, value=0, step=0.05, label=label("training.cut"), min_width=160)
-            field["numbers"] = gr.Slider(0, MOST_OFTEN, value=0, step=1, label=label("training.numbers"), min_width=160)
+        field["numbers"] = gr.Slider(0, MOST_OFTEN, value=0, step=1, label=label("training.numbers"))
 
     def _teacher(self) -> None:
         field, files = self.fields, self._files(None)

@@ -57,7 +57,6 @@ _KINDS = {
     "absent": "training.kind_absent",
     "taken away": "training.kind_taken_away",
     "near miss": "training.kind_near_miss",
-    "cut": "training.kind_cut",
     "by heart": "training.kind_by_heart",
     "cloze": "training.kind_cloze",
 }
@@ -121,7 +120,6 @@ def from_corpus(startup: Startup, files: RowFiles, given: Mapping[str, Any], lan
             limit=MOST_TOKENS,
             earlier_turns=_share(given["earlier_turns"]),
             shuffled=_share(given["shuffled"]),
-            cut=_share(given["cut"]),
             progress=progress,
         )
         task = corpus.task(given["task"] or "")
