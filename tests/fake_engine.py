@@ -7,6 +7,7 @@ the same ones the same. It notes what it was asked and how each stream ended.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def count_words(messages: Sequence[Message]) -> int:
 class FakeEngine:
     """Implements `crossfade.engines.protocol.Engine`. `refuses` names adapters that do not fit, `fails_on` a word of
     the question at which it breaks after the first word of its answer, `mixes` says that it batches rows of different
-    adapters; `says` is answered to everything where set."""
+    adapters; `says` is answered to everything where set; `held` is how likely answers to a question with a word are."""
 
     base_sha256 = "b" * 64
 
@@ -79,6 +80,7 @@ class FakeEngine:
         self._adapters = {name: hashlib.sha256(name.encode()).hexdigest() for name in adapters}
         self._refuses, self._fails_on = refuses, fails_on
         self.says = ""
+        self.held: dict[str, float] = {}
         self.asked: list[Asked] = []
         self.ended: list[str] = []
         self.closed = False
@@ -95,6 +97,8 @@ class FakeEngine:
         words = [*(name for name, _ in blend), *(digest[i : i + 4] for i in range(0, 16, 4))][: sampling.max_new_tokens]
         if self.says:
             words = [self.says]
+        held = next((p for word, p in self.held.items() if word in prompt.messages[-1].content), 0.5)
+        likely = math.log(held) if sampling.scored else None
         used = tuple((name, weight, self._adapters[name]) for name, weight in blend)
         finish = "closed"
         try:
@@ -104,7 +108,7 @@ class FakeEngine:
                     raise EngineError("The engine fell over. Ask again.")
                 finish = "cancelled" if stop.is_set() else "stop" if number == len(words) else ""
                 text = " ".join(words[:number])
-                yield Generation(text, prompt.tokens, 0, number, 0.1, 0.1 * number, finish, used)
+                yield Generation(text, prompt.tokens, 0, number, 0.1, 0.1 * number, finish, used, likely)
                 if finish:
                     return
         finally:

@@ -164,3 +164,16 @@ def test_an_answer_speaks_the_readers_language() -> None:
 
 def test_what_left_out_cannot_be_counted_is_told_as_it_is() -> None:
     assert "half a letter" in left_out_words(("half a letter",), language="zh")
+
+
+def test_an_answer_that_was_withheld_is_told_beside_what_was_said_in_its_place() -> None:
+    generation = Generation(
+        "The documents do not say.", finish="stop", log_probability=-2.0, withheld="<b>$10</b> " + "x" * 400
+    )
+    answer = Answer(Query("How much?", "bank", "answer"), generation=generation)
+    for language, words in (("en", "withheld, held 14% likely: <b>$10</b> x"), ("zh", "14%")):
+        found = Reader(render.facts_html(answer, language=language))
+        assert words in found.text
+        assert "b" not in found.tags
+        assert found.text.count("x") < 250
+    assert "withheld" not in render.facts_html(Answer(Query("How much?", "bank", "answer")))

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from crossfade import __version__
+from crossfade.cli_abstain import abstain
 from crossfade.cli_adapters import adapters
 from crossfade.cli_advise import advise, changes
 from crossfade.cli_ask import ask, compare
@@ -163,6 +164,6 @@ app.command("eval")(evaluate)
 app.command()(advise)
 app.command()(changes)
 app.command()(draft)
-for command in (build, rename, delete, enable, disable, pack, add, export, push):
+for command in (build, abstain, rename, delete, enable, disable, pack, add, export, push):
     adapters.command()(command)
 app.add_typer(adapters)

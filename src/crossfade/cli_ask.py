@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossfade.abstention import probability
 from crossfade.adapters.written import weighted
 from crossfade.cli_common import AsJson, Base, EngineName, started
 from crossfade.engines.requests import check_blend
@@ -129,8 +130,13 @@ def compare(
 
 
 def _tell_notices(answers: Sequence[Answer]) -> None:
-    """Say once what is to be known of answers: notices, and what was left out to fit."""
+    """Say once what is to be known of answers: notices, what was held too unlikely, what was left out to fit."""
     notices = [notice for answer in answers for notice in answer.notices]
+    notices += [
+        f"Withheld, {a.query.mode}: {a.generation.withheld!r}, held {probability(a.generation):.0%} likely."
+        for a in answers
+        if a.generation.withheld
+    ]
     left_out = [(a.query.mode, what) for a in answers if a.prompt for what in a.prompt.left_out]
     for line in dict.fromkeys([*notices, *(f"Left out to fit, {mode}: {what}." for mode, what in left_out)]):
         tell(line)

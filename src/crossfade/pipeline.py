@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from crossfade import prompts
+from crossfade.abstention import Abstention
 from crossfade.corpora.own_schema import read_schema
 from crossfade.corpora.registry import Corpus, Task
 from crossfade.engines.protocol import Engine
@@ -48,6 +49,7 @@ class Pipeline:
 
     `refused` has the reason for each adapter that is not served; `english_only` names which of "base model" and
     "embedder" are known to know no other language; `embedder` is the sha256 of what finds passages and examples.
+    `abstention` tells of an adapter's name when its answers give way.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Pipeline:
         refused: Mapping[str, str] = MappingProxyType({}),
         english_only: Sequence[str] = (),
         embedder: str = "",
+        abstention: Callable[[str], Abstention | None] = lambda name: None,
     ) -> None:
         self.engine = engine
         self.corpus = corpus
@@ -68,6 +71,7 @@ class Pipeline:
         self._refused = refused
         self._english_only = tuple(english_only)
         self.embedder = embedder
+        self.abstention = abstention
         self._counted: dict[Example, int] = {}
 
     def retrieve(self, query: Query) -> tuple[Passage, ...]:
@@ -135,12 +139,14 @@ class Pipeline:
         answer = replace(answer, seconds_before=time.perf_counter() - began)
         assert answer.prompt is not None
         schema = enforced_schema(query, self.corpus(query.corpus).task(query.task))
+        rule = self._abstention(answer)
+        sampling = rule.looking(query.sampling) if rule else query.sampling
         generations = self.engine.stream(
-            answer.prompt, blend=query.blend, sampling=query.sampling, stop=stop or Event(), schema=schema
+            answer.prompt, blend=query.blend, sampling=sampling, stop=stop or Event(), schema=schema
         )
         try:
             for generation in generations:
-                yield replace(answer, generation=generation)
+                yield replace(answer, generation=rule.judged(generation) if rule else generation)
         finally:
             # Closed at once, not when it is collected: an engine frees the slot then.
             if close := getattr(generations, "close", None):
@@ -150,6 +156,12 @@ class Pipeline:
         """The whole answer to a query. Raises like `stream`."""
         *_, answer = self.stream(query, passages=passages)
         return answer
+
+    def _abstention(self, answer: Answer) -> Abstention | None:
+        """When this answer gives way; a blend of several adapters, or one at another weight, was not measured."""
+        blend = answer.query.blend
+        rule = self.abstention(blend[0][0]) if len(blend) == 1 and blend[0][1] == 1 else None
+        return rule if rule and rule.applies(answer) else None
 
     def _example_tokens(self, example: Example) -> int:
         """The tokens of an example as the two turns that it will be."""

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crossfade.abstention import Abstention, abstention_of
 from crossfade.adapters.registry import Registry, adapters_of
 from crossfade.corpora.own_tasks import with_own_tasks
 from crossfade.corpora.registry import Corpus, Task, list_corpora, read_corpus
@@ -128,6 +129,7 @@ class Startup:
             refused=ChainMap(self._refused, self._disabled),
             english_only=[what for what, name in models.items() if knows_english_only(name)],
             embedder=self.embedder.identity if self.embedder else "",
+            abstention=self._abstention,
         )
         self._note("Documents", "left out" if self.without_documents else "ready")
         return self.pipeline
@@ -220,6 +222,10 @@ class Startup:
             if key not in self._stores:
                 self._stores[key] = ExampleStore(corpus.examples.get(task.name, ()), embedder)
             return self._stores[key]
+
+    def _abstention(self, adapter: str) -> Abstention | None:
+        found = self.registry.adapters.get(adapter)
+        return abstention_of(found.card) if found else None
 
     def _load_adapters(self, engine: Engine, registry: Registry, *, loaded: Collection[str] = ()) -> None:
         """Load all but those loaded at once; where one is refused or breaks the engine, keep why, load the others."""

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from crossfade.abstention import probability
 from crossfade.types import Answer
 
 
 def answer_as_dict(answer: Answer) -> dict[str, Any]:
     """The whole trace. Seconds are seconds; hashes are sha256 in hex; offsets are characters of the document.
 
+    `withheld` is there where an answer gave way to saying that the documents do not say: it, and how likely it was.
+
     `first_token` and `total` are what the asker waited, `before_engine` included, as `Answer` counts them; tokens that
     the engine did not tell are null.
     """
     generation, prompt = answer.generation, answer.prompt
+    withheld = {"answer": generation.withheld, "probability": probability(generation)}
     return {
         "question": answer.query.text,
         "answer": generation.text,
+        **({"withheld": withheld} if generation.withheld else {}),
         "mode": answer.query.mode,
         "corpus": answer.query.corpus,
         "task": answer.query.task,

@@ -47,12 +47,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn. Temperature 0 is greedy; the seed matters above 0 only."""
+    """How the next token is drawn. Temperature 0 is greedy; the seed matters above 0 only.
+
+    The token that `banned`, a text, begins with is never drawn. `scored` asks for the answer's probability.
+    """
 
     max_new_tokens: int = 200
     temperature: float = 0.0
     top_p: float = 0.95
     seed: int = 0
+    banned: str = ""
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,9 @@ class Generation:
 
     `cached_tokens` of the `prompt_tokens` were not computed again; None where the engine has not told yet, or was
     stopped before it could. `adapters` holds (name, weight, sha256) of each adapter that made the text. Finish is
-    `stop`, `length` or `cancelled`.
+    `stop`, `length` or `cancelled`. `log_probability` is that of the whole text in nats, by the model's own
+    distribution, before anything was banned; None where it was not asked for. `withheld` is the answer in whose place
+    the text stands, since it was held too unlikely (`Abstention`).
     """
 
     text: str = ""
@@ -154,6 +161,8 @@ class Generation:
     seconds: float = 0.0
     finish: str = ""
     adapters: tuple[tuple[str, float, str], ...] = ()
+    log_probability: float | None = None
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,16 @@ class Schemas:
 
 
 class Chooser:
-    """Draws the tokens of one answer; the same seed draws the same."""
+    """Draws the tokens of one answer; the same seed draws the same.
 
-    def __init__(self, sampling: Sampling, matcher: Any = None) -> None:
+    `log_probability` is that of the token drawn last, in nats, by the logits as they came; 0 where none is asked for.
+    """
+
+    def __init__(self, sampling: Sampling, matcher: Any = None, *, banned: int | None = None) -> None:
         import torch
 
-        self._sampling, self._matcher = sampling, matcher
+        self._sampling, self._matcher, self._banned = sampling, matcher, banned
+        self.log_probability = 0.0
         self._generator = torch.Generator().manual_seed(sampling.seed)
 
     def choose(self, logits: Tensor) -> int:
@@ -53,6 +57,9 @@ class Chooser:
         import torch
 
         logits = logits.cpu()
+        own = logits.log_softmax(-1) if self._sampling.scored else None
+        if self._banned is not None:
+            logits = logits.index_fill(0, torch.tensor(self._banned), float("-inf"))
         if self._matcher is not None:
             import xgrammar
 
@@ -66,6 +73,8 @@ class Chooser:
         )
         if self._matcher is not None:
             self._matcher.accept_token(token)
+        if own is not None:
+            self.log_probability = float(own[token])
         return token
 
     def _draw(self, probabilities: Tensor) -> int:

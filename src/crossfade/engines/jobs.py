@@ -40,6 +40,7 @@ class Job:
     text: str = ""
     tokens: list[int] = field(default_factory=list)
     first: float = 0.0
+    log_probability: float | None = None
 
     def leave(self) -> None:
         """Its reader has gone; the asker's own event is not touched."""
@@ -54,6 +55,8 @@ class Job:
         if self.tokens[-1] in base.stop_tokens:
             self.tell("stop")
             return True
+        if self.log_probability is not None:
+            self.log_probability += self.chooser.log_probability
         self.first = self.first or time.perf_counter() - self.began
         self.text = base.decode(self.tokens)
         ended = len(self.tokens) == self.room
@@ -72,6 +75,7 @@ class Job:
             seconds=seconds,
             finish=finish,
             adapters=self.used,
+            log_probability=self.log_probability,
         )
         self.out.put(generation)
 

@@ -278,6 +278,11 @@ class LlamaCppEngine:
             "seed": sampling.seed,
             "lora": [{"id": i, "scale": weights.get(a.name, 0.0)} for i, a in enumerate(server.adapters)],
         }
+        if sampling.banned:
+            tokens = post(server.address, "/tokenize", {"content": sampling.banned, "add_special": False})["tokens"]
+            body["logit_bias"] = [[tokens[0], False]]
+        if sampling.scored:
+            body |= {"logprobs": True, "top_logprobs": 1}
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
         return body

@@ -54,6 +54,7 @@ def stream_events(
     """
     body = body | {"stream": True, "stream_options": {"include_usage": True}}
     text, new, first, finish = "", 0, 0.0, ""
+    likely = 0.0 if body.get("logprobs") else None
     usage: dict[str, Any] = {}
     progress: dict[str, Any] = {}
     try:
@@ -63,6 +64,9 @@ def stream_events(
                 progress = chunk.get("prompt_progress") or progress
                 for choice in chunk.get("choices") or ():
                     finish = choice.get("finish_reason") or finish
+                    if likely is not None:
+                        scored = (choice.get("logprobs") or {}).get("content") or ()
+                        likely += sum(token["logprob"] or 0.0 for token in scored)
                     piece = (choice.get("delta") or {}).get("content") or ""
                     if not piece:
                         continue
@@ -77,6 +81,7 @@ def stream_events(
                         seconds_to_first=first,
                         seconds=time.perf_counter() - began,
                         adapters=adapters,
+                        log_probability=likely,
                     )
     except EngineError:
         if not stop.is_set():
@@ -96,6 +101,7 @@ def stream_events(
         seconds=seconds,
         finish=finish,
         adapters=adapters,
+        log_probability=likely,
     )
 
 

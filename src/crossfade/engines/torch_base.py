@@ -41,6 +41,10 @@ class TorchBase:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def first_token(self, text: str) -> int:
+        """The token that an answer beginning with the text begins with."""
+        return int(self.tokenizer(text, add_special_tokens=False)["input_ids"][0])
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer's tokens so far, without half of a character at its end."""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -181,9 +181,14 @@ class TransformersEngine:
             room=min(sampling.max_new_tokens, self._context - taken),
             added=added,
             used=tuple((name, weight, loaded[name].files.sha256) for name, weight in blend),
-            chooser=Chooser(sampling, self._schemas.start(schema) if schema is not None else None),
+            chooser=Chooser(
+                sampling,
+                self._schemas.start(schema) if schema is not None else None,
+                banned=self._base.first_token(sampling.banned) if sampling.banned else None,
+            ),
             stop=stop,
             began=began,
+            log_probability=0.0 if sampling.scored else None,
         )
 
     def _added_by(self, adapter: AdapterFiles) -> Added:

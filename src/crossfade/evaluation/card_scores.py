@@ -7,16 +7,14 @@ A figure is its mean with the interval. What ships is never written to: it comes
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from crossfade.adapters.card import changed_card
 from crossfade.adapters.ownership import owners
-from crossfade.adapters.peft_files import CARD_FILE, AdapterFiles
+from crossfade.adapters.peft_files import AdapterFiles
 from crossfade.adapters.registry import adapters_of
-from crossfade.adapters.swap import workplace
 from crossfade.errors import AdapterError
 from crossfade.evaluation.figures import ModeFigures
 from crossfade.evaluation.report import Report
@@ -86,12 +84,8 @@ def _rounded(score: Estimate) -> list[float]:
 
 
 def _write(adapter: AdapterFiles, name: str, told: Mapping[str, Any]) -> None:
-    """Put the figures first among the card's, which stays whole if the process is killed."""
-    path = adapter.folder / CARD_FILE
-    with workplace(adapter.folder) as scratch:
-        card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Put the figures first among the card's."""
+    with changed_card(adapter.folder) as card:
         before = card.get("scores")
         others = [pair for pair in before.items() if pair[0] != name] if isinstance(before, dict) else []
         card["scores"] = {name: told} | dict(others[: MOST_SETS - 1])
-        (scratch / CARD_FILE).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(scratch / CARD_FILE, path)

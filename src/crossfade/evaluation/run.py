@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -213,7 +213,7 @@ def _code() -> str:
     """
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
-    for part in ("prompts.py", "examples.py", "pipeline.py", "compare.py", "retrieval", "engines"):
+    for part in ("prompts.py", "examples.py", "abstention.py", "pipeline.py", "compare.py", "retrieval", "engines"):
         for path in sorted((package / part).rglob("*.py")) if (package / part).is_dir() else [package / part]:
             digest.update(path.read_bytes())
     for library in ("xllamacpp", "transformers", "torch", "llama-index-core", "bm25s"):
@@ -223,7 +223,10 @@ def _code() -> str:
 
 
 def _hashed(pipeline: Pipeline, column: Column, queries: Mapping[str, Query]) -> list[list[object]]:
-    return [[pipeline.engine.adapters[name], weight] for name, weight in queries[column.name].blend]
+    return [
+        [pipeline.engine.adapters[name], weight, *(astuple(rule) if (rule := pipeline.abstention(name)) else ())]
+        for name, weight in queries[column.name].blend
+    ]
 
 
 class _Retrieval:

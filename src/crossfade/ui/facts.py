@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+from crossfade.abstention import probability
 from crossfade.types import Answer
 from crossfade.ui.escaping import escape
 from crossfade.ui.language import say
 
 HASH_DIGITS = 10
+SHOWN_WITHHELD = 200
+"""So many characters of an answer that was withheld are told."""
 
 _MODES = {
     "base": "answer.mode_base",
@@ -59,6 +62,10 @@ def facts_html(answer: Answer, *, language: str = "en") -> str:
         if ending := _ENDINGS.get(made.finish, made.finish):
             told = say(language, ending) if made.finish in _ENDINGS else ending
             facts.append(f'<span class="cf-ending">{escape(told)}</span>')
+    if made.withheld:
+        held = f"{100 * probability(made):.0f}"
+        told = say(language, "answer.withheld", answer=made.withheld[:SHOWN_WITHHELD], percent=held)
+        facts.append(f'<span class="cf-withheld" dir="auto">{escape(told)}</span>')
     if answer.prompt and (turns := answer.prompt.turns):
         facts.append(_fact(say(language, "answer.turn" if turns == 1 else "answer.turns", count=turns)))
     if answer.prompt and answer.prompt.left_out:

@@ -1,0 +1,87 @@
+"""`crossfade adapters abstain`: from which probability on an adapter's answers from passages are given."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossfade.cli_common import AsJson, started
+from crossfade.errors import AdapterError
+from crossfade.terminal import Line, print_json, say
+
+SAYS = "The documents do not say."
+"""What composed rows teach an adapter to say."""
+
+
+def abstain(
+    name: Annotated[str, typer.Argument(help="The adapter.", metavar="NAME")],
+    questions: Annotated[
+        Path | None,
+        typer.Argument(help="Questions to choose by, some with an empty list of answers; not those that judge."),
+    ] = None,
+    corpus: Annotated[str, typer.Option("--corpus", help="The corpus to ask.")] = "tidewell",
+    elsewhere: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="The share of answers that the documents tell which may be lost.")
+    ] = 0.12,
+    says: Annotated[str, typer.Option("--says", help="What the adapter says where the documents do not.")] = SAYS,
+    off: Annotated[bool, typer.Option("--off", help="Let the adapter decide by itself again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose below which probability an answer from passages gives way to saying that the documents do not say.
+
+    It goes into the adapter's card, and holds for answers that it alone makes from passages, at temperature 0.
+    """
+    from crossfade.abstention import CARD_KEY
+    from crossfade.adapters.card import changed_card
+    from crossfade.evaluation.abstaining import chosen, held_answers, shares
+    from crossfade.evaluation.questions import read_questions
+    from crossfade.types import Query
+
+    with started() as startup:
+        adapter = startup.registry.get(name)
+        if off:
+            with changed_card(adapter.folder) as card:
+                card.pop(CARD_KEY, None)
+            say(f"{name} decides by itself.")
+            return
+        if questions is None:
+            raise AdapterError("No questions were given to choose by. Name a file, some of its answers an empty list.")
+        asked = startup.corpus(corpus)
+        task = str(adapter.card.get("task") or asked.default_task)
+        asked.task(task)
+        found = read_questions(questions).questions
+        query = Query("", asked.name, task, blend=((name, 1.0),), rag=True)
+        line = Line()
+        held = held_answers(
+            startup.run(),
+            query,
+            found,
+            says=says,
+            at_once=startup.settings.slots,
+            progress=lambda done, total: line("Questions", done, total),
+        )
+        line.clear()
+        below = round(chosen(held, elsewhere=elsewhere), 4)
+        told = {
+            "says": says,
+            "below": below,
+            "task": task,
+            "questions": questions.name,
+            **{key: round(value, 3) for key, value in asdict(shares(held, below)).items()},
+            "n": len(held),
+            "when": time.strftime("%Y-%m-%d"),
+        }
+        with changed_card(adapter.folder) as card:
+            card[CARD_KEY] = told
+        if as_json:
+            print_json({"name": name, **told})
+            return
+        say(f"Below a probability of {below:.3f} answers of {name} give way to: {says}")
+        say(
+            f"Of the questions that a document answers {told['right']} were right and {told['elsewhere']} gave way "
+            f"({shares(held, 0.0).right:.3f} right were none to give way); of the others {told['said']} did."
+        )

@@ -1,0 +1,97 @@
+"""Choose on a set of questions below which probability an adapter's answers give way. Knows no page and no card.
+
+Answers are measured as `hybrid` gives them, each written to its end whatever it says; then every probability is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass, replace
+
+from crossfade.abstention import Abstention, probability, threshold
+from crossfade.errors import QuestionError
+from crossfade.evaluation.metrics import contains_answer, is_refusal
+from crossfade.evaluation.questions import EvalQuestion
+from crossfade.pipeline import Pipeline
+from crossfade.types import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An answer and how likely the model held it."""
+
+    question: EvalQuestion
+    text: str
+    probability: float
+
+    def right(self, below: float) -> bool:
+        """Whether it is right where answers below a probability give way."""
+        return self.probability >= below and contains_answer(self.text, self.question.answers)
+
+    def refused(self, below: float) -> bool:
+        """Whether it says that the documents do not say, there."""
+        return self.probability < below or is_refusal(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of the questions that the documents answer those that were right and refused, and of the others those refused."""
+
+    right: float
+    elsewhere: float
+    said: float
+
+
+def held_answers(
+    pipeline: Pipeline,
+    query: Query,
+    questions: Sequence[EvalQuestion],
+    *,
+    says: str,
+    at_once: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Held]:
+    """The answers of an adapter to questions that a document answers or none does, `query` being in hybrid mode.
+
+    Raises QuestionError where a question does not tell whether it has an answer, or where all do or none does.
+    """
+    unknown = next((q for q in questions if not q.answers and q.answerable is not False), None)
+    if unknown:
+        raise QuestionError(
+            f"Question {unknown.text[:80]!r} (line {unknown.line}) does not tell its answer. Give each its answers, "
+            "and an empty list where no document tells."
+        )
+    kinds = {bool(q.answers) for q in questions}
+    if kinds != {True, False}:
+        raise QuestionError(
+            f"Every question has {'an' if kinds == {True} else 'no'} answer in the documents, so there is nothing to "
+            "choose by. Give questions of both kinds; an empty list of answers says that no document tells."
+        )
+    looking = copy(pipeline)
+    looking.abstention = lambda name: Abstention(says, 0.0, query.task)
+    with ThreadPoolExecutor(at_once) as pool:
+        found = []
+        for question, answer in zip(
+            questions, pool.map(lambda q: looking.ask(replace(query, text=q.text)), questions), strict=True
+        ):
+            found.append(Held(question, answer.generation.text, probability(answer.generation)))
+            progress(len(found), len(questions))
+    return found
+
+
+def chosen(held: Sequence[Held], *, elsewhere: float) -> float:
+    """The highest probability at which at most `elsewhere` of the answers that the documents tell give way."""
+    return threshold([h.probability for h in held], [bool(h.question.answers) for h in held], elsewhere=elsewhere)
+
+
+def shares(held: Sequence[Held], below: float) -> Shares:
+    """What comes of a probability."""
+    told = [h for h in held if h.question.answers]
+    absent = [h for h in held if not h.question.answers]
+    return Shares(
+        right=sum(h.right(below) for h in told) / len(told),
+        elsewhere=sum(h.refused(below) for h in told) / len(told),
+        said=sum(h.refused(below) for h in absent) / len(absent),
+    )
