@@ -165,6 +165,7 @@ def test_kept_answers_are_asked_again_where_it_changed(tmp_path: Path) -> None:
             found = run_modes(pipeline, Query("", "bank", "answer"), questions, columns, store=store)
         result = found.results["hybrid"][0]
         assert result
+        assert bool(result.withheld) == (result.text == SAYS)
         return found.asked, result.text
 
     assert asked()[0] == 2

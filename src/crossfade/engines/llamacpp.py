@@ -273,7 +273,7 @@ class LlamaCppEngine:
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "top_k": 0,
+            "top_k": 0 if sampling.temperature > 0 else 1,  # without it the server sorts the vocabulary for each token
             "min_p": 0.0,
             "seed": sampling.seed,
             "lora": [{"id": i, "scale": weights.get(a.name, 0.0)} for i, a in enumerate(server.adapters)],

@@ -53,6 +53,7 @@ WORDS = {
     "tags": "Tags",
     "no_document": "No document answers this.",
     "accepted": "Accepted",
+    "withheld": "withheld, held too unlikely",
     "tokens_in": "tokens in",
     "tokens_out": "tokens out",
     "those_with": "those with",

@@ -38,7 +38,7 @@ class Result:
     """What one question was answered in one mode, and what it cost; `error` has the reason where it failed.
 
     `cached_tokens` is None where the engine did not tell. Seconds are those that passed for this question, of which
-    `at_once` shared the machine.
+    `at_once` shared the machine. `withheld` is the answer in whose place the text stands, since it was too unlikely.
     """
 
     text: str = ""
@@ -53,6 +53,7 @@ class Result:
     left_out: tuple[str, ...] = ()
     at_once: int = 1
     error: str = ""
+    withheld: str = ""
 
     @classmethod
     def of(cls, answer: Answer, *, seconds_retrieving: float = 0.0, at_once: int = 1) -> Result:
@@ -72,6 +73,7 @@ class Result:
             adapters=generation.adapters,
             left_out=answer.prompt.left_out if answer.prompt else (),
             at_once=at_once,
+            withheld=generation.withheld,
         )
 
     @classmethod
