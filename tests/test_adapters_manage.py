@@ -197,6 +197,7 @@ def test_facts_are_read_from_a_card_and_a_strange_card_gives_none(settings: Sett
         "rows": 713,
         "held_out_loss": [[0, 0.9], [5, 0.1], [9, 0.2]],
         "kept_step": 5,
+        "abstention": {"says": "No.", "below": 0.2, "task": "ticket"},
         "scores": {"eval": {"base": {"valid": 0.0}, "fine-tune": {"valid": 0.95}, "minus": {"x": [0.1, 0.2]}}},
     }
     facts = facts_of(read_adapter(made.write(settings.my_adapters / "good", card=card)))
@@ -204,7 +205,7 @@ def test_facts_are_read_from_a_card_and_a_strange_card_gives_none(settings: Sett
         *("lora", "smollm2-135m", "json.jsonl", 713),
         4,
     )
-    assert (facts.loss_before, facts.loss_after) == (0.9, 0.1)
+    assert (facts.loss_before, facts.loss_after, facts.gives_way) == (0.9, 0.1, 0.2)
     assert facts.scores == (Score("eval", "valid", "base", 0.0), Score("eval", "valid", "fine-tune", 0.95))
     assert facts.bytes == (settings.my_adapters / "good" / WEIGHTS_FILE).stat().st_size
     strange = {
@@ -214,9 +215,11 @@ def test_facts_are_read_from_a_card_and_a_strange_card_gives_none(settings: Sett
         "held_out_loss": [[0, "0.9"], 7],
         "scores": {"a": {"b": {"c": {"d": {"e": 1}}}}, "f": 1, "g": {"h": {"i": float("nan")}}},
         "base": "x" * 5000,
+        "abstention": {"says": "No.", "below": "always", "task": "ticket"},
     }
     folder = made.write(settings.my_adapters / "strange", card=strange)
     assert "NaN" in (folder / CARD_FILE).read_text()
     facts = facts_of(read_adapter(folder))
     assert (facts.method, facts.rows, facts.loss_before, facts.loss_after, facts.scores) == ("lora", 0, None, None, ())
     assert len(facts.base) <= 200
+    assert facts.gives_way == 0

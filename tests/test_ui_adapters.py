@@ -52,7 +52,10 @@ def test_the_list_shows_the_newest_figure_with_its_interval_count_and_the_base_s
     made.write(
         startup.settings.my_adapters / "mine",
         made.matrices(seed=2),
-        card={"scores": scores | {"old.jsonl, answer": {"hybrid": {"right": 0.2}}}},
+        card={
+            "scores": scores | {"old.jsonl, answer": {"hybrid": {"right": 0.2}}},
+            "abstention": {"says": "No.", "below": 0.184, "task": "answer"},
+        },
     )
     startup.refresh_adapters()
     rows = rows_of(startup, None)
@@ -60,6 +63,8 @@ def test_the_list_shows_the_newest_figure_with_its_interval_count_and_the_base_s
     told = html.unescape(details_html(next(row for row in rows if row.name == "mine"), "en"))
     assert 'title="2026-11-20">0.8 (0.49 \u2013 0.94), n = 10</td>' in told
     assert "old.jsonl, answer: right" in told
+    assert "holds less than 18% likely gives way" in told
+    assert "18%" in html.unescape(details_html(next(row for row in rows if row.name == "mine"), "zh"))
 
 
 def test_an_evaluation_in_the_page_puts_its_figures_into_the_list(startup: Any) -> None:

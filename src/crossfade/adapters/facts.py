@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from crossfade.abstention import abstention_of
 from crossfade.adapters.peft_files import WEIGHTS_FILE, AdapterFiles
 
 MAX_CHARACTERS = 200
@@ -38,7 +39,7 @@ class AdapterFacts:
     """One adapter, or one base of a person's own, for people.
 
     `bytes` are those of its weights; a loss is None, and `rows` 0, where none is recorded. `rank` is the highest of its
-    layers, of P-Tuning the virtual tokens, and of a base 0.
+    layers, of P-Tuning the virtual tokens, and of a base 0. `gives_way` is the probability of `Abstention`, 0 for none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class AdapterFacts:
     loss_after: float | None
     sha256: str
     scores: tuple[Score, ...] = field(default=(), repr=False)
+    gives_way: float = 0.0
 
 
 def facts_of(adapter: AdapterFiles) -> AdapterFacts:
@@ -92,6 +94,7 @@ def facts_from(
         loss_after=_kept(card, losses),
         sha256=sha256,
         scores=tuple(itertools.islice(_scores(card.get("scores")), MAX_SCORES)),
+        gives_way=rule.below if (rule := abstention_of(card)) else 0.0,
     )
 
 

@@ -115,6 +115,9 @@ def details_html(row: Row | None, language: str) -> str:
     facts = row.facts
     told += f'<p dir="auto">{escape(facts.purpose or say(language, "adapters.no_purpose"))}</p>'
     told += f'<p class="cf-note">sha256 <code>{escape(facts.sha256)}</code></p>'
+    if facts.gives_way:
+        percent = f"{100 * facts.gives_way:.0f}"
+        told += f'<p class="cf-note">{escape(say(language, "adapters.gives_way", percent=percent))}</p>'
     if facts.scores:
         told += (
             f'<details class="cf-fold"><summary>{escape(say(language, "adapters.scores", count=len(facts.scores)))}'
