@@ -222,8 +222,27 @@ def test_more_may_be_lost_for_more_refusals(run: Crossfade, engine: FakeEngine, 
     engine.held = {"monthly": 0.9, "yearly": 0.4, "signs": 0.2, "sings": 0.6}
     found = run("adapters", "abstain", "domain", asked(ROWS), "--elsewhere", "0.5")
     assert found.code == 0
-    assert found.out.startswith(f"Below a probability of 0.750 answers of domain give way to: {SAYS}")
+    assert found.out.startswith(f"Below a probability of 0.75 answers of domain give way to: {SAYS}")
     assert "0.5 were right and 0.5 gave way (1.000 right were none to give way); of the others 1.0 did" in found.out
+
+
+@pytest.mark.parametrize("held", [(3e-5, 2e-5, 1e-5, 4e-5), (0.99999, 0.99998, 0.99996, 0.999995)], ids=str)
+def test_probabilities_that_lie_near_each_other_or_near_an_end_are_told_apart(
+    run: Crossfade, engine: FakeEngine, asked: Callable[..., str], held: tuple[float, ...]
+) -> None:
+    engine.held = dict(zip(("monthly", "yearly", "signs", "sings"), held, strict=True))
+    told = json.loads(run("adapters", "abstain", "domain", asked(ROWS), "--elsewhere", "0", "--json").out)
+    assert held[2] < told["below"] < held[1]
+    assert run("ask", "Who signs?", "--adapter", "domain").out.strip() == SAYS
+    assert SAYS not in run("ask", "How much is the yearly fee?", "--adapter", "domain").out
+
+
+def test_where_no_probability_parts_the_answers_none_is_written(
+    run: Crossfade, engine: FakeEngine, asked: Callable[..., str], tmp_path: Path
+) -> None:
+    engine.says = " "  # an answer without a text is not likely at all
+    assert "No probability parts these answers" in run("adapters", "abstain", "domain", asked(ROWS)).error()
+    assert CARD_KEY not in (tmp_path / "adapters" / "domain" / "card.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

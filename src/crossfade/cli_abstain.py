@@ -65,7 +65,7 @@ def abstain(
             progress=lambda done, total: line("Questions", done, total),
         )
         line.clear()
-        below = round(chosen(held, elsewhere=elsewhere), 4)
+        below = chosen(held, elsewhere=elsewhere)  # not rounded: that of a long answer may be 0.00001
         told = {
             "says": says,
             "below": below,
@@ -80,7 +80,7 @@ def abstain(
         if as_json:
             print_json({"name": name, **told})
             return
-        say(f"Below a probability of {below:.3f} answers of {name} give way to: {says}")
+        say(f"Below a probability of {below:.3g} answers of {name} give way to: {says}")
         say(
             f"Of the questions that a document answers {told['right']} were right and {told['elsewhere']} gave way "
             f"({shares(held, 0.0).right:.3f} right were none to give way); of the others {told['said']} did."

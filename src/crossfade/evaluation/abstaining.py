@@ -82,8 +82,17 @@ def held_answers(
 
 
 def chosen(held: Sequence[Held], *, elsewhere: float) -> float:
-    """The highest probability at which at most `elsewhere` of the answers that the documents tell give way."""
-    return threshold([h.probability for h in held], [bool(h.question.answers) for h in held], elsewhere=elsewhere)
+    """The highest probability at which at most `elsewhere` of the answers that the documents tell give way.
+
+    Raises QuestionError where that is none that an answer can be above and another below.
+    """
+    below = threshold([h.probability for h in held], [bool(h.question.answers) for h in held], elsewhere=elsewhere)
+    if not 0 < below < 1:
+        raise QuestionError(
+            f"No probability parts these answers: {below:g} would. Give other questions, or let more answers give way "
+            "by --elsewhere."
+        )
+    return below
 
 
 def shares(held: Sequence[Held], below: float) -> Shares:
