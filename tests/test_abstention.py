@@ -260,6 +260,30 @@ def test_questions_that_nothing_can_be_chosen_by_are_refused(
     assert not engine.asked
 
 
+def test_a_card_that_cannot_be_written_is_told_in_a_line_before_a_question_is_asked(
+    run: Crossfade, engine: FakeEngine, asked: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("the disk is read-only")
+
+    monkeypatch.setattr("crossfade.adapters.swap.tempfile.mkdtemp", refuse)
+    for arguments in ([asked(ROWS)], ["--off"]):
+        assert (
+            "The card of 'domain' cannot be written: the disk is read-only"
+            in run("adapters", "abstain", "domain", *arguments).error()
+        )
+    assert not engine.asked
+
+
+def test_a_card_that_holds_half_of_a_character_is_changed_and_nothing_else_in_it(
+    run: Crossfade, engine: FakeEngine, tmp_path: Path
+) -> None:
+    card = tmp_path / "adapters" / "domain" / "card.json"
+    card.write_text('{"purpose": "half \\ud83d of one, 中文", "abstention": 1}', encoding="utf-8")
+    assert run("adapters", "abstain", "domain", "--off").code == 0
+    assert json.loads(card.read_text(encoding="utf-8")) == {"purpose": "half \ud83d of one, 中文"}
+
+
 def test_without_questions_or_adapter_it_says_what_is_missing(run: Crossfade, engine: FakeEngine) -> None:
     assert "No questions were given" in run("adapters", "abstain", "domain").error()
     assert "Unknown adapter 'nobody'" in run("adapters", "abstain", "nobody", "--off").error()

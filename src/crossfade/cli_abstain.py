@@ -36,7 +36,7 @@ def abstain(
     It goes into the adapter's card, and holds for answers that it alone makes from passages, at temperature 0.
     """
     from crossfade.abstention import CARD_KEY
-    from crossfade.adapters.card import changed_card
+    from crossfade.adapters.card import changed_card, check_writable
     from crossfade.evaluation.abstaining import chosen, held_answers, shares
     from crossfade.evaluation.questions import read_questions
     from crossfade.types import Query
@@ -54,6 +54,7 @@ def abstain(
         task = str(adapter.card.get("task") or asked.default_task)
         asked.task(task)
         found = read_questions(questions).questions
+        check_writable(adapter.folder)
         query = Query("", asked.name, task, blend=((name, 1.0),), rag=True)
         line = Line()
         held = held_answers(

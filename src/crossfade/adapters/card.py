@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from crossfade.adapters.manage import disk_errors
 from crossfade.adapters.peft_files import CARD_FILE, read_card
 from crossfade.adapters.swap import workplace
 
@@ -17,10 +18,19 @@ from crossfade.adapters.swap import workplace
 def changed_card(folder: Path) -> Iterator[dict[str, Any]]:
     """The card of an adapter's folder, written on leaving; it stays whole if the process is killed.
 
-    Raises AdapterError where another process makes the adapter or the card cannot be read, and OSError.
+    Raises AdapterError where another process makes the adapter, and where the card cannot be read or written.
     """
-    with workplace(folder) as scratch:
+    with disk_errors(f"The card of {folder.name!r} cannot be written", folder.parent), workplace(folder) as scratch:
         card = read_card(folder)
         yield card
-        (scratch / CARD_FILE).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+        # A card from anybody may hold half of a character: what replaces it is its escape in JSON.
+        (scratch / CARD_FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(scratch / CARD_FILE, folder / CARD_FILE)
+
+
+def check_writable(folder: Path) -> None:
+    """Look before work that ends in a card whether it could be written. Raises AdapterError."""
+    with disk_errors(f"The card of {folder.name!r} cannot be written", folder.parent), workplace(folder):
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} is read-only")

@@ -54,7 +54,7 @@ def keep_scores(report: Report, settings: Settings, *, person: str | None = None
         try:
             _write(adapter, f"{report.about['questions']}, {report.about['task']}", told)
             written.append(name)
-        except (AdapterError, OSError) as error:
+        except AdapterError as error:
             log.warning("The scores of %r are not in its card: %s", name, error)
     return tuple(written)
 
