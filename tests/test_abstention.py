@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import handmade_adapters
 from cli_kit import Crossfade
 from crossfade.abstention import CARD_KEY, Abstention, abstention_of, probability, threshold
 from crossfade.evaluation.questions import EvalQuestion
@@ -114,6 +115,12 @@ def test_what_has_no_text_or_no_score_is_not_likely(likely: float | None, text: 
         {"says": SAYS, "below": 0.2},
         {"says": " ", "below": 0.2, "task": "answer"},
         {"says": "x" * 201, "below": 0.2, "task": "answer"},
+        {"says": "They do not.\n# Say", "below": 0.2, "task": "answer"},
+        {"says": "They do \x1b[2J not.", "below": 0.2, "task": "answer"},
+        {"says": "Half \ud83d of one.", "below": 0.2, "task": "answer"},
+        {"says": [SAYS], "below": 0.2, "task": "answer"},
+        {"says": SAYS, "below": 0.2, "task": None},
+        {"says": SAYS, "below": True, "task": "answer"},
         {"says": SAYS, "below": 0, "task": "answer"},
         {"says": SAYS, "below": 1.5, "task": "answer"},
         {"says": SAYS, "below": "0.2", "task": "answer"},
@@ -214,6 +221,7 @@ def test_a_probability_is_chosen_written_and_taken_back(
     assert "held 20% likely" in answer.err
     assert SAYS not in run("ask", "Who sings?", "--adapter", "domain").out
     assert run("adapters", "abstain", "domain", "--off").out == "domain decides by itself.\n"
+    assert json.loads(run("adapters", "abstain", "domain", "--off", "--json").out) == {"name": "domain", CARD_KEY: None}
     assert json.loads(card.read_text(encoding="utf-8")) == before
     assert SAYS not in run("ask", "Who signs?", "--adapter", "domain").out
 
@@ -257,7 +265,34 @@ def test_questions_that_nothing_can_be_chosen_by_are_refused(
     run: Crossfade, engine: FakeEngine, asked: Callable[..., str], rows: list[dict[str, Any]], reason: str
 ) -> None:
     assert reason in run("adapters", "abstain", "domain", asked(rows)).error()
-    assert not engine.asked
+    assert not engine.adapters, "no model is loaded for them"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--says", " "], "What is said instead is ' '; it must be one line"),
+        (["--says", "x" * 201], "What is said instead is 'xxx"),
+        (["--says", "They do not.\x1b[2J"], "What is said instead is 'They do not."),
+        (["--corpus", "nowhere"], "Unknown corpus 'nowhere'"),
+    ],
+)
+def test_what_no_card_can_hold_is_refused_before_a_model_is_loaded(
+    run: Crossfade, engine: FakeEngine, asked: Callable[..., str], arguments: list[str], reason: str
+) -> None:
+    assert reason in run("adapters", "abstain", "domain", asked(ROWS), *arguments).error()
+    assert not engine.adapters
+
+
+def test_it_asks_as_ask_does_by_the_task_of_the_adapter(
+    run: Crossfade, engine: FakeEngine, asked: Callable[..., str], tmp_path: Path
+) -> None:
+    handmade_adapters.write(tmp_path / "adapters" / "mine", card={"instructions": "Answer in one word."})
+    engine.held = {"fee": 0.9, "si": 0.1}
+    told = json.loads(run("adapters", "abstain", "mine", asked(ROWS), "--json").out)
+    assert told["task"] == "own-mine", "it was trained under instructions of its own"
+    assert run("ask", "Who signs?", "--adapter", "mine").out.strip() == SAYS
+    assert len({(a.prompt.messages[0], a.sampling, a.blend) for a in engine.asked if "signs" in str(a.prompt)}) == 1
 
 
 def test_a_card_that_cannot_be_written_is_told_in_a_line_before_a_question_is_asked(
@@ -286,4 +321,5 @@ def test_a_card_that_holds_half_of_a_character_is_changed_and_nothing_else_in_it
 
 def test_without_questions_or_adapter_it_says_what_is_missing(run: Crossfade, engine: FakeEngine) -> None:
     assert "No questions were given" in run("adapters", "abstain", "domain").error()
+    assert "Cannot read nowhere.jsonl" in run("adapters", "abstain", "domain", "nowhere.jsonl").error()
     assert "Unknown adapter 'nobody'" in run("adapters", "abstain", "nobody", "--off").error()

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from crossfade.types import Answer, Generation, Sampling
 
 CARD_KEY = "abstention"
 MAX_SAYS = 200
-"""Longer sentences in a card, in characters, are passed over."""
+"""Of a sentence, in characters: a card with a longer one is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +62,20 @@ def probability(generation: Generation) -> float:
     return math.exp(min(0.0, generation.log_probability))
 
 
+def can_be_said(text: object) -> TypeGuard[str]:
+    """Whether a text may stand in an answer's place: one line of up to MAX_SAYS characters, which can be printed."""
+    return isinstance(text, str) and 0 < len(text.strip()) <= MAX_SAYS and text.strip().isprintable()
+
+
 def abstention_of(card: Mapping[str, Any]) -> Abstention | None:
     """What an adapter's card tells of it; None where it tells nothing, or nothing that can be used."""
     told = card.get(CARD_KEY)
     if not isinstance(told, Mapping):
         return None
     says, below, task = (told.get(key) for key in ("says", "below", "task"))
-    usable = (
-        isinstance(says, str)
-        and 0 < len(says.strip()) <= MAX_SAYS
-        and isinstance(task, str)
-        and isinstance(below, int | float)
-        and 0 < below < 1
-    )
-    return Abstention(says.strip(), float(below), task) if usable else None  # type: ignore[arg-type, union-attr]
+    if can_be_said(says) and isinstance(task, str) and isinstance(below, float) and 0 < below < 1:
+        return Abstention(says.strip(), below, task)
+    return None
 
 
 def threshold(held: Sequence[float], told: Sequence[bool], *, elsewhere: float) -> float:

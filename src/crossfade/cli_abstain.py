@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from crossfade.cli_common import AsJson, started
-from crossfade.errors import AdapterError
+from crossfade.errors import AdapterError, QuestionError
 from crossfade.terminal import Line, print_json, say
 
 SAYS = "The documents do not say."
@@ -35,42 +35,50 @@ def abstain(
 
     It goes into the adapter's card, and holds for answers that it alone makes from passages, at temperature 0.
     """
-    from crossfade.abstention import CARD_KEY
+    from crossfade.abstention import CARD_KEY, MAX_SAYS, can_be_said
     from crossfade.adapters.card import changed_card, check_writable
-    from crossfade.evaluation.abstaining import chosen, held_answers, shares
+    from crossfade.evaluation.abstaining import check_kinds, chosen, held_answers, shares
     from crossfade.evaluation.questions import read_questions
-    from crossfade.types import Query
+    from crossfade.types import Query, Sampling
 
     with started() as startup:
         adapter = startup.registry.get(name)
         if off:
             with changed_card(adapter.folder) as card:
                 card.pop(CARD_KEY, None)
-            say(f"{name} decides by itself.")
+            if as_json:
+                print_json({"name": name, CARD_KEY: None})
+            else:
+                say(f"{name} decides by itself.")
             return
         if questions is None:
             raise AdapterError("No questions were given to choose by. Name a file, some of its answers an empty list.")
+        if not can_be_said(says):
+            raise QuestionError(
+                f"What is said instead is {says[:80]!r}; it must be one line of 1 to {MAX_SAYS} printable characters."
+            )
         asked = startup.corpus(corpus)
-        task = str(adapter.card.get("task") or asked.default_task)
-        asked.task(task)
+        task = asked.tasks.get(str(adapter.card.get("task") or ""), asked.task_of_adapter(name))  # as `ask` chooses it
         found = read_questions(questions).questions
+        check_kinds(found)
         check_writable(adapter.folder)
-        query = Query("", asked.name, task, blend=((name, 1.0),), rag=True)
+        sampling = Sampling(max_new_tokens=task.max_new_tokens)
+        query = Query("", asked.name, task.name, blend=((name, 1.0),), rag=True, sampling=sampling)
         line = Line()
         held = held_answers(
             startup.run(),
             query,
             found,
-            says=says,
+            says=says.strip(),
             at_once=startup.settings.slots,
             progress=lambda done, total: line("Questions", done, total),
         )
         line.clear()
         below = chosen(held, elsewhere=elsewhere)  # not rounded: that of a long answer may be 0.00001
         told = {
-            "says": says,
+            "says": says.strip(),
             "below": below,
-            "task": task,
+            "task": task.name,
             "questions": questions.name,
             **{key: round(value, 3) for key, value in asdict(shares(held, below)).items()},
             "n": len(held),
@@ -81,7 +89,7 @@ def abstain(
         if as_json:
             print_json({"name": name, **told})
             return
-        say(f"Below a probability of {below:.3g} answers of {name} give way to: {says}")
+        say(f"Below a probability of {below:.3g} answers of {name} give way to: {says.strip()}")
         say(
             f"Of the questions that a document answers {told['right']} were right and {told['elsewhere']} gave way "
             f"({shares(held, 0.0).right:.3f} right were none to give way); of the others {told['said']} did."

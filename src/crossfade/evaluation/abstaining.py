@@ -44,19 +44,8 @@ class Shares:
     said: float
 
 
-def held_answers(
-    pipeline: Pipeline,
-    query: Query,
-    questions: Sequence[EvalQuestion],
-    *,
-    says: str,
-    at_once: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Held]:
-    """The answers of an adapter to questions that a document answers or none does, `query` being in hybrid mode.
-
-    Raises QuestionError where a question does not tell whether it has an answer, or where all do or none does.
-    """
+def check_kinds(questions: Sequence[EvalQuestion]) -> None:
+    """Raises QuestionError where a question does not tell whether it has an answer, or where all do or none does."""
     unknown = next((q for q in questions if not q.answers and q.answerable is not False), None)
     if unknown:
         raise QuestionError(
@@ -69,6 +58,18 @@ def held_answers(
             f"Every question has {'an' if kinds == {True} else 'no'} answer in the documents, so there is nothing to "
             "choose by. Give questions of both kinds; an empty list of answers says that no document tells."
         )
+
+
+def held_answers(
+    pipeline: Pipeline,
+    query: Query,
+    questions: Sequence[EvalQuestion],
+    *,
+    says: str,
+    at_once: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Held]:
+    """The answers of an adapter to questions that `check_kinds` passes, `query` being in hybrid mode."""
     looking = copy(pipeline)
     looking.abstention = lambda name: Abstention(says, 0.0, query.task)
     with ThreadPoolExecutor(at_once) as pool:
