@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import handmade_adapters as made
+from crossfade.abstention import CARD_KEY
 from crossfade.adapters.facts import facts_of
 from crossfade.adapters.ownership import set_owner
 from crossfade.adapters.peft_files import CARD_FILE, read_adapter
@@ -130,5 +131,6 @@ def test_what_was_measured_since_makes_it_no_other_adapter_for_an_engine(setting
     after = read_adapter(settings.my_adapters / "mine")
     assert after != before
     assert after.serves_like(before)
+    assert after.serves_like(replace(before, card={**before.card, CARD_KEY: {"below": 0.2}}))
     assert not after.serves_like(None)
     assert not after.serves_like(replace(before, card={**before.card, "base_sha256": "cd"}))

@@ -58,8 +58,8 @@ class AdapterFiles:
 
     def serves_like(self, other: AdapterFiles | None) -> bool:
         """Whether it is that one but for what was measured of it since: an engine that has the one has the other."""
-        unscored = {**self.card, "scores": None}
-        return other is not None and replace(self, card=unscored) == replace(other, card={**other.card, "scores": None})
+        since = {"scores": None, "abstention": None}
+        return other is not None and replace(self, card=self.card | since) == replace(other, card=other.card | since)
 
     @property
     def doubt(self) -> str:
