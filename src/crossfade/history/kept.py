@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 TITLE_CHARACTERS = 60
 MOST_TITLE_CHARACTERS = 200
 """Of a title that a person writes."""
+_SINCE: dict[str, Any] = {
+    "query": {"sampling": {"banned", "scored"}},
+    "answer": {"query": {"sampling": {"banned", "scored"}}, "generation": {"log_probability", "withheld"}},
+}
+"""The fields that turns kept before have not, in pydantic's form. No two turns differ in these alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,7 @@ class KeptTurn:
 
 def turn_to_json(turn: KeptTurn) -> str:
     """The turn with everything in it, as one line of JSON. Raises StorageError for text that is no Unicode."""
-    try:
-        return _adapter().dump_json(turn).decode()
-    except ValueError as error:
-        raise StorageError("This turn holds characters that are no text, and cannot be kept.") from error
+    return _json_of(turn)
 
 
 def turn_from_json(text: str) -> KeptTurn:
@@ -60,12 +62,13 @@ def turn_from_json(text: str) -> KeptTurn:
 def keys_of(turns: Sequence[KeptTurn]) -> tuple[str, ...]:
     """A key for each turn: the same turn has the same one wherever it is kept, and a repeated one is numbered.
 
-    What the answer was held against is not in it, so that another wording of a schema makes no other turn.
+    What the answer was held against is not in it, so that another wording of a schema makes no other turn; nor is what
+    turns have told of since the first were kept, so that those keep their keys, and with them their thumbs.
     """
     seen: dict[str, int] = {}
     keys = []
     for turn in turns:
-        told = turn_to_json(KeptTurn(turn.query, turn.answer, turn.error))
+        told = _json_of(KeptTurn(turn.query, turn.answer, turn.error), without=_SINCE)
         key = hashlib.sha256(told.encode()).hexdigest()
         seen[key] = seen.get(key, 0) + 1
         keys.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
@@ -96,6 +99,13 @@ def where(error: Any) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"])) or "its beginning"
     return f"{place}: {first['msg']}"
+
+
+def _json_of(turn: KeptTurn, *, without: dict[str, Any] | None = None) -> str:
+    try:
+        return _adapter().dump_json(turn, exclude=without).decode()
+    except ValueError as error:
+        raise StorageError("This turn holds characters that are no text, and cannot be kept.") from error
 
 
 @cache
