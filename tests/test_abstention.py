@@ -69,6 +69,7 @@ def test_an_unlikely_answer_gives_way_and_is_told(tmp_path: Path) -> None:
     "changes",
     [
         {"rag": False},
+        {"icl": True},
         {"blend": ()},
         {"blend": (("domain", 0.6),)},
         {"blend": (("domain", 1.0), ("json", 0.5))},

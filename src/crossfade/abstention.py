@@ -28,10 +28,14 @@ class Abstention:
     task: str
 
     def applies(self, answer: Answer) -> bool:
-        """Whether an answer is of the kind that it was measured on: greedy, from passages, by nobody's own rules."""
+        """Whether an answer is of the kind that it was measured on: greedy, from passages, by nobody's own rules.
+
+        Worked examples in the prompt make every answer likelier or less, and were not there.
+        """
         query = answer.query
         return (
             bool(answer.passages)
+            and not answer.examples
             and query.task == self.task
             and query.sampling.temperature <= 0
             and not query.enforce_schema

@@ -33,7 +33,7 @@ def abstain(
 ) -> None:
     """Choose below which probability an answer from passages gives way to saying that the documents do not say.
 
-    It goes into the adapter's card, and holds for answers that it alone makes from passages, at temperature 0.
+    It goes into the adapter's card, and holds for answers that it alone makes in hybrid mode, at temperature 0.
     """
     from crossfade.abstention import CARD_KEY, MAX_SAYS, can_be_said
     from crossfade.adapters.card import changed_card, check_writable
