@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 import handmade_adapters
 from cli_kit import Crossfade
 from crossfade.abstention import CARD_KEY, Abstention, abstention_of, probability, threshold
+from crossfade.evaluation.abstaining import Held
 from crossfade.evaluation.questions import EvalQuestion
-from crossfade.evaluation.results import Store
+from crossfade.evaluation.results import Result, Store
 from crossfade.evaluation.run import Column
 from crossfade.evaluation.run import run as run_modes
+from crossfade.evaluation.scoring import score
 from crossfade.trace import answer_as_dict
 from crossfade.types import Answer, Generation, Query, Sampling
 from fake_engine import FakeEngine, fake_pipeline
@@ -182,6 +184,24 @@ def test_kept_answers_are_asked_again_where_it_changed(tmp_path: Path) -> None:
     assert asked() == (1, SAYS), "RAG alone hangs on no adapter"
     pipeline.abstention = lambda name: replace(RULE, below=0.1)
     assert asked()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "right", "refused"),
+    [
+        ("It is $7.", 0.3, True, False),
+        ("It is $7.", 0.5, False, True),
+        ("It is $8.", 0.3, False, False),
+        ("The documents do not say if it is $7.", 0.3, False, True),
+    ],
+)
+def test_an_answer_is_right_or_refused_as_an_evaluation_scores_it(
+    text: str, below: float, right: bool, refused: bool
+) -> None:
+    held = Held(EvalQuestion("1", "What is the fee?", 1, answers=("$7",)), text, 0.4)
+    assert (held.right(below), held.refused(below)) == (right, refused)
+    scored = score(held.question, Result(SAYS if below > 0.4 else text))
+    assert (scored.right, scored.refused) == (right, refused)
 
 
 ROWS = [

@@ -27,8 +27,8 @@ class Held:
     probability: float
 
     def right(self, below: float) -> bool:
-        """Whether it is right where answers below a probability give way."""
-        return self.probability >= below and contains_answer(self.text, self.question.answers)
+        """Whether it is right where answers below a probability give way, as an evaluation scores it."""
+        return not self.refused(below) and contains_answer(self.text, self.question.answers)
 
     def refused(self, below: float) -> bool:
         """Whether it says that the documents do not say, there."""
