@@ -166,6 +166,17 @@ def test_what_left_out_cannot_be_counted_is_told_as_it_is() -> None:
     assert "half a letter" in left_out_words(("half a letter",), language="zh")
 
 
+def test_an_answer_that_is_held_back_until_it_is_whole_is_seen_to_be_written() -> None:
+    def shown(new: int, *, finish: str = "", language: str = "en") -> str:
+        made = Answer(Query("How much?", "bank", "answer"), generation=Generation(new_tokens=new, finish=finish))
+        return Reader(render.answer_html(made, language=language)).text
+
+    assert "Reading the prompt" in shown(0)
+    assert "Writing the answer, which is shown when it is whole (1,200 new)" in shown(1200)
+    assert "1,200" in shown(1200, language="zh")
+    assert "No answer." in shown(3, finish="cancelled")
+
+
 def test_an_answer_that_was_withheld_is_told_beside_what_was_said_in_its_place() -> None:
     generation = Generation(
         "The documents do not say.", finish="stop", log_probability=-2.0, withheld="<b>$10</b> " + "x" * 400
@@ -176,4 +187,5 @@ def test_an_answer_that_was_withheld_is_told_beside_what_was_said_in_its_place()
         assert words in found.text
         assert "b" not in found.tags
         assert found.text.count("x") < 250
+        assert "x …" in found.text
     assert "withheld" not in render.facts_html(Answer(Query("How much?", "bank", "answer")))

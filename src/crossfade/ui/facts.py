@@ -63,8 +63,8 @@ def facts_html(answer: Answer, *, language: str = "en") -> str:
             told = say(language, ending) if made.finish in _ENDINGS else ending
             facts.append(f'<span class="cf-ending">{escape(told)}</span>')
     if made.withheld:
-        held = f"{100 * probability(made):.0f}"
-        told = say(language, "answer.withheld", answer=made.withheld[:SHOWN_WITHHELD], percent=held)
+        held, cut = f"{100 * probability(made):.0f}", " …" if len(made.withheld) > SHOWN_WITHHELD else ""
+        told = say(language, "answer.withheld", answer=made.withheld[:SHOWN_WITHHELD] + cut, percent=held)
         facts.append(f'<span class="cf-withheld" dir="auto">{escape(told)}</span>')
     if answer.prompt and (turns := answer.prompt.turns):
         facts.append(_fact(say(language, "answer.turn" if turns == 1 else "answer.turns", count=turns)))

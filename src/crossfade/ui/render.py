@@ -54,13 +54,22 @@ def answer_html(
         else object_html(text, schema or {}, form=form, done=done, language=language)
     ]
     if not text:
-        told = say(language, "answer.nothing") if done else say(language, "answer.reading")
-        parts.append(note_html(told, kind="note" if done else "wait"))
+        parts.append(note_html(_without_text(answer, language), kind="note" if done else "wait"))
     parts += [note_html(said(language, notice)) for notice in answer.notices]
     parts.append(facts_html(answer, language=language))
     if done:
         parts += [_passages(answer, language=language), _examples(answer, language=language)]
     return f'<div class="cf-answer">{"".join(parts)}</div>'
+
+
+def _without_text(answer: Answer, language: str) -> str:
+    """What stands in the place of a text; one that is judged is held back until it is whole."""
+    made = answer.generation
+    if made.finish:
+        return say(language, "answer.nothing")
+    if made.new_tokens:
+        return say(language, "answer.held_back", count=f"{made.new_tokens:,}")
+    return say(language, "answer.reading")
 
 
 def _body(answer: Answer, *, language: str) -> str:
