@@ -279,7 +279,8 @@ class LlamaCppEngine:
             "lora": [{"id": i, "scale": weights.get(a.name, 0.0)} for i, a in enumerate(server.adapters)],
         }
         if sampling.banned:
-            tokens = post(server.address, "/tokenize", {"content": sampling.banned, "add_special": False})["tokens"]
+            text = defuse(sampling.banned, self._base.control_tokens)
+            tokens = post(server.address, "/tokenize", {"content": text, "add_special": False})["tokens"]
             body["logit_bias"] = [[tokens[0], False]]
         if sampling.scored:
             body |= {"logprobs": True, "top_logprobs": 1}

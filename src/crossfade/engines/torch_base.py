@@ -42,8 +42,8 @@ class TorchBase:
         return ids
 
     def first_token(self, text: str) -> int:
-        """The token that an answer beginning with the text begins with."""
-        return int(self.tokenizer(text, add_special_tokens=False)["input_ids"][0])
+        """The token that an answer beginning with the text begins with; no text begins with a control token."""
+        return int(self.tokenizer(defuse(text, self.control_tokens), add_special_tokens=False)["input_ids"][0])
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer's tokens so far, without half of a character at its end."""
