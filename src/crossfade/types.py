@@ -149,8 +149,9 @@ class Generation:
     `cached_tokens` of the `prompt_tokens` were not computed again; None where the engine has not told yet, or was
     stopped before it could. `adapters` holds (name, weight, sha256) of each adapter that made the text. Finish is
     `stop`, `length` or `cancelled`. `log_probability` is that of the whole text in nats, by the model's own
-    distribution, before anything was banned; None where it was not asked for. `withheld` is the answer in whose place
-    the text stands, since it was held too unlikely (`Abstention`).
+    distribution, before anything was banned; None where it was not asked for. llama.cpp tells none for a token that is
+    half of a character, which so counts as certain. `withheld` is the answer in whose place the text stands, since it
+    was held too unlikely (`Abstention`).
     """
 
     text: str = ""
