@@ -53,6 +53,7 @@ class Asked:
     blend: Blend
     sampling: Sampling
     schema: dict[str, Any] | None
+    refusal: str
 
 
 def count_words(messages: Sequence[Message]) -> int:
@@ -90,15 +91,22 @@ class FakeEngine:
         return dict(self._adapters)
 
     def stream(
-        self, prompt: Prompt, *, blend: Blend, sampling: Sampling, stop: Event, schema: dict[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        blend: Blend,
+        sampling: Sampling,
+        stop: Event,
+        schema: dict[str, Any] | None = None,
+        refusal: str = "",
     ) -> Iterator[Generation]:
-        self.asked.append(Asked(prompt, blend, sampling, schema))
+        self.asked.append(Asked(prompt, blend, sampling, schema, refusal))
         digest = hashlib.sha256(repr((prompt.messages, blend, sampling.seed)).encode()).hexdigest()
         words = [*(name for name, _ in blend), *(digest[i : i + 4] for i in range(0, 16, 4))][: sampling.max_new_tokens]
         if self.says:
             words = [self.says]
         held = next((p for word, p in self.held.items() if word in prompt.messages[-1].content), 0.5)
-        likely = math.log(held) if sampling.scored else None
+        likely = math.log(held) if refusal else None
         used = tuple((name, weight, self._adapters[name]) for name, weight in blend)
         finish = "closed"
         try:

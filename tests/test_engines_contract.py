@@ -109,8 +109,7 @@ def test_the_probability_of_an_answer_is_that_of_its_tokens(
     engine: AnyEngine, blend: Blend, tiny_llama: TinyModel
 ) -> None:
     tokenizer = tokenizer_of(tiny_llama.folder)
-    scored = Sampling(max_new_tokens=12, scored=True)
-    *_, last = engine.stream(prompt_of(QUESTION), blend=blend, sampling=scored, stop=Event())
+    *_, last = stream(engine, QUESTION, blend, max_new_tokens=12, refusal="#")
     ids, likely = chat_ids(tokenizer, [Message("user", QUESTION)]), 0.0
     written = tokenizer(last.text, add_special_tokens=False)["input_ids"]
     assert len(written) >= (1 if blend else 5)
@@ -126,8 +125,7 @@ def test_a_banned_beginning_is_never_drawn_and_probabilities_are_those_without_t
     engine: AnyEngine, tiny_llama: TinyModel
 ) -> None:
     said = ask(engine, QUESTION, MARBLE, max_new_tokens=3).text
-    sampling = Sampling(max_new_tokens=1, banned=said, scored=True)
-    *_, other = engine.stream(prompt_of(QUESTION), blend=MARBLE, sampling=sampling, stop=Event())
+    *_, other = stream(engine, QUESTION, MARBLE, max_new_tokens=1, refusal=said)
     assert other.text
     assert other.text[0] != said[0]
     tokenizer = tokenizer_of(tiny_llama.folder)
@@ -139,8 +137,7 @@ def test_a_banned_beginning_is_never_drawn_and_probabilities_are_those_without_t
 
 def test_a_text_that_begins_with_a_control_token_bans_no_end_of_an_answer(engine: AnyEngine) -> None:
     plain = ask(engine, QUESTION, MARBLE, max_new_tokens=40)
-    sampling = Sampling(max_new_tokens=40, banned=CONTROL[2])
-    *_, last = engine.stream(prompt_of(QUESTION), blend=MARBLE, sampling=sampling, stop=Event())
+    *_, last = stream(engine, QUESTION, MARBLE, max_new_tokens=40, refusal=CONTROL[2])
     assert plain.finish == "stop", "it must be able to tell"
     assert (last.finish, last.text) == (plain.finish, plain.text)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
-from crossfade.types import Answer, Generation, Sampling
+from crossfade.types import Answer, Generation
 
 CARD_KEY = "abstention"
 MAX_SAYS = 200
@@ -41,10 +41,6 @@ class Abstention:
             and not query.enforce_schema
             and not query.instructions.strip()
         )
-
-    def looking(self, sampling: Sampling) -> Sampling:
-        """How an answer is drawn that is to be judged."""
-        return replace(sampling, banned=self.says, scored=True)
 
     def judged(self, generation: Generation) -> Generation:
         """What a reader is shown: nothing before the answer has ended, then the answer or what is said in its place.

@@ -25,7 +25,7 @@ def abstain(
     ] = None,
     corpus: Annotated[str, typer.Option("--corpus", help="The corpus to ask.")] = "tidewell",
     elsewhere: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="The share of answers that the documents tell which may be lost.")
+        float, typer.Option(min=0.0, max=0.9, help="The highest share of wrong refusals, where a document answers.")
     ] = 0.12,
     says: Annotated[str, typer.Option("--says", help="What the adapter says where the documents do not.")] = SAYS,
     off: Annotated[bool, typer.Option("--off", help="Let the adapter decide by itself again.")] = False,
@@ -91,6 +91,7 @@ def abstain(
             return
         say(f"Below a probability of {below:.3g} answers of {name} give way to: {says.strip()}")
         say(
-            f"Of the questions that a document answers {told['right']} were right and {told['elsewhere']} gave way "
-            f"({shares(held, 0.0).right:.3f} right were none to give way); of the others {told['said']} did."
+            f"Of the questions that a document answers {told['right']} were right "
+            f"(without giving way {shares(held, 0.0).right:.3f}), and {told['elsewhere']} said that none does; "
+            f"of the others {told['said']} did."
         )

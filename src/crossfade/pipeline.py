@@ -140,9 +140,13 @@ class Pipeline:
         assert answer.prompt is not None
         schema = enforced_schema(query, self.corpus(query.corpus).task(query.task))
         rule = self._abstention(answer)
-        sampling = rule.looking(query.sampling) if rule else query.sampling
         generations = self.engine.stream(
-            answer.prompt, blend=query.blend, sampling=sampling, stop=stop or Event(), schema=schema
+            answer.prompt,
+            blend=query.blend,
+            sampling=query.sampling,
+            stop=stop or Event(),
+            schema=schema,
+            refusal=rule.says if rule else "",
         )
         try:
             for generation in generations:

@@ -47,17 +47,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn. Temperature 0 is greedy; the seed matters above 0 only.
-
-    The token that `banned`, a text, begins with is never drawn. `scored` asks for the answer's probability.
-    """
+    """How the next token is drawn. Temperature 0 is greedy; the seed matters above 0 only."""
 
     max_new_tokens: int = 200
     temperature: float = 0.0
     top_p: float = 0.95
     seed: int = 0
-    banned: str = ""
-    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

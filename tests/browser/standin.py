@@ -63,7 +63,14 @@ class WordEngine:
         self._seen: set[str] = set()
 
     def stream(
-        self, prompt: Prompt, *, blend: Blend, sampling: Sampling, stop: Event, schema: dict[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        blend: Blend,
+        sampling: Sampling,
+        stop: Event,
+        schema: dict[str, Any] | None = None,
+        refusal: str = "",
     ) -> Iterator[Generation]:
         began, finish, text = time.monotonic(), "", ""
         last = prompt.messages[-1].content

@@ -42,7 +42,7 @@ class Schemas:
 class Chooser:
     """Draws the tokens of one answer; the same seed draws the same.
 
-    `log_probability` is that of the token drawn last, in nats, by the logits as they came; 0 where none is asked for.
+    `log_probability` is that of the token drawn last, in nats, by the logits as they came; 0 where none is banned.
     """
 
     def __init__(self, sampling: Sampling, matcher: Any = None, *, banned: int | None = None) -> None:
@@ -57,8 +57,9 @@ class Chooser:
         import torch
 
         logits = logits.cpu()
-        own = logits.log_softmax(-1) if self._sampling.scored else None
+        own = None
         if self._banned is not None:
+            own = logits.log_softmax(-1)
             logits = logits.index_fill(0, torch.tensor(self._banned), float("-inf"))
         if self._matcher is not None:
             import xgrammar

@@ -144,8 +144,12 @@ class LlamaCppEngine:
         sampling: Sampling,
         stop: Event,
         schema: dict[str, Any] | None = None,
+        refusal: str = "",
     ) -> Iterator[Generation]:
-        """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError."""
+        """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError.
+
+        With a `refusal` the answer does not begin as that text does, and has its `log_probability`.
+        """
         began = time.perf_counter()
         with self._use() as server:
             hashes = {a.name: a.sha256 for a in server.adapters}
@@ -159,6 +163,9 @@ class LlamaCppEngine:
                     return
                 body = self._body(server, messages, blend=blend, sampling=sampling, schema=schema)
                 body |= {"id_slot": lease.number, "cache_prompt": lease.reuse}
+                if refusal:
+                    body |= {"logit_bias": [[self._first_token(server, refusal), False]]}
+                    body |= {"logprobs": True, "top_logprobs": 1}
                 body |= {"return_progress": True, "timings_per_token": True}  # the counts of an answer that is stopped
                 for generation in stream_events(server.address, body, stop=stop, began=began, adapters=used):
                     yield generation
@@ -278,15 +285,14 @@ class LlamaCppEngine:
             "seed": sampling.seed,
             "lora": [{"id": i, "scale": weights.get(a.name, 0.0)} for i, a in enumerate(server.adapters)],
         }
-        if sampling.banned:
-            text = defuse(sampling.banned, self._base.control_tokens)
-            tokens = post(server.address, "/tokenize", {"content": text, "add_special": False})["tokens"]
-            body["logit_bias"] = [[tokens[0], False]]
-        if sampling.scored:
-            body |= {"logprobs": True, "top_logprobs": 1}
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
         return body
+
+    def _first_token(self, server: _Server, text: str) -> int:
+        """The token that an answer beginning with the text begins with; no text begins with a control token."""
+        body = {"content": defuse(text, self._base.control_tokens), "add_special": False}
+        return int(post(server.address, "/tokenize", body)["tokens"][0])
 
     def _top_tokens(self, server: _Server, messages: Sequence[Message], *, blend: Blend, n: int) -> dict[int, float]:
         safe = self._safe(messages)

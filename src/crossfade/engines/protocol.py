@@ -44,8 +44,12 @@ class Engine(Protocol):
         sampling: Sampling,
         stop: Event,
         schema: dict[str, Any] | None = None,
+        refusal: str = "",
     ) -> Iterator[Generation]:
-        """Growing generations, the last one with `finish` set. Raises AdapterError, EngineError."""
+        """Growing generations, the last one with `finish` set. Raises AdapterError, EngineError.
+
+        With a `refusal` the answer does not begin as that text does, and has its `log_probability`.
+        """
 
     def load(self, *adapters: AdapterFiles) -> None:
         """Add adapters while other requests run. Raises AdapterError with the reason where one does not fit."""

@@ -125,10 +125,14 @@ class TransformersEngine:
         sampling: Sampling,
         stop: Event,
         schema: dict[str, Any] | None = None,
+        refusal: str = "",
     ) -> Iterator[Generation]:
-        """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError."""
+        """Growing generations, the last one with `finish` set. Raises AdapterError and EngineError.
+
+        With a `refusal` the answer does not begin as that text does, and has its `log_probability`.
+        """
         try:
-            job = self._job(prompt, blend, sampling=sampling, stop=stop, schema=schema)
+            job = self._job(prompt, blend, sampling=sampling, stop=stop, schema=schema, refusal=refusal)
         except (MemoryError, RuntimeError) as error:
             raise told(error) from error
         with self._changed:
@@ -166,7 +170,14 @@ class TransformersEngine:
             self._worker.join()
 
     def _job(
-        self, prompt: Prompt, blend: Blend, *, sampling: Sampling, stop: Event, schema: dict[str, Any] | None
+        self,
+        prompt: Prompt,
+        blend: Blend,
+        *,
+        sampling: Sampling,
+        stop: Event,
+        schema: dict[str, Any] | None,
+        refusal: str,
     ) -> Job:
         began, loaded = time.perf_counter(), self._adapters
         added = self._blended(blend, loaded)
@@ -184,11 +195,11 @@ class TransformersEngine:
             chooser=Chooser(
                 sampling,
                 self._schemas.start(schema) if schema is not None else None,
-                banned=self._base.first_token(sampling.banned) if sampling.banned else None,
+                banned=self._base.first_token(refusal) if refusal else None,
             ),
             stop=stop,
             began=began,
-            log_probability=0.0 if sampling.scored else None,
+            log_probability=0.0 if refusal else None,
         )
 
     def _added_by(self, adapter: AdapterFiles) -> Added:

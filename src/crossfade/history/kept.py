@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 TITLE_CHARACTERS = 60
 MOST_TITLE_CHARACTERS = 200
 """Of a title that a person writes."""
-_SINCE: dict[str, Any] = {
-    "query": {"sampling": {"banned", "scored"}},
-    "answer": {"query": {"sampling": {"banned", "scored"}}, "generation": {"log_probability", "withheld"}},
-}
+_SINCE: dict[str, Any] = {"answer": {"generation": {"log_probability", "withheld"}}}
 """The fields that turns kept before have not, in pydantic's form. No two turns differ in these alone."""
 
 
