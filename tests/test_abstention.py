@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import handmade_adapters
 from cli_kit import Crossfade
-from crossfade.abstention import CARD_KEY, Abstention, abstention_of, probability, threshold
-from crossfade.evaluation.abstaining import Held
+from crossfade.abstention import ABSENT, CARD_KEY, Abstention, abstention_of, probability
+from crossfade.evaluation.abstaining import Held, threshold
 from crossfade.evaluation.questions import EvalQuestion
 from crossfade.evaluation.results import Result, Store
 from crossfade.evaluation.run import Column
@@ -28,8 +28,7 @@ from crossfade.trace import answer_as_dict
 from crossfade.types import Answer, Generation, Query, Sampling
 from fake_engine import FakeEngine, fake_pipeline
 
-SAYS = "The documents do not say."
-RULE = Abstention(SAYS, 0.3, "answer")
+RULE = Abstention(ABSENT, 0.3, "answer")
 HYBRID = Query("What is the fee?", "bank", "answer", blend=(("domain", 1.0),), rag=True)
 
 
@@ -51,17 +50,17 @@ def test_a_likely_answer_is_shown_when_it_has_ended_and_not_before(tmp_path: Pat
     assert last.withheld == ""
     assert last.seconds_to_first == last.seconds > plain[-1].generation.seconds_to_first, "the reader waited for all"
     assert [g.generation.new_tokens for g in answers] == [g.generation.new_tokens for g in plain], "it is seen to work"
-    assert engine.asked[0].refusal == SAYS
+    assert engine.asked[0].refusal == ABSENT
 
 
 def test_an_unlikely_answer_gives_way_and_is_told(tmp_path: Path) -> None:
     answers, _ = streamed(tmp_path, held=0.2)
     plain, _ = streamed(tmp_path, rule=None)
     last = answers[-1]
-    assert last.generation.text == SAYS
+    assert last.generation.text == ABSENT
     assert last.generation.withheld == plain[-1].generation.text
     trace = answer_as_dict(last)
-    assert trace["answer"] == SAYS
+    assert trace["answer"] == ABSENT
     assert trace["withheld"] == {"answer": plain[-1].generation.text, "probability": pytest.approx(0.2)}
     assert "withheld" not in answer_as_dict(plain[-1])
 
@@ -83,7 +82,7 @@ def test_an_unlikely_answer_gives_way_and_is_told(tmp_path: Path) -> None:
 )
 def test_it_holds_for_nothing_that_it_was_not_measured_on(changes: dict[str, Any], tmp_path: Path) -> None:
     answers, engine = streamed(tmp_path, held=0.01, query=replace(HYBRID, **changes))
-    assert answers[-1].generation.text not in ("", SAYS)
+    assert answers[-1].generation.text not in ("", ABSENT)
     assert answers[-2].generation.text != "", "it streams"
     assert engine.asked[0].refusal == ""
 
@@ -92,8 +91,8 @@ def test_it_is_asked_of_the_adapter_that_answers(tmp_path: Path) -> None:
     engine = FakeEngine()
     pipeline = fake_pipeline(tmp_path, engine=engine, abstention={"domain": RULE}.get)
     engine.held = {"fee": 0.1}
-    assert pipeline.ask(HYBRID).generation.text == SAYS
-    assert pipeline.ask(replace(HYBRID, blend=(("json", 1.0),))).generation.text != SAYS
+    assert pipeline.ask(HYBRID).generation.text == ABSENT
+    assert pipeline.ask(replace(HYBRID, blend=(("json", 1.0),))).generation.text != ABSENT
 
 
 def test_an_answer_that_was_stopped_was_not_judged_and_is_not_shown(tmp_path: Path) -> None:
@@ -114,19 +113,19 @@ def test_what_has_no_text_or_no_score_is_not_likely(likely: float | None, text: 
         None,
         [],
         {},
-        {"says": SAYS, "below": 0.2},
+        {"says": ABSENT, "below": 0.2},
         {"says": " ", "below": 0.2, "task": "answer"},
         {"says": "x" * 201, "below": 0.2, "task": "answer"},
         {"says": "They do not.\n# Say", "below": 0.2, "task": "answer"},
         {"says": "They do \x1b[2J not.", "below": 0.2, "task": "answer"},
         {"says": "Half \ud83d of one.", "below": 0.2, "task": "answer"},
-        {"says": [SAYS], "below": 0.2, "task": "answer"},
-        {"says": SAYS, "below": 0.2, "task": None},
-        {"says": SAYS, "below": True, "task": "answer"},
-        {"says": SAYS, "below": 0, "task": "answer"},
-        {"says": SAYS, "below": 1.5, "task": "answer"},
-        {"says": SAYS, "below": "0.2", "task": "answer"},
-        {"says": SAYS, "below": float("nan"), "task": "answer"},
+        {"says": [ABSENT], "below": 0.2, "task": "answer"},
+        {"says": ABSENT, "below": 0.2, "task": None},
+        {"says": ABSENT, "below": True, "task": "answer"},
+        {"says": ABSENT, "below": 0, "task": "answer"},
+        {"says": ABSENT, "below": 1.5, "task": "answer"},
+        {"says": ABSENT, "below": "0.2", "task": "answer"},
+        {"says": ABSENT, "below": float("nan"), "task": "answer"},
     ],
     ids=str,
 )
@@ -135,7 +134,7 @@ def test_a_card_that_tells_nothing_usable_changes_nothing(told: object) -> None:
 
 
 def test_a_card_is_read() -> None:
-    assert abstention_of({CARD_KEY: {"says": f" {SAYS} ", "below": 0.3, "task": "answer", "n": 5}}) == RULE
+    assert abstention_of({CARD_KEY: {"says": f" {ABSENT} ", "below": 0.3, "task": "answer", "n": 5}}) == RULE
     assert abstention_of({}) is None
 
 
@@ -174,13 +173,13 @@ def test_kept_answers_are_asked_again_where_it_changed(tmp_path: Path) -> None:
             found = run_modes(pipeline, Query("", "bank", "answer"), questions, columns, store=store)
         result = found.results["hybrid"][0]
         assert result
-        assert bool(result.withheld) == (result.text == SAYS)
+        assert bool(result.withheld) == (result.text == ABSENT)
         return found.asked, result.text
 
     assert asked()[0] == 2
     assert asked()[0] == 0
     pipeline.abstention = lambda name: RULE
-    assert asked() == (1, SAYS), "RAG alone hangs on no adapter"
+    assert asked() == (1, ABSENT), "RAG alone hangs on no adapter"
     pipeline.abstention = lambda name: replace(RULE, below=0.1)
     assert asked()[0] == 1
 
@@ -199,7 +198,7 @@ def test_an_answer_is_right_or_refused_as_an_evaluation_scores_it(
 ) -> None:
     held = Held(EvalQuestion("1", "What is the fee?", 1, answers=("$7",)), text, 0.4)
     assert (held.right(below), held.refused(below)) == (right, refused)
-    scored = score(held.question, Result(SAYS if below > 0.4 else text))
+    scored = score(held.question, Result(ABSENT if below > 0.4 else text))
     assert (scored.right, scored.refused) == (right, refused)
 
 
@@ -236,21 +235,21 @@ def test_a_probability_is_chosen_written_and_taken_back(
     assert {k: v for k, v in after.items() if k != CARD_KEY} == before
     assert after[CARD_KEY] == {k: v for k, v in told.items() if k != "name"}
     answer = run("ask", "Who signs?", "--adapter", "domain")
-    assert answer.out.strip() == SAYS
+    assert answer.out.strip() == ABSENT
     assert "Withheld, hybrid: 'domain" in answer.err
     assert "held 20% likely" in answer.err
-    assert SAYS not in run("ask", "Who sings?", "--adapter", "domain").out
+    assert ABSENT not in run("ask", "Who sings?", "--adapter", "domain").out
     assert run("adapters", "abstain", "domain", "--off").out == "domain decides by itself.\n"
     assert json.loads(run("adapters", "abstain", "domain", "--off", "--json").out) == {"name": "domain", CARD_KEY: None}
     assert json.loads(card.read_text(encoding="utf-8")) == before
-    assert SAYS not in run("ask", "Who signs?", "--adapter", "domain").out
+    assert ABSENT not in run("ask", "Who signs?", "--adapter", "domain").out
 
 
 def test_more_may_be_lost_for_more_refusals(run: Crossfade, engine: FakeEngine, asked: Callable[..., str]) -> None:
     engine.held = {"monthly": 0.9, "yearly": 0.4, "signs": 0.2, "sings": 0.6}
     found = run("adapters", "abstain", "domain", asked(ROWS), "--elsewhere", "0.5")
     assert found.code == 0
-    assert found.out.startswith(f"Below a probability of 0.75 answers of domain give way to: {SAYS}")
+    assert found.out.startswith(f"Below a probability of 0.75 answers of domain give way to: {ABSENT}")
     assert "0.5 were right (without giving way 1.000), and 0.5 said that none does; of the others 1.0 did." in found.out
 
 
@@ -261,8 +260,8 @@ def test_probabilities_that_lie_near_each_other_or_near_an_end_are_told_apart(
     engine.held = dict(zip(("monthly", "yearly", "signs", "sings"), held, strict=True))
     told = json.loads(run("adapters", "abstain", "domain", asked(ROWS), "--elsewhere", "0", "--json").out)
     assert held[2] < told["below"] < held[1]
-    assert run("ask", "Who signs?", "--adapter", "domain").out.strip() == SAYS
-    assert SAYS not in run("ask", "How much is the yearly fee?", "--adapter", "domain").out
+    assert run("ask", "Who signs?", "--adapter", "domain").out.strip() == ABSENT
+    assert ABSENT not in run("ask", "How much is the yearly fee?", "--adapter", "domain").out
 
 
 def test_where_no_probability_parts_the_answers_none_is_written(
@@ -311,7 +310,7 @@ def test_it_asks_as_ask_does_by_the_task_of_the_adapter(
     engine.held = {"fee": 0.9, "si": 0.1}
     told = json.loads(run("adapters", "abstain", "mine", asked(ROWS), "--json").out)
     assert told["task"] == "own-mine", "it was trained under instructions of its own"
-    assert run("ask", "Who signs?", "--adapter", "mine").out.strip() == SAYS
+    assert run("ask", "Who signs?", "--adapter", "mine").out.strip() == ABSENT
     assert len({(a.prompt.messages[0], a.sampling, a.blend) for a in engine.asked if "signs" in str(a.prompt)}) == 1
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cli_kit import Crossfade
+from crossfade.abstention import ABSENT
 from crossfade.corpora.registry import Task, read_corpus
 from crossfade.errors import TrainingError
 from crossfade.prompts import PASSAGES_HEAD
-from crossfade.training.compose import ABSENT, BY_HEART, KINDS, compose
+from crossfade.training.compose import BY_HEART, KINDS, compose
 from crossfade.training.data import TrainingRow
 from crossfade.training.forms import to_examples
 from crossfade.training.guess import guess

@@ -8,12 +8,14 @@ decides. (Selective prediction by sequence probability, as in Kamath et al., htt
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from crossfade.types import Answer, Generation
 
+ABSENT = "The documents do not say."
+"""What rows made here teach an adapter to say where the documents do not."""
 CARD_KEY = "abstention"
 MAX_SAYS = 200
 """Of a sentence, in characters: a card with a longer one is passed over."""
@@ -76,20 +78,3 @@ def abstention_of(card: Mapping[str, Any]) -> Abstention | None:
     if can_be_said(says) and isinstance(task, str) and isinstance(below, float) and 0 < below < 1:
         return Abstention(says.strip(), below, task)
     return None
-
-
-def threshold(held: Sequence[float], told: Sequence[bool], *, elsewhere: float) -> float:
-    """The highest probability below which at most `elsewhere` of the answers that the documents tell would give way.
-
-    `held` are the probabilities of answers, `told` whether the documents tell an answer to the question. It lies half
-    way between two of the probabilities. Raises ValueError where none is told.
-    """
-    known = sorted(p for p, yes in zip(held, told, strict=True) if yes)
-    if not known:
-        raise ValueError("no question has an answer")
-    given_up = int(elsewhere * len(known))
-    if given_up >= len(known):
-        return 1.0
-    above = known[given_up]
-    under = max((p for p in held if p < above), default=0.0)
-    return (above + under) / 2

@@ -9,12 +9,10 @@ from typing import Annotated
 
 import typer
 
+from crossfade.abstention import ABSENT
 from crossfade.cli_common import AsJson, started
 from crossfade.errors import AdapterError, QuestionError
 from crossfade.terminal import Line, print_json, say
-
-SAYS = "The documents do not say."
-"""What composed rows teach an adapter to say."""
 
 
 def abstain(
@@ -27,7 +25,7 @@ def abstain(
     elsewhere: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="The highest share of wrong refusals, where a document answers.")
     ] = 0.12,
-    says: Annotated[str, typer.Option("--says", help="What the adapter says where the documents do not.")] = SAYS,
+    says: Annotated[str, typer.Option("--says", help="What the adapter says where the documents do not.")] = ABSENT,
     off: Annotated[bool, typer.Option("--off", help="Let the adapter decide by itself again.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 
-from crossfade.abstention import Abstention, probability, threshold
+from crossfade.abstention import Abstention, probability
 from crossfade.errors import QuestionError
 from crossfade.evaluation.metrics import contains_answer, is_refusal
 from crossfade.evaluation.questions import EvalQuestion
@@ -94,6 +94,23 @@ def chosen(held: Sequence[Held], *, elsewhere: float) -> float:
             "by --elsewhere."
         )
     return below
+
+
+def threshold(held: Sequence[float], told: Sequence[bool], *, elsewhere: float) -> float:
+    """The highest probability below which at most `elsewhere` of the answers that the documents tell would give way.
+
+    `held` are the probabilities of answers, `told` whether the documents tell an answer to the question. It lies half
+    way between two of the probabilities. Raises ValueError where none is told.
+    """
+    known = sorted(p for p, yes in zip(held, told, strict=True) if yes)
+    if not known:
+        raise ValueError("no question has an answer")
+    given_up = int(elsewhere * len(known))
+    if given_up >= len(known):
+        return 1.0
+    above = known[given_up]
+    under = max((p for p in held if p < above), default=0.0)
+    return (above + under) / 2
 
 
 def shares(held: Sequence[Held], below: float) -> Shares:

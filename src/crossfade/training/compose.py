@@ -20,12 +20,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from crossfade import prompts
+from crossfade.abstention import ABSENT
 from crossfade.corpora.registry import Task
 from crossfade.errors import QuestionError, TrainingError
 from crossfade.training.data import TrainingRow
 from crossfade.types import Message, Passage, Turn
 
-ABSENT = "The documents do not say."
 KINDS = {
     "as it is": "question and answer without a kind of their own, or where no passages are found",
     "read": "a question with passages that tell its answer",
